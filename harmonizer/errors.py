@@ -1,0 +1,29 @@
+"""The errors that this library raises on purpose.
+
+Every message says what was expected, what came, and what to do. Each class also derives from the
+built-in exception that a caller who has never heard of this library would catch.
+"""
+
+
+class HarmonizerError(Exception):
+    """Base class of every error that the library raises on purpose."""
+
+    def __str__(self) -> str:
+        """Return the message as written (``KeyError`` alone would put it in quotes)."""
+        return str(self.args[0]) if self.args else ""
+
+
+class InputError(HarmonizerError, ValueError):
+    """An image, a mask or an argument is not what the call can work with."""
+
+
+class UnknownModelError(HarmonizerError, KeyError):
+    """No model or network has this name."""
+
+
+class WeightsUnavailableError(HarmonizerError, OSError):
+    """The weights exist nowhere that could be reached."""
+
+
+class WeightsCorruptedError(HarmonizerError, OSError):
+    """Weights were found, but they are not the ones that were promised."""
