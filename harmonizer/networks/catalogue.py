@@ -1,0 +1,74 @@
+"""The networks by name: one table, and the functions that read it."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from harmonizer.errors import InputError, UnknownModelError
+from harmonizer.networks.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
+from harmonizer.networks.initialization import initialize
+
+NetworkConfig = EncoderDecoderConfig
+Network = EncoderDecoder
+
+NETWORKS: Mapping[str, NetworkConfig] = MappingProxyType(
+    {
+        "dih": EncoderDecoderConfig(batchnorm_from=0, blend=False),
+        "idih": EncoderDecoderConfig(batchnorm_from=2, blend=True),
+    }
+)
+
+
+def list_networks() -> list[str]:
+    """Return the names that ``build_network`` knows, in the order of the paper."""
+    return list(NETWORKS)
+
+
+def network_config(name: str, **overrides: object) -> NetworkConfig:
+    """Return the configuration of a network.
+
+    Args:
+        name: one of ``list_networks()``.
+        **overrides: fields of that configuration to replace, for example ``width=32``.
+
+    Raises:
+        UnknownModelError: if no network has this name; the message lists close matches.
+        InputError: if the configuration has no such field; the message lists the fields.
+    """
+    if name not in NETWORKS:
+        close = difflib.get_close_matches(name, NETWORKS, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "the networks are:"
+        hint = hint if close else f"{hint} {', '.join(NETWORKS)}"
+        raise UnknownModelError(f"no network is called {name!r}; {hint}")
+    config = NETWORKS[name]
+    fields = [field.name for field in dataclasses.fields(config)]
+    unknown = sorted(set(overrides) - set(fields))
+    if unknown:
+        raise InputError(
+            f"the network {name!r} has no {', '.join(unknown)}; "
+            f"what can be overridden: {', '.join(fields)}"
+        )
+    return dataclasses.replace(config, **overrides)
+
+
+def build_network(name: str, **overrides: object) -> Network:
+    """Build a network with random weights, drawn as the released ones were before training.
+
+    Args:
+        name: one of ``list_networks()``.
+        **overrides: fields of the network's configuration to replace, for example ``width=32``.
+
+    Returns:
+        The network in training mode, float32, on the current default device. Its call is
+        ``forward(image, mask)``: image (N, 3, H, W) normalised, mask (N, 1, H, W) in [0, 1]; the
+        answer is (N, 3, H, W) in the space of the image. ``input_sizes`` says which H and W work.
+
+    Raises:
+        UnknownModelError: if no network has this name; the message lists close matches.
+        InputError: if an override is not a field of the configuration, or has an impossible value.
+    """
+    config = network_config(name, **overrides)
+    network = EncoderDecoder(config)
+    initialize(network, config.initial_gain)
+    return network

@@ -1,0 +1,152 @@
+"""DIH and iDIH: an encoder-decoder with additive skip connections (section 3.1).
+
+DIH is the network of Tsai et al. (CVPR 2017) without its fully connected bottleneck and without its
+segmentation branch. iDIH adds the blending head of eq. (1) and leaves batch norm out of the first
+two encoder blocks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from harmonizer.errors import InputError
+from harmonizer.networks.heads import build_head
+from harmonizer.networks.input_sizes import InputSizes
+
+# This block sees a quarter of the resolution, which is where semantic features stand.
+FIRST_FEATURE_BLOCK = 2
+
+
+@dataclass(frozen=True)
+class EncoderDecoderConfig:
+    """What distinguishes one encoder-decoder from another.
+
+    Attributes:
+        depth: number of encoder blocks, and of decoder blocks; each halves the resolution. 7 is
+            made for 256 x 256 images, 8 for 512 x 512.
+        width: channels of the first encoder block; they double every second block. Even.
+        batchnorm_from: the first encoder block with batch norm.
+        blend: whether the network keeps the background by blending (eq. 1) or predicts every pixel.
+        initial_gain: gain of the released initialisation.
+    """
+
+    depth: int = 7
+    width: int = 64
+    batchnorm_from: int = 2
+    blend: bool = True
+    initial_gain: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that no network can be built from."""
+        if self.depth < 2:
+            raise InputError(f"an encoder-decoder needs a depth of at least 2, got {self.depth}")
+        if self.width < 2 or self.width % 2:
+            raise InputError(f"an encoder-decoder needs an even, positive width, got {self.width}")
+
+
+class EncoderBlock(nn.Module):
+    """Halve the resolution: 4 x 4 convolution, batch norm or none, ELU."""
+
+    def __init__(self, in_channels: int, out_channels: int, padding: int, norm: bool) -> None:
+        """Build the block; ``padding`` 0 shrinks the last 4 x 4 map to a single pixel."""
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=4, stride=2, padding=padding)
+        self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
+        self.activation = nn.ELU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to (N, C', H / 2, W / 2)."""
+        return self.activation(self.norm(self.conv(x)))
+
+
+class DecoderBlock(nn.Module):
+    """Double the resolution: 4 x 4 transposed convolution, batch norm, ELU."""
+
+    def __init__(self, in_channels: int, out_channels: int, padding: int) -> None:
+        """Build the block; ``padding`` 0 undoes the last encoder block."""
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(
+            in_channels, out_channels, kernel_size=4, stride=2, padding=padding
+        )
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.activation = nn.ELU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to (N, C', 2 H, 2 W)."""
+        return self.activation(self.norm(self.conv(x)))
+
+
+class EncoderDecoder(nn.Module):
+    """DIH or iDIH, alone or with the features of a semantic backbone.
+
+    In training, the last encoder block's batch norm sees 1 x 1 maps at the smallest input size:
+    a batch then needs at least two images.
+    """
+
+    def __init__(self, config: EncoderDecoderConfig, feature_channels: Sequence[int] = ()) -> None:
+        """Build the network.
+
+        Args:
+            config: which encoder-decoder.
+            feature_channels: channels of the semantic features that are concatenated to the inputs
+                of encoder blocks 2, 3, ...; empty for the network alone.
+        """
+        super().__init__()
+        depth = config.depth
+        if len(feature_channels) > depth - FIRST_FEATURE_BLOCK:
+            raise InputError(
+                f"an encoder-decoder of depth {depth} has room for at most "
+                f"{depth - FIRST_FEATURE_BLOCK} levels of features, got {len(feature_channels)}"
+            )
+        self.input_sizes = InputSizes(multiple=2**depth, minimum=2 ** (depth + 1))
+
+        widths = [config.width * 2 ** (i // 2) for i in range(depth)]
+        extra = dict(enumerate(feature_channels, start=FIRST_FEATURE_BLOCK))
+        self.encoder = nn.ModuleList(
+            EncoderBlock(
+                in_channels=(widths[i - 1] if i else 4) + extra.get(i, 0),
+                out_channels=widths[i],
+                padding=0 if i == depth - 1 else 1,
+                norm=i >= config.batchnorm_from,
+            )
+            for i in range(depth)
+        )
+        # Each decoder block but the last ends at the width of the encoder block it is added to.
+        decoder_widths = [*reversed(widths), config.width // 2]
+        self.decoder = nn.ModuleList(
+            DecoderBlock(decoder_widths[i], decoder_widths[i + 1], padding=0 if i == 0 else 1)
+            for i in range(depth)
+        )
+        self.head = build_head(decoder_widths[-1], config.blend)
+
+    def forward(
+        self, image: torch.Tensor, mask: torch.Tensor, features: Sequence[torch.Tensor] = ()
+    ) -> torch.Tensor:
+        """Harmonize a batch.
+
+        Args:
+            image: (N, 3, H, W), normalised; H and W as in ``input_sizes``.
+            mask: (N, 1, H, W) in [0, 1], 1 = foreground.
+            features: the semantic features, one tensor for each entry of ``feature_channels``, the
+                i-th of shape (N, C_i, H / 2**(i + 2), W / 2**(i + 2)).
+
+        Returns:
+            (N, 3, H, W) in the normalised space of ``image``.
+        """
+        self.input_sizes.check(image, mask)
+        extra = dict(enumerate(features, start=FIRST_FEATURE_BLOCK))
+        x = torch.cat([image, mask], dim=1)
+        skips: list[torch.Tensor] = []
+        for i, block in enumerate(self.encoder):
+            if i in extra:
+                x = torch.cat([x, extra[i]], dim=1)
+            x = block(x)
+            skips.append(x)
+        skips.pop()
+        for block in self.decoder:
+            x = block(x)
+            if skips:
+                x = x + skips.pop()
+        return self.head(x, image)

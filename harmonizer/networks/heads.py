@@ -1,0 +1,51 @@
+"""The last layers of a network: from decoder features to the harmonized image."""
+
+import torch
+from torch import nn
+
+
+class RGBHead(nn.Module):
+    """Predict every pixel, background included, as the DIH and S2AM baselines do (section 3.1)."""
+
+    def __init__(self, in_channels: int) -> None:
+        """Take decoder features of ``in_channels`` channels."""
+        super().__init__()
+        self.rgb = nn.Conv2d(in_channels, 3, kernel_size=1)
+
+    def forward(self, features: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """Map features (N, C, H, W) to an image (N, 3, H, W); the input image is not looked at."""
+        del image
+        return self.rgb(features)
+
+
+class BlendingHead(nn.Module):
+    """Predict an image and how much of the input image to keep (section 3.1, eq. 1).
+
+    The released networks differ from the paper's equation in two ways, and their weights only mean
+    something with both: the attention map weighs the *input image* instead of the prediction, and
+    its logits are multiplied by 3 before the sigmoid.
+    """
+
+    def __init__(self, in_channels: int) -> None:
+        """Take decoder features of ``in_channels`` channels."""
+        super().__init__()
+        self.rgb = nn.Conv2d(in_channels, 3, kernel_size=1)
+        self.attention = nn.Conv2d(in_channels, 1, kernel_size=1)
+
+    def forward(self, features: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """Blend the prediction into the input.
+
+        Args:
+            features: (N, C, H, W), the decoder's last features.
+            image: (N, 3, H, W), the normalised input image.
+
+        Returns:
+            (N, 3, H, W) in the normalised space of ``image``.
+        """
+        keep = torch.sigmoid(3.0 * self.attention(features))
+        return keep * image + (1.0 - keep) * self.rgb(features)
+
+
+def build_head(in_channels: int, blend: bool) -> RGBHead | BlendingHead:
+    """Build the blending head of the improved networks, or the plain one of the baselines."""
+    return BlendingHead(in_channels) if blend else RGBHead(in_channels)

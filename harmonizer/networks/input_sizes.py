@@ -1,0 +1,56 @@
+"""What a network accepts: shapes that go together and the image sizes it can work at."""
+
+from dataclasses import dataclass
+
+import torch
+
+from harmonizer.errors import InputError
+
+
+@dataclass(frozen=True)
+class InputSizes:
+    """The heights and widths a network works at: multiples of ``multiple``, from ``minimum`` on."""
+
+    multiple: int
+    minimum: int
+
+    def __str__(self) -> str:
+        """Say it the way an error message needs it."""
+        return f"heights and widths that are multiples of {self.multiple}, from {self.minimum}"
+
+    def accepts(self, height: int, width: int) -> bool:
+        """Whether the network works on images of this size."""
+        return all(side >= self.minimum and side % self.multiple == 0 for side in (height, width))
+
+    def check(self, image: torch.Tensor, mask: torch.Tensor) -> None:
+        """Refuse what the network cannot work with.
+
+        Every condition is a comparison of sizes, so ``torch.export`` and ``torch.compile`` decide
+        it while tracing and leave nothing of it in the graph.
+
+        Args:
+            image: should be (N, 3, H, W), floating point.
+            mask: should be (N, 1, H, W), floating point.
+
+        Raises:
+            InputError: with what was expected, what came, and the sizes that work.
+        """
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise InputError(f"expected an image of shape (N, 3, H, W), got {tuple(image.shape)}")
+        if mask.ndim != 4 or mask.shape[1] != 1:
+            raise InputError(f"expected a mask of shape (N, 1, H, W), got {tuple(mask.shape)}")
+        if image.shape[0] != mask.shape[0] or image.shape[2:] != mask.shape[2:]:
+            raise InputError(
+                "image and mask must agree in batch, height and width: "
+                f"got {tuple(image.shape)} and {tuple(mask.shape)}"
+            )
+        if not (image.is_floating_point() and mask.is_floating_point()):
+            raise InputError(
+                "image and mask must be floating point (the image normalised, the mask in [0, 1]): "
+                f"got {image.dtype} and {mask.dtype}"
+            )
+        if not self.accepts(image.shape[2], image.shape[3]):
+            raise InputError(
+                f"this network works at {self}; got {image.shape[2]} x {image.shape[3]}: "
+                "resize image and mask first"
+            )
