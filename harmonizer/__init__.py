@@ -1,0 +1,38 @@
+"""Image harmonization: change a pasted foreground's colours until it belongs to its background.
+
+`harmonize("composite.png", "mask.png")` does the whole job in one call; `Harmonizer` loads a model
+once for many pictures.
+"""
+
+from typing import TYPE_CHECKING
+
+from harmonizer._version import __version__
+
+if TYPE_CHECKING:
+    from harmonizer.pipeline import Harmonizer, harmonize
+    from harmonizer.zoo.manifest import ModelInfo, list_models, model_info
+
+__all__ = ["Harmonizer", "ModelInfo", "__version__", "harmonize", "list_models", "model_info"]
+
+# Torch takes seconds to import; what needs it is imported when it is first asked for.
+_HOME = {
+    "Harmonizer": "harmonizer.pipeline",
+    "harmonize": "harmonizer.pipeline",
+    "ModelInfo": "harmonizer.zoo.manifest",
+    "list_models": "harmonizer.zoo.manifest",
+    "model_info": "harmonizer.zoo.manifest",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,457 @@
+"""What users hand over as an image, to an array and back.
+
+`open_image` turns any accepted kind of image into a `Picture`: RGB pixels the library can work on,
+and a function that hands changed pixels back as the same kind, dtype, size and mode, with ICC
+profile, EXIF and alpha kept. Pixels whose mask is zero are copied from what came in, so they
+come back bit for bit even where the way through RGB is not exact (CMYK, palettes, float64).
+"""
+
+import io
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from harmonizer.errors import InputError
+
+Array: TypeAlias = NDArray[Any]
+Info: TypeAlias = dict[Any, Any]  # metadata, as Pillow keeps it
+ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str] | bytes
+
+# Float images may overshoot [0, 1] by rounding; more than this is taken for another scale.
+_RANGE_TOLERANCE = 1e-3
+
+_ORIENTATION = 0x0112  # the EXIF tag
+# EXIF orientation -> (quarter turns counter-clockwise, then mirrored left-right) to stand upright.
+_UPRIGHT = {
+    1: (0, False),
+    2: (0, True),
+    3: (2, False),
+    4: (2, True),
+    5: (3, True),
+    6: (3, False),
+    7: (1, True),
+    8: (1, False),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as the library works on it.
+
+    Attributes:
+        pixels: RGB, (H, W, 3), C-contiguous; uint8, uint16, or float32 in [0, 1]. Grey images have
+            three equal channels. Upright: the EXIF orientation has been applied.
+        restore: `restore(pixels, mask)` hands changed pixels (same shape and dtype) back as the
+            kind of image that came in. Where `mask` (H, W) is zero, the original is copied.
+        info: What Pillow knows of the file besides pixels: `icc_profile`, `exif`, `dpi`, ...
+    """
+
+    pixels: Array
+    restore: Callable[[Array, Array], Any]
+    info: Info = field(default_factory=dict[Any, Any])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+def open_image(image: ImageLike) -> Picture:
+    """Open an image of any accepted kind.
+
+    Args:
+        image: A `PIL.Image.Image` (modes L, LA, La, P, RGB, RGBA, RGBa, RGBX, CMYK, YCbCr, HSV, I,
+            I;16 and its byte orders, F in [0, 1]); an array (H, W), (H, W, 1), (H, W, 3) or
+            (H, W, 4) in RGB order, uint8, uint16 or float in [0, 1]; a tensor (C, H, W) with 1, 3
+            or 4 channels, uint8 or float in [0, 1]; a path; or the bytes of an image file.
+
+    Returns:
+        The picture. A path or bytes come back as a `PIL.Image.Image`, or, for RGB of 16 bits a
+        channel, which Pillow has no mode for, as a uint16 array (H, W, 3 or 4).
+
+    Raises:
+        InputError: It is none of these, or a file cannot be read.
+    """
+    if isinstance(image, Image.Image):
+        return _from_pil(upright(image))
+    if isinstance(image, np.ndarray):
+        return _from_array(image)
+    if isinstance(image, torch.Tensor):
+        return _from_tensor(image)
+    if isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
+        opened, info = open_file(image)
+        if isinstance(opened, Image.Image):
+            return _from_pil(opened)
+        return replace(_from_array(opened), info=info)
+    raise InputError(
+        "an image is a PIL.Image, a numpy array, a torch tensor, a path or the bytes of a file; "
+        f"got {type(image).__name__}"
+    )
+
+
+def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Array, Info]:
+    """Read an image file without losing bits, and turn it upright.
+
+    Args:
+        source: A path, or the bytes of a file.
+
+    Returns:
+        The image and its metadata (`icc_profile`, `exif`, ...). RGB of 16 bits a channel is a
+        uint16 array (H, W, 3 or 4) in RGB(A) order, because Pillow would cut it to 8; everything
+        else is a loaded `PIL.Image.Image`.
+
+    Raises:
+        InputError: No such file, not an image, truncated, too large for Pillow's guard against
+            decompression bombs, or animated.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        name, data = f"{len(source)} bytes", bytes(source)
+    else:
+        name, data = str(source), _read_bytes(Path(source))
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            # Phones store a second, auxiliary picture behind the first (MPO); that is no animation.
+            if getattr(image, "is_animated", False) and image.format != "MPO":
+                raise InputError(
+                    f"{name} holds {getattr(image, 'n_frames', 'several')} frames; open it with "
+                    "PIL, seek to the one you want and pass that image"
+                )
+            if _has_16_bit_colour(image):
+                return _read_16_bit(image, data, name)
+            image.load()
+            turned = upright(image)
+            return turned, dict(turned.info)
+    except (InputError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{name}: {error}; if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS"
+        ) from error
+    # A damaged file makes Pillow's decoders raise almost any exception.
+    except Exception as error:
+        raise InputError(
+            f"{name} cannot be read as an image ({error}); expected a whole PNG, JPEG, TIFF, "
+            "WebP or another format that Pillow reads"
+        ) from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"the file {path} cannot be read: {error}") from error
+
+
+def _has_16_bit_colour(image: Image.Image) -> bool:
+    if image.mode not in ("RGB", "RGBA", "RGBX", "LA"):
+        return False
+    # Pillow names the layout in the file in the decoder's arguments, e.g. "RGB;16B"; for PPM it
+    # is the largest value.
+    arguments = [str(tile[3]) for tile in getattr(image, "tile", [])]
+    return any(";16" in text or "65535" in text for text in arguments)
+
+
+def _read_16_bit(image: Image.Image, data: bytes, name: str) -> tuple[Array, Info]:
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:
+        raise InputError(
+            f"{name} stores 16 bits a channel in a way that cannot be read without loss; save it "
+            "as a plain 16-bit PNG or TIFF, or pass a uint16 array"
+        )
+    order = cv2.COLOR_BGRA2RGBA if decoded.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    pixels = cv2.cvtColor(decoded, order)
+    exif = image.getexif()
+    turns, mirrored = _UPRIGHT.get(exif.get(_ORIENTATION, 1), (0, False))
+    pixels = np.rot90(pixels, turns)
+    if mirrored:
+        pixels = pixels[:, ::-1]
+    info: Info = dict(image.info)
+    if _ORIENTATION in exif:
+        exif[_ORIENTATION] = 1
+        info["exif"] = exif.tobytes()
+    return np.ascontiguousarray(pixels), info
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; the result's own EXIF says that it stands upright."""
+    try:
+        turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    except Exception as error:  # broken EXIF raises almost anything
+        warnings.warn(f"the image's EXIF is broken and was ignored: {error}", stacklevel=2)
+        turned = False
+    if not turned:
+        return image
+    result = ImageOps.exif_transpose(image)
+    exif = result.getexif()
+    exif[_ORIENTATION] = 1
+    result.info["exif"] = exif.tobytes()
+    return result
+
+
+def _keep_background(original: Array, changed: Array, mask: Array) -> Array:
+    """Copy `original` and put `changed` where the mask is above zero, alpha excepted."""
+    result = np.array(original, order="C")
+    selected = mask > 0
+    if original.ndim == 2:
+        np.copyto(result, changed, where=selected, casting="unsafe")
+    else:
+        colour = result[..., : changed.shape[2]]
+        np.copyto(colour, changed, where=selected[..., None], casting="unsafe")
+    return result
+
+
+def _to_rgb(stored: Array) -> Array:
+    """RGB of an array (H, W) or (H, W, C): C is grey, grey + alpha, RGB, or RGB + alpha."""
+    if _is_grey(stored):
+        grey = stored if stored.ndim == 2 else stored[..., 0]
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.ascontiguousarray(stored[..., :3])
+
+
+def _from_rgb(pixels: Array, stored: Array) -> Array:
+    """RGB to the colour channels of `stored`; grey is BT.601 luma, as in Pillow's own mode L."""
+    if not _is_grey(stored):
+        return pixels
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return grey if stored.ndim == 2 else grey[..., None]
+
+
+def _is_grey(stored: Array) -> bool:
+    return stored.ndim == 2 or stored.shape[2] < 3
+
+
+# --- numpy --------------------------------------------------------------------------------------
+
+
+def _from_array(array: Array) -> Picture:
+    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (1, 3, 4)):
+        hint = ""
+        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+            hint = "; channels come last in arrays: image.transpose(1, 2, 0)"
+        raise InputError(
+            "an array image has the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); got "
+            f"{array.shape}{hint}"
+        )
+    _check_not_empty(array.shape[0], array.shape[1])
+    array = np.asarray(array)  # subclasses, such as masked arrays, have arithmetic of their own
+
+    def restore(pixels: Array, mask: Array) -> Array:
+        return _keep_background(array, _from_rgb(pixels, array), mask)
+
+    return Picture(_to_rgb(_to_working_dtype(array)), restore)
+
+
+def _to_working_dtype(array: Array) -> Array:
+    """uint8 and uint16 as they are (in native byte order), floats as float32 in [0, 1]."""
+    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype.kind == "f":
+        return _checked_floats(array.astype(np.float32), "image")
+    raise InputError(
+        "an array image is uint8, uint16, or float in [0, 1]; got "
+        f"{array.dtype}: convert it, e.g. with image.astype(np.uint8)"
+    )
+
+
+def _checked_floats(values: Array, what: str) -> Array:
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError(f"the {what} holds NaN or infinite values; replace them first")
+    if low < -_RANGE_TOLERANCE or high > 1 + _RANGE_TOLERANCE:
+        hint = f" (divide the {what} by 255?)" if 1 < high <= 255 and low >= 0 else ""
+        raise InputError(f"a float {what} has values in [0, 1]; got {low:.4g} to {high:.4g}{hint}")
+    return values.clip(0, 1)
+
+
+def _check_not_empty(height: int, width: int) -> None:
+    if height == 0 or width == 0:
+        raise InputError(f"the image has no pixels: it is {width} x {height}")
+
+
+# --- torch --------------------------------------------------------------------------------------
+
+
+def _from_tensor(tensor: torch.Tensor) -> Picture:
+    if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
+        hint = "; channels come first in tensors: image.permute(2, 0, 1)"
+        raise InputError(
+            "a tensor image has the shape (C, H, W) or (B, C, H, W) with 1, 3 or 4 channels; got "
+            f"{tuple(tensor.shape)}{hint if tensor.shape[-1:] in ((1,), (3,), (4,)) else ''}"
+        )
+    if not (tensor.dtype == torch.uint8 or tensor.is_floating_point()):
+        raise InputError(f"a tensor image is uint8, or float in [0, 1]; got {tensor.dtype}")
+    _check_not_empty(tensor.shape[1], tensor.shape[2])
+    original = tensor.detach()
+    values = original.cpu()
+    values = values if values.dtype == torch.uint8 else values.float()
+    inner = _from_array(values.permute(1, 2, 0).numpy())
+
+    def restore(pixels: Array, mask: Array) -> torch.Tensor:
+        changed = torch.from_numpy(inner.restore(pixels, mask)).permute(2, 0, 1)
+        selected = torch.from_numpy(mask > 0).to(original.device)
+        changed = changed.to(device=original.device, dtype=original.dtype)
+        return torch.where(selected, changed, original)
+
+    return Picture(inner.pixels, restore)
+
+
+# --- Pillow -------------------------------------------------------------------------------------
+
+_AS_STORED = ("L", "LA", "RGB", "RGBA", "RGBX", "I;16", "I;16L", "I;16B", "I;16N")
+_BY_PILLOW = ("YCbCr", "HSV")
+_PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
+
+
+def _from_pil(image: Image.Image) -> Picture:
+    _check_not_empty(image.height, image.width)
+    if image.mode == "P":
+        return _from_palette(image)
+    stored = _stored_array(image)
+    pixels, to_mode = _mode_codec(image, stored)
+
+    def restore(pixels: Array, mask: Array) -> Image.Image:
+        return _image_like(image, _keep_background(stored, to_mode(pixels), mask))
+
+    return Picture(np.ascontiguousarray(pixels), restore, dict(image.info))
+
+
+def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """RGB pixels of an image, and the way back from RGB to its mode's colour channels."""
+    mode = image.mode
+    if mode in _AS_STORED:
+        return _to_rgb(_to_working_dtype(stored)), lambda pixels: _from_rgb(pixels, stored)
+    if mode in _BY_PILLOW:
+        return (
+            np.asarray(image.convert("RGB")),
+            lambda pixels: np.asarray(Image.fromarray(pixels).convert(mode)),
+        )
+    if mode in _PREMULTIPLIED:
+        plain = image.convert(_PREMULTIPLIED[mode])
+        straight = _stored_array(plain)
+
+        def premultiply(pixels: Array) -> Array:
+            everywhere = np.ones(pixels.shape[:2], bool)
+            changed = _keep_background(straight, _from_rgb(pixels, straight), everywhere)
+            return np.asarray(_image_like(plain, changed).convert(mode))
+
+        return _to_rgb(straight), premultiply
+    if mode == "CMYK":
+        return _cmyk_to_rgb(stored), lambda pixels: _rgb_to_cmyk(pixels, stored[..., 3])
+    if mode == "I":
+        low, high = int(stored.min()), int(stored.max())
+        if low < 0 or high > 65535:
+            raise InputError(
+                f"an image of mode I has values from 0 to 65535; got {low} to {high}: rescale it"
+            )
+        return _to_rgb(stored.astype(np.uint16)), lambda pixels: _from_rgb(pixels, stored)
+    if mode == "F":
+        return _to_rgb(_to_working_dtype(stored)), lambda pixels: _from_rgb(pixels, stored)
+    raise InputError(
+        f"an image of mode {mode} cannot be harmonized; convert it, e.g. image.convert('RGB')"
+    )
+
+
+def _stored_array(image: Image.Image) -> Array:
+    try:
+        return np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:  # a lazy image whose file is damaged
+        raise InputError(f"the image cannot be decoded: {error}") from error
+
+
+def _image_like(image: Image.Image, array: Array) -> Image.Image:
+    """Build an image of the same mode, palette and metadata from its raw array."""
+    result = Image.frombytes(image.mode, image.size, np.ascontiguousarray(array).tobytes())
+    result.info = dict(image.info)
+    return result
+
+
+def _cmyk_to_rgb(cmyk: Array) -> Array:
+    ink = 255 - cmyk.astype(np.uint16)
+    return ((ink[..., :3] * ink[..., 3:] + 127) // 255).astype(np.uint8)
+
+
+def _rgb_to_cmyk(pixels: Array, black: Array) -> Array:
+    """Invert `_cmyk_to_rgb`, keeping the original black wherever the new colour allows it."""
+    brightest = pixels.max(axis=2)
+    black = np.minimum(black, 255 - brightest)
+    light = np.maximum(255 - black, 1).astype(np.float32)[..., None]
+    colour = 255 - np.clip(np.rint(pixels * (255 / light)), 0, 255)
+    return np.dstack([colour.astype(np.uint8), black])
+
+
+# --- palettes -----------------------------------------------------------------------------------
+
+
+def _from_palette(image: Image.Image) -> Picture:
+    pixels = np.asarray(image.convert("RGB"))
+
+    def restore(pixels: Array, mask: Array) -> Image.Image:
+        return _to_palette(image, pixels, mask)
+
+    return Picture(np.ascontiguousarray(pixels), restore, dict(image.info))
+
+
+def _to_palette(image: Image.Image, pixels: Array, mask: Array) -> Image.Image:
+    """Write the changed pixels into a palette image.
+
+    Entries that the background uses stay where they are, so its indices need not change. The
+    others are given to the new colours of the foreground (median cut).
+    """
+    indices = np.asarray(image).copy()
+    changed = mask > 0
+    transparent = _transparent_entries(image)
+    changed &= ~np.isin(indices, transparent)
+    colours = np.zeros((256, 3), np.uint8)
+    known = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    colours[: len(known)] = known
+    kept = np.zeros(256, bool)
+    kept[np.unique(indices[~changed])] = True
+    kept[transparent] = True
+    new, positions = np.unique(pixels[changed], axis=0, return_inverse=True)
+    if len(new):
+        free = np.flatnonzero(~kept)
+        if len(free):
+            strip = Image.fromarray(pixels[changed][None])
+            quantised = strip.quantize(
+                len(free), Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+            )
+            found = np.array(quantised.getpalette("RGB"), np.uint8).reshape(-1, 3)[: len(free)]
+            colours[free[: len(found)]] = found
+            kept[free[: len(found)]] = True
+        kept[transparent] = False  # a foreground pixel must not turn transparent
+        choices = np.flatnonzero(kept)
+        if len(choices):
+            indices[changed] = choices[_nearest(new, colours[choices])][positions.reshape(-1)]
+    result = _image_like(image, indices)
+    result.putpalette(colours.tobytes(), "RGB")
+    return result
+
+
+def _transparent_entries(image: Image.Image) -> Array:
+    transparency = image.info.get("transparency")
+    if isinstance(transparency, int):
+        return np.array([transparency])
+    if isinstance(transparency, bytes):
+        return np.flatnonzero(np.frombuffer(transparency, np.uint8) == 0)
+    return np.array([], int)
+
+
+def _nearest(colours: Array, choices: Array) -> Array:
+    """Index of the nearest choice (squared distance in RGB) for each colour; in small blocks."""
+    reference = choices.astype(np.int32)
+    blocks = [
+        ((block[:, None].astype(np.int32) - reference) ** 2).sum(axis=2).argmin(axis=1)
+        for block in np.array_split(colours, max(1, len(colours) // 8192))
+    ]
+    return np.concatenate(blocks)

@@ -1,0 +1,179 @@
+"""What users hand over as a mask, to one float plane: 1 is the foreground to change.
+
+Masks come in every shape that annotation tools write; whatever is ambiguous is refused.
+"""
+
+import os
+import warnings
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from harmonizer.errors import InputError
+from harmonizer.image import Array, ImageLike, open_file, upright
+
+# A mask saved as a colour picture has equal channels up to what JPEG and resizing do to its edges.
+# Mean difference between a pixel's channels, as a share of full scale, that passes for grey.
+_COLOUR_TOLERANCE = 0.02
+_RANGE_TOLERANCE = 1e-3
+
+
+def open_mask(
+    mask: ImageLike, size: tuple[int, int], *, resize: bool = False
+) -> NDArray[np.float32]:
+    """Open a mask of any accepted kind.
+
+    Args:
+        mask: One channel, as any of the kinds that an image may have: bool; integers from 0 to
+            1, 255 or 65535 (the smallest of these that is not below the mask's maximum is full
+            foreground); floats in [0, 1], or holding only 0 and 255. Channels that are alike
+            count as one, so a mask saved as RGB or opaque RGBA is accepted.
+        size: Height and width of the upright image that the mask belongs to.
+        resize: Accept a mask of another size but the same aspect (to a pixel), and resize it.
+
+    Returns:
+        (H, W), in [0, 1]; 1 is the foreground to change, 0 is never touched.
+
+    Raises:
+        InputError: The mask cannot be read, is ambiguous, or has another size than the image.
+    """
+    plane = _unit_range(_one_channel(_to_array(mask)))
+    if plane.shape == size:
+        return plane
+    height, width = size
+    mask_height, mask_width = plane.shape
+    sizes = f"the image is {width} x {height}, the mask {mask_width} x {mask_height}"
+    if not resize:
+        advice = (
+            "pass resize_mask=True to resize the mask"
+            if _same_aspect(plane.shape, size)
+            else "crop or pad the mask as the image was"
+        )
+        turned = " (one of them may have been turned by EXIF)" if plane.shape[::-1] == size else ""
+        raise InputError(f"image and mask must have the same size: {sizes}{turned}; {advice}")
+    if not _same_aspect(plane.shape, size):
+        raise InputError(
+            f"a mask can only be resized if its shape is the image's: {sizes}; crop or pad it"
+        )
+    shrinking = mask_width > width
+    method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return cv2.resize(plane, (width, height), interpolation=method).astype(np.float32, copy=False)
+
+
+def _same_aspect(mask_size: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Whether scaling the mask to the image's longer side gives the other side, to a pixel."""
+    (mask_height, mask_width), (height, width) = mask_size, size
+    if width >= height:
+        return abs(mask_height * width / mask_width - height) <= 1
+    return abs(mask_width * height / mask_height - width) <= 1
+
+
+def _to_array(mask: ImageLike) -> Array:
+    """The mask's raw values, (H, W) or (H, W, C)."""
+    if isinstance(mask, str | os.PathLike | bytes | bytearray | memoryview):
+        opened, _ = open_file(mask)
+        return opened if isinstance(opened, np.ndarray) else _from_pil(opened)
+    if isinstance(mask, Image.Image):
+        return _from_pil(upright(mask))
+    if isinstance(mask, torch.Tensor):
+        values = mask.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+        array = values.numpy()
+        return array.transpose(1, 2, 0) if array.ndim == 3 else array
+    if isinstance(mask, np.ndarray):
+        return np.asarray(mask)
+    if mask is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise InputError(
+            "a mask is needed to know what to change. If the image is a cut-out whose alpha "
+            "channel marks the foreground, pass mask=image.getchannel('A')"
+        )
+    raise InputError(
+        "a mask is a PIL.Image, a numpy array, a torch tensor, a path or the bytes of a file; "
+        f"got {type(mask).__name__}"
+    )
+
+
+def _from_pil(mask: Image.Image) -> Array:
+    if mask.mode in ("P", "PA"):
+        indices = np.asarray(mask)
+        indices = indices[..., 0] if mask.mode == "PA" else indices
+        if indices.max(initial=0) <= 1:
+            return indices  # a label map with one object: the palette's colours mean nothing
+        mask = mask.convert("RGB")
+    elif mask.mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
+        mask = mask.convert("RGB")
+    try:
+        return np.asarray(mask)
+    except (OSError, SyntaxError, ValueError) as error:  # a lazy image whose file is damaged
+        raise InputError(f"the mask cannot be decoded: {error}") from error
+
+
+def _one_channel(array: Array) -> Array:
+    if array.ndim == 2 and array.size:
+        return array
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or not array.size:
+        raise InputError(f"a mask has the shape (H, W) and one channel; got {array.shape}")
+    channels = array.shape[2]
+    full = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1
+    if channels in (2, 4):
+        alpha = array[..., -1]
+        if (alpha != alpha.flat[0]).any():
+            raise InputError(
+                "the mask has an alpha channel that varies, so it is unclear which one marks the "
+                "foreground; pass one channel: mask.getchannel('A') for the alpha, "
+                "mask.convert('RGB').convert('L') for the picture"
+            )
+        array = array[..., :-1]
+    if array.shape[2] == 3:
+        values = array.astype(np.float32)
+        difference = float((values.max(axis=2) - values.min(axis=2)).mean())
+        limit = _COLOUR_TOLERANCE * min(full, max(float(values.max()), 1))
+        if difference > limit:
+            raise InputError(
+                "the mask has 3 channels that differ, so it looks like a picture; a mask has one "
+                "channel, with 1 or 255 for the foreground. Are image and mask swapped? For a "
+                "label map, pass (mask == label).all(axis=2)"
+            )
+    return array[..., 0]
+
+
+def _unit_range(values: Array) -> NDArray[np.float32]:
+    kind = values.dtype.kind
+    if kind == "b":
+        return values.astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError("the mask holds NaN or infinite values; replace them by 0 or 1")
+    if kind in "iu" and low >= 0 and high <= 65535:
+        full = next(limit for limit in (1, 255, 65535) if high <= limit)
+        return (values / np.float32(full)).astype(np.float32, copy=False)
+    if kind == "f" and low >= -_RANGE_TOLERANCE and high <= 1 + _RANGE_TOLERANCE:
+        return values.astype(np.float32).clip(0, 1)
+    if kind == "f" and np.isin(values, (0, 255)).all():
+        return (values / 255).astype(np.float32)
+    raise InputError(
+        "mask values are bool, floats in [0, 1], or integers from 0 to 1, 255 or 65535; got "
+        f"{values.dtype} from {low:.4g} to {high:.4g}"
+    )
+
+
+def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
+    """Whether the mask leaves nothing to harmonize: no foreground, or no background.
+
+    Args:
+        mask: (H, W), in [0, 1].
+
+    Returns:
+        True, after a `UserWarning` that says why, if the picture should come back as it is.
+    """
+    if not mask.any():
+        reason = "the mask is empty: there is no foreground to harmonize"
+    elif mask.min() == 1:
+        reason = "the mask covers the whole picture: there is no background to harmonize it with"
+    else:
+        return False
+    warnings.warn(f"{reason}; the picture is returned unchanged", UserWarning, stacklevel=2)
+    return True

@@ -1,0 +1,361 @@
+"""The whole way from a composite to a harmonized picture: image, network, full resolution.
+
+This is the only file where images, networks and lifting meet.
+"""
+
+import math
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from harmonizer.errors import InputError
+from harmonizer.image import Array, ImageLike, Picture, open_image
+from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
+from harmonizer.mask import open_mask, warn_if_nothing_to_do
+from harmonizer.preprocessing import full_scale
+from harmonizer.runtime import resolve_device, resolve_dtype
+from harmonizer.zoo.loader import load_network
+from harmonizer.zoo.manifest import ModelInfo, default_model, model_info
+
+
+@dataclass(frozen=True)
+class _Composite:
+    """One picture and its mask, ready for the network."""
+
+    picture: Picture
+    mask: NDArray[np.float32]
+    low_res: Array
+    unchanged: bool
+
+    @property
+    def scale(self) -> float:
+        return full_scale(self.picture.pixels.dtype)
+
+
+class Harmonizer:
+    """A network with its weights, ready to harmonize pictures.
+
+    A harmonizer keeps nothing between calls: any number of threads may use one.
+
+    Attributes:
+        info: What is known of the model.
+        device: Where the network runs.
+        dtype: The network's arithmetic.
+    """
+
+    info: ModelInfo
+    device: torch.device
+    dtype: torch.dtype
+
+    def __init__(
+        self,
+        network: nn.Module,
+        info: ModelInfo,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+    ) -> None:
+        """Wrap a network. `from_pretrained` is the usual way to one.
+
+        Args:
+            network: `forward(image (N, 3, H, W) normalised, mask (N, 1, H, W) in [0, 1])` gives
+                (N, 3, H, W), normalised.
+            info: What is known of it; its preprocessing is applied to every picture.
+            device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
+            dtype: `"auto"` or `"float32"`.
+
+        Raises:
+            InputError: The device or dtype cannot be used.
+        """
+        self.info = info
+        self.dtype = resolve_dtype(dtype)
+        self._network = network.eval().requires_grad_(False)
+        self.to(device)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | None = None,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+    ) -> Self:
+        """Load a model of the zoo.
+
+        Args:
+            name_or_path: A name from `list_models()`; None is the bundled default.
+            device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
+            dtype: `"auto"` or `"float32"`.
+
+        Raises:
+            UnknownModelError: No model has this name.
+            WeightsUnavailableError: Its weights cannot be had.
+            WeightsCorruptedError: Its weights are not the ones that the manifest promises.
+            InputError: The device or dtype cannot be used.
+        """
+        info = model_info(default_model() if name_or_path is None else name_or_path)
+        return cls(load_network(info), info, device=device, dtype=dtype)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the network to another device, and return this harmonizer."""
+        self.device = resolve_device(device)
+        self._network.to(device=self.device, dtype=self.dtype)
+        return self
+
+    def __repr__(self) -> str:
+        """Name the model and the device."""
+        return f"Harmonizer({self.info.name!r}, device={str(self.device)!r})"
+
+    def __call__(
+        self,
+        image: ImageLike,
+        mask: ImageLike,
+        *,
+        strength: float = 1.0,
+        lifting: LiftingMethod = "auto",
+        resize_mask: bool = False,
+    ) -> Any:  # noqa: ANN401 - the kind that came in
+        """Harmonize one picture, or a batch of tensors, at full resolution.
+
+        Args:
+            image: The composite: a `PIL.Image.Image`; an array (H, W, 3), RGB, uint8, uint16 or
+                float in [0, 1] (also grey or with alpha); a tensor (C, H, W) or (B, C, H, W), uint8
+                or float in [0, 1]; a path; or the bytes of a file. Its EXIF orientation is applied.
+            mask: Its foreground, of the same size and of any of these kinds, one channel: bool,
+                {0, 1}, {0, 255}, or soft. White (1) is the foreground to change.
+            strength: How much of the change to apply, from 0 (none: the input bit for bit) to 1,
+                linearly.
+            lifting: How the network's small answer is carried to full resolution, one of
+                `harmonizer.lifting.LIFTING_METHODS`.
+            resize_mask: Accept a mask of another size but the same aspect, and resize it.
+
+        Returns:
+            The harmonized picture: same kind, dtype, size, mode, ICC profile and alpha as `image`
+            (a path or bytes give a `PIL.Image.Image`, or a uint16 array for RGB of 16 bits a
+            channel, which Pillow has no mode for). Where the mask is 0 it equals the input bit for
+            bit; soft mask values blend linearly.
+
+        Raises:
+            InputError: Something is not as described here; the message says what.
+        """
+        if isinstance(image, torch.Tensor) and image.ndim == 4:
+            images, masks = list(image), _split_masks(mask, len(image))
+            results = self.harmonize_batch(
+                images,
+                masks,
+                batch_size=max(1, len(images)),
+                strength=strength,
+                lifting=lifting,
+                resize_mask=resize_mask,
+            )
+            return torch.stack(list(results)) if images else image.clone()
+        (result,) = self.harmonize_batch(
+            [image], [mask], strength=strength, lifting=lifting, resize_mask=resize_mask
+        )
+        return result
+
+    harmonize = __call__
+
+    def harmonize_batch(
+        self,
+        images: Iterable[ImageLike],
+        masks: Iterable[ImageLike],
+        *,
+        batch_size: int = 8,
+        strength: float = 1.0,
+        lifting: LiftingMethod = "auto",
+        resize_mask: bool = False,
+    ) -> Iterator[Any]:
+        """Harmonize many pictures, with one call of the network for each batch.
+
+        Args:
+            images: As for one picture; sizes and kinds may differ.
+            masks: As many masks.
+            batch_size: Pictures in one call of the network; as many are in memory at a time.
+            strength: As for one picture.
+            lifting: As for one picture.
+            resize_mask: As for one picture.
+
+        Returns:
+            An iterator over the harmonized pictures, in the order of `images`.
+
+        Raises:
+            InputError: Something is not as described here; the message says what.
+        """
+        _check_options(strength, lifting)
+        if batch_size < 1:
+            raise InputError(f"batch_size is at least 1; got {batch_size}")
+        return self._harmonize_batches(
+            _pairs(images, masks), batch_size, strength, lifting, resize_mask
+        )
+
+    def _harmonize_batches(
+        self,
+        pairs: Iterator[tuple[ImageLike, ImageLike]],
+        batch_size: int,
+        strength: float,
+        lifting: LiftingMethod,
+        resize_mask: bool,
+    ) -> Iterator[Any]:
+        while batch := [self._open(*pair, resize_mask) for pair in islice(pairs, batch_size)]:
+            answers = iter(self._answers([one for one in batch if not one.unchanged]))
+            for composite in batch:
+                if composite.unchanged:
+                    nowhere = np.zeros_like(composite.mask)
+                    yield composite.picture.restore(composite.picture.pixels, nowhere)
+                else:
+                    yield self._finish(composite, next(answers), strength, lifting)
+
+    def predict(
+        self, image: ImageLike, mask: ImageLike, *, resize_mask: bool = False
+    ) -> NDArray[np.float32]:
+        """Return the network's own answer, at its own input size, without the way back.
+
+        Args:
+            image: As for `harmonize`, one picture.
+            mask: As for `harmonize`.
+            resize_mask: As for `harmonize`.
+
+        Returns:
+            (h, w, 3), RGB, float32, not rounded, on the image's own scale: 0 to 255 for 8 bits, 0
+            to 65535 for 16 bits, 0 to 1 for floats; what `harmonizer.lifting.lift` takes.
+
+        Raises:
+            InputError: As for `harmonize`.
+        """
+        picture = open_image(image)
+        plane = open_mask(mask, picture.size, resize=resize_mask)
+        low_res = self.info.preprocessing.resize(picture.pixels)
+        (answer,) = self._answers([_Composite(picture, plane, low_res, unchanged=False)])
+        return answer
+
+    def _open(self, image: ImageLike, mask: ImageLike, resize_mask: bool) -> _Composite:
+        picture = open_image(image)
+        plane = open_mask(mask, picture.size, resize=resize_mask)
+        unchanged = warn_if_nothing_to_do(plane)
+        low_res = self.info.preprocessing.resize(picture.pixels)
+        return _Composite(picture, plane, low_res, unchanged)
+
+    def _answers(self, composites: Sequence[_Composite]) -> list[NDArray[np.float32]]:
+        """Run the network once; each answer is (h, w, 3) on its picture's own scale."""
+        if not composites:
+            return []
+        preprocessing = self.info.preprocessing
+        images = [preprocessing.to_network(one.low_res, one.scale) for one in composites]
+        masks = [torch.from_numpy(preprocessing.resize(one.mask))[None] for one in composites]
+        with torch.inference_mode():
+            answers = self._network(
+                torch.stack(images).to(self.device, self.dtype),
+                torch.stack(masks).to(self.device, self.dtype),
+            )
+        return [
+            preprocessing.from_network(answer, one.scale)
+            for answer, one in zip(answers, composites, strict=True)
+        ]
+
+    def _finish(
+        self,
+        composite: _Composite,
+        answer: NDArray[np.float32],
+        strength: float,
+        lifting: LiftingMethod,
+    ) -> Any:  # noqa: ANN401
+        pixels, mask = composite.picture.pixels, composite.mask
+        if strength == 0:
+            return composite.picture.restore(pixels, np.zeros_like(mask))
+        harmonized = lift(
+            pixels, mask, composite.low_res.astype(np.float32), answer, method=lifting
+        )
+        return composite.picture.restore(_mix(pixels, harmonized, strength), mask)
+
+
+def _mix(before: Array, after: Array, strength: float) -> Array:
+    if strength == 1:
+        return after
+    if before.dtype.kind == "u":
+        return cv2.addWeighted(before, 1 - strength, after, strength, 0)
+    return before + np.float32(strength) * (after - before)
+
+
+def _check_options(strength: float, lifting: str) -> None:
+    if not (math.isfinite(strength) and 0 <= strength <= 1):
+        raise InputError(f"strength goes from 0 (no change) to 1 (the full change); got {strength}")
+    if lifting not in LIFTING_METHODS:
+        raise InputError(f"lifting is one of {', '.join(LIFTING_METHODS)}; got {lifting!r}")
+
+
+def _pairs(
+    images: Iterable[ImageLike], masks: Iterable[ImageLike]
+) -> Iterator[tuple[ImageLike, ImageLike]]:
+    try:
+        yield from zip(images, masks, strict=True)
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("there must be as many masks as images") from error
+
+
+def _split_masks(mask: ImageLike, count: int) -> list[Any]:
+    """The masks of a batch of tensors: (B, 1, H, W) or (B, H, W)."""
+    shape = getattr(mask, "shape", None)
+    if shape is None or len(shape) not in (3, 4) or shape[0] != count:
+        raise InputError(
+            f"a batch of {count} images needs a mask tensor of shape ({count}, 1, H, W) or "
+            f"({count}, H, W); got {'a ' + type(mask).__name__ if shape is None else tuple(shape)}"
+        )
+    return list(mask)  # pyright: ignore[reportArgumentType, reportUnknownVariableType]
+
+
+_loading = threading.Lock()
+
+
+@lru_cache(maxsize=4)
+def _load(model: str | None, device: str) -> Harmonizer:
+    return Harmonizer.from_pretrained(model, device=device)
+
+
+def harmonize(
+    image: ImageLike,
+    mask: ImageLike,
+    model: str | Harmonizer | None = None,
+    *,
+    device: str | torch.device = "auto",
+    strength: float = 1.0,
+    lifting: LiftingMethod = "auto",
+    resize_mask: bool = False,
+) -> Any:  # noqa: ANN401 - the kind that came in
+    """Harmonize one picture in one call.
+
+    The model is loaded at the first call and kept for the next ones.
+
+    Args:
+        image: The composite; every kind that `Harmonizer.harmonize` takes.
+        mask: Its foreground, of the same size; white (1) is what will change.
+        model: A name from `list_models()`, or a `Harmonizer`; None is the bundled default.
+        device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
+        strength: From 0 (no change) to 1 (the full change).
+        lifting: How the network's answer is carried to full resolution.
+        resize_mask: Accept a mask of another size but the same aspect, and resize it.
+
+    Returns:
+        The harmonized picture, of the same kind as `image`; see `Harmonizer.harmonize`.
+
+    Raises:
+        InputError: Something is not as described here; the message says what.
+        UnknownModelError: No model has this name.
+    """
+    if isinstance(model, Harmonizer):
+        harmonizer = model
+    else:
+        with _loading:  # threads that arrive together must not load the model twice
+            harmonizer = _load(model, str(device))
+    return harmonizer(image, mask, strength=strength, lifting=lifting, resize_mask=resize_mask)

@@ -1,0 +1,77 @@
+"""A picture to a network's input, and the network's answer back to a picture's scale.
+
+What a network was trained on has to be done to its input again: its size, the way it was resized
+and its normalisation travel with the weights, as one `Preprocessing`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from harmonizer.image import Array
+
+Resampler: TypeAlias = Literal["opencv-linear", "opencv-area"]
+_INTERPOLATION = {"opencv-linear": cv2.INTER_LINEAR, "opencv-area": cv2.INTER_AREA}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the input of a network.
+
+    Attributes:
+        input_size: Height and width of the network's input, in pixels. The aspect is not kept
+            (paper, section 4.2).
+        mean: Mean of each channel, R, G, B, of images in [0, 1].
+        std: Standard deviation of each channel.
+        resampler: `opencv-linear` interpolates between the nearest pixels, as the paper's authors
+            did; `opencv-area` averages over all of them, so that large pictures do not alias.
+    """
+
+    input_size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    resampler: Resampler
+
+    def resize(self, values: Array) -> Array:
+        """Resize an image (H, W, 3) or a mask (H, W) to the input size, in its own dtype."""
+        height, width = self.input_size
+        if values.shape[:2] == (height, width):
+            return values
+        return cv2.resize(values, (width, height), interpolation=_INTERPOLATION[self.resampler])
+
+    def to_network(self, image: Array, full_scale: float) -> torch.Tensor:
+        """Normalise a resized image.
+
+        Args:
+            image: (H, W, 3), RGB, from 0 to `full_scale`.
+            full_scale: What white is: 255, 65535 or 1.
+
+        Returns:
+            (3, H, W), float32, contiguous.
+        """
+        unit = np.asarray(image, np.float32) / np.float32(full_scale)
+        normalised = (unit - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        return torch.from_numpy(np.ascontiguousarray(normalised.transpose(2, 0, 1)))
+
+    def from_network(self, answer: torch.Tensor, full_scale: float) -> NDArray[np.float32]:
+        """Undo the normalisation of a network's answer.
+
+        Args:
+            answer: (3, H, W), normalised.
+            full_scale: What white is: 255, 65535 or 1.
+
+        Returns:
+            (H, W, 3), float32, from 0 to `full_scale`, clamped and not rounded.
+        """
+        normalised = answer.float().cpu().numpy().transpose(1, 2, 0)
+        unit = normalised * np.array(self.std, np.float32) + np.array(self.mean, np.float32)
+        return np.ascontiguousarray(unit.clip(0, 1) * np.float32(full_scale))
+
+
+def full_scale(dtype: np.dtype[Any]) -> float:
+    """What white is for images of a dtype: 255, 65535, or 1 for floats."""
+    return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0

@@ -1,0 +1,51 @@
+"""Where a network runs."""
+
+import torch
+
+from harmonizer.errors import InputError
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Choose a device.
+
+    Args:
+        device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
+
+    Raises:
+        InputError: Torch does not know the device, or this machine does not have it.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise InputError(
+            f"there is no device {device!r}; use 'auto', 'cpu', 'cuda', 'cuda:1', ... or 'mps'"
+        ) from error
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (chosen.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available.get(chosen.type, False):
+        usable = ", ".join(name for name, there in available.items() if there)
+        raise InputError(
+            f"the device {device!r} cannot be used on this machine; use one of: auto, {usable}"
+        )
+    return chosen
+
+
+def resolve_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """Choose the arithmetic of a network.
+
+    Args:
+        dtype: `"auto"`, `"float32"` or `torch.float32`.
+
+    Raises:
+        InputError: Another one.
+    """
+    if dtype in ("auto", "float32", torch.float32):
+        return torch.float32
+    raise InputError(f"the network runs in float32 (or 'auto'); got dtype={dtype!r}")
