@@ -1,5 +1,13 @@
 """The networks of the paper: plain modules that know nothing of weights, files or users' images."""
 
-from harmonizer.networks.catalogue import Network, build_network, list_networks
+from harmonizer.networks.catalogue import Network, build_network, list_networks, network_config
+from harmonizer.networks.initialization import initialize, learning_rate_multipliers
 
-__all__ = ["Network", "build_network", "list_networks"]
+__all__ = [
+    "Network",
+    "build_network",
+    "initialize",
+    "learning_rate_multipliers",
+    "list_networks",
+    "network_config",
+]

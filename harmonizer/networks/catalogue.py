@@ -6,16 +6,39 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from harmonizer.errors import InputError, UnknownModelError
+from harmonizer.networks.deeplab import DeepLabConfig
+from harmonizer.networks.dovenet import DoveNet, DoveNetConfig
 from harmonizer.networks.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
+from harmonizer.networks.foreground_aware import ForegroundAware, ForegroundAwareConfig
+from harmonizer.networks.hrnet import HRNetConfig
 from harmonizer.networks.initialization import initialize
+from harmonizer.networks.unet import UNet, UNetConfig
 
-NetworkConfig = EncoderDecoderConfig
-Network = EncoderDecoder
+NetworkConfig = EncoderDecoderConfig | UNetConfig | DoveNetConfig | ForegroundAwareConfig
+Network = EncoderDecoder | UNet | DoveNet | ForegroundAware
+
+_IDIH = EncoderDecoderConfig(batchnorm_from=2, blend=True)
+_IS2AM = UNetConfig(width=32, attention_expansion=0.5, blend=True, initial_gain=1.0)
+_W18S = HRNetConfig(width=18, modules=(1, 3, 2), blocks=2)
+_W18 = HRNetConfig(width=18, modules=(1, 4, 3), blocks=4)
+_W32 = HRNetConfig(width=32, modules=(1, 4, 3), blocks=4)
 
 NETWORKS: Mapping[str, NetworkConfig] = MappingProxyType(
     {
         "dih": EncoderDecoderConfig(batchnorm_from=0, blend=False),
-        "idih": EncoderDecoderConfig(batchnorm_from=2, blend=True),
+        "idih": _IDIH,
+        "s2am": UNetConfig(width=64, attention_expansion=2.0, blend=False, initial_gain=2.0),
+        "is2am": _IS2AM,
+        "dovenet": DoveNetConfig(),
+        "idih-hrnet-w18s": ForegroundAwareConfig(_W18S, _IDIH),
+        "idih-hrnet-w18s-nomask": ForegroundAwareConfig(_W18S, _IDIH, mask_features=False),
+        "idih-hrnet-w18s-v2p": ForegroundAwareConfig(_W18S, _IDIH, pyramid_levels=4),
+        "idih-hrnet-w18": ForegroundAwareConfig(_W18, _IDIH),
+        "idih-hrnet-w18-v2p": ForegroundAwareConfig(_W18, _IDIH, pyramid_levels=4),
+        "idih-hrnet-w32": ForegroundAwareConfig(_W32, _IDIH),
+        "idih-deeplabv3p-r34": ForegroundAwareConfig(DeepLabConfig(), _IDIH),
+        "is2am-hrnet-w18s": ForegroundAwareConfig(_W18S, _IS2AM),
+        "is2am-hrnet-w18": ForegroundAwareConfig(_W18, _IS2AM),
     }
 )
 
@@ -69,6 +92,18 @@ def build_network(name: str, **overrides: object) -> Network:
         InputError: if an override is not a field of the configuration, or has an impossible value.
     """
     config = network_config(name, **overrides)
-    network = EncoderDecoder(config)
+    network = _construct(config)
     initialize(network, config.initial_gain)
     return network
+
+
+def _construct(config: NetworkConfig) -> Network:
+    match config:
+        case EncoderDecoderConfig():
+            return EncoderDecoder(config)
+        case UNetConfig():
+            return UNet(config)
+        case DoveNetConfig():
+            return DoveNet(config)
+        case ForegroundAwareConfig():
+            return ForegroundAware(config)

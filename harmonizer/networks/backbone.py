@@ -1,0 +1,46 @@
+"""What a semantic backbone promises, whatever it is made of."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+
+class SemanticBackbone(nn.Module, ABC):
+    """An ImageNet network with a segmentation head that knows where the foreground is.
+
+    Attributes:
+        out_channels: channels of the features.
+        mask_channels: channels that mask features must have to be added inside.
+    """
+
+    out_channels: int
+    mask_channels: int
+
+    @property
+    @abstractmethod
+    def pretrained(self) -> nn.Module:
+        """The part that starts from ImageNet weights and learns more slowly than the rest."""
+
+    @abstractmethod
+    def forward(
+        self, image: torch.Tensor, mask: torch.Tensor, mask_features: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Extract semantic features.
+
+        Args:
+            image: (N, 3, H, W), normalised as for ImageNet.
+            mask: (N, 1, H, W) in [0, 1], 1 = foreground.
+            mask_features: (N, mask_channels, H / 2, W / 2) to be added after the first convolution,
+                or None for a backbone whose ImageNet part does not see the mask.
+
+        Returns:
+            (N, out_channels, H / 4, W / 4).
+        """
+
+
+def pretrained_parts(network: nn.Module) -> list[nn.Module]:
+    """Return the parts of a network that start from ImageNet weights; empty without a backbone."""
+    return [
+        module.pretrained for module in network.modules() if isinstance(module, SemanticBackbone)
+    ]

@@ -1,0 +1,143 @@
+"""The paper's contribution: a pretrained network, made aware of the foreground, guides the base.
+
+Section 3.2 shows the mask to a network that was trained on plain images; section 3.3 hands its
+features to the encoder of a harmonization network. Backbone and base are whatever the configuration
+says; this is the only file that knows both.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from harmonizer.networks.backbone import SemanticBackbone
+from harmonizer.networks.deeplab import DeepLabConfig, DeepLabV3Plus
+from harmonizer.networks.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
+from harmonizer.networks.hrnet import HRNetConfig
+from harmonizer.networks.ocr import HRNetOCR
+from harmonizer.networks.unet import UNet, UNetConfig
+
+PYRAMID_CHANNELS = 256
+
+
+@dataclass(frozen=True)
+class ForegroundAwareConfig:
+    """Which backbone guides which base, and how.
+
+    Attributes:
+        backbone: the network with the semantic features; an HRNet always carries OCR.
+        base: the network that harmonizes.
+        mask_features: whether the ImageNet part of the backbone sees the mask (section 3.2); if
+            not, this is the "non foreground-aware" row of table 3.
+        pyramid_levels: number of levels of the feature pyramid (section 3.3, the "v2p" networks),
+            or 0 to hand the features over at one position, as they are.
+    """
+
+    backbone: HRNetConfig | DeepLabConfig
+    base: EncoderDecoderConfig | UNetConfig
+    mask_features: bool = True
+    pyramid_levels: int = 0
+
+    @property
+    def initial_gain(self) -> float:
+        """Gain of the released initialisation: that of the base."""
+        return self.base.initial_gain
+
+
+class MaskFeatures(nn.Module):
+    """Turn the mask into something that can be added to a pretrained network's features.
+
+    The scale is learned and starts small, so the pretrained weights are not disturbed at first.
+    """
+
+    def __init__(self, out_channels: int) -> None:
+        """Build the module; it puts out ``out_channels`` channels."""
+        super().__init__()
+        self.conv = nn.Conv2d(1, out_channels, kernel_size=3, stride=2, padding=1)
+        self.scale = nn.Parameter(torch.full((1,), 0.1))
+
+    def forward(self, mask: torch.Tensor) -> torch.Tensor:
+        """Map (N, 1, H, W) to (N, C, H / 2, W / 2)."""
+        return self.conv(mask) * self.scale.abs()
+
+
+class FeaturePyramid(nn.Module):
+    """Features of falling resolution from those of one resolution, as in HRNetV2p (section 3.3)."""
+
+    def __init__(self, in_channels: int, levels: int) -> None:
+        """Build the pyramid; every level has 256 channels."""
+        super().__init__()
+        self.reduce = _conv_norm_elu(in_channels, PYRAMID_CHANNELS, kernel_size=1)
+        self.levels = nn.ModuleList(
+            _conv_norm_elu(PYRAMID_CHANNELS, PYRAMID_CHANNELS, kernel_size=3) for _ in range(levels)
+        )
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Map (N, C, H, W) to a list whose i-th entry is (N, 256, H / 2**i, W / 2**i)."""
+        x = self.reduce(x)
+        outputs: list[torch.Tensor] = []
+        for i, level in enumerate(self.levels):
+            # What goes on to the next level is pooled but not convolved.
+            if i:
+                x = F.max_pool2d(x, 2)
+            outputs.append(level(x))
+        return outputs
+
+
+def _conv_norm_elu(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2),
+        nn.BatchNorm2d(out_channels),
+        nn.ELU(),
+    )
+
+
+class ForegroundAware(nn.Module):
+    """A harmonization network guided by a foreground-aware semantic backbone."""
+
+    def __init__(self, config: ForegroundAwareConfig) -> None:
+        """Build backbone, base and what lies between them."""
+        super().__init__()
+        self.backbone = _build_backbone(config.backbone)
+        self.mask_features = (
+            MaskFeatures(self.backbone.mask_channels) if config.mask_features else None
+        )
+        if config.pyramid_levels:
+            self.pyramid = FeaturePyramid(self.backbone.out_channels, config.pyramid_levels)
+            feature_channels = [PYRAMID_CHANNELS] * config.pyramid_levels
+        else:
+            self.pyramid = None
+            feature_channels = [self.backbone.out_channels]
+        self.base = _build_base(config.base, feature_channels)
+        self.input_sizes = self.base.input_sizes
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Harmonize a batch.
+
+        Args:
+            image: (N, 3, H, W), normalised as for ImageNet; H and W as in ``input_sizes``.
+            mask: (N, 1, H, W) in [0, 1], 1 = foreground.
+
+        Returns:
+            (N, 3, H, W) in the normalised space of ``image``.
+        """
+        self.input_sizes.check(image, mask)
+        mask_features = None if self.mask_features is None else self.mask_features(mask)
+        semantics: torch.Tensor = self.backbone(image, mask, mask_features)
+        features = [semantics] if self.pyramid is None else self.pyramid(semantics)
+        return self.base(image, mask, features)
+
+
+def _build_backbone(config: HRNetConfig | DeepLabConfig) -> SemanticBackbone:
+    if isinstance(config, HRNetConfig):
+        return HRNetOCR(config)
+    return DeepLabV3Plus(config)
+
+
+def _build_base(
+    config: EncoderDecoderConfig | UNetConfig, feature_channels: list[int]
+) -> EncoderDecoder | UNet:
+    if isinstance(config, EncoderDecoderConfig):
+        return EncoderDecoder(config, feature_channels)
+    return UNet(config, feature_channels)

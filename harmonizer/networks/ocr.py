@@ -1,0 +1,98 @@
+"""HRNet with object-contextual representations (OCR), the paper's main backbone (fig. 3).
+
+Yuan et al., "Object-Contextual Representations for Semantic Segmentation" (ECCV 2020). There, the
+regions are what a classifier takes for each class. Here they are given: the foreground mask and its
+complement.
+"""
+
+import torch
+from torch import nn
+
+from harmonizer.networks.backbone import SemanticBackbone
+from harmonizer.networks.hrnet import STEM_CHANNELS, HRNet, HRNetConfig
+from harmonizer.networks.layers import conv_norm_relu, resize_like
+
+MID_CHANNELS = 128
+KEY_CHANNELS = 64
+
+
+def gather_regions(features: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
+    """Average the features of each region.
+
+    The weights are a softmax over space of the region maps, so a region that is nowhere is the mean
+    of all pixels and nothing is ever divided by zero.
+
+    Args:
+        features: (N, C, H, W).
+        regions: (N, R, H, W), in [0, 1].
+
+    Returns:
+        (N, C, R, 1), one vector for each region.
+    """
+    weights = torch.softmax(regions.flatten(2), dim=2)
+    return torch.matmul(features.flatten(2), weights.transpose(1, 2)).unsqueeze(3)
+
+
+class ObjectContext(nn.Module):
+    """Tell every pixel about the region it resembles."""
+
+    def __init__(self, in_channels: int) -> None:
+        """Build the head for backbone features of ``in_channels`` channels."""
+        super().__init__()
+        self.reduce = conv_norm_relu(in_channels, MID_CHANNELS, 3, bias=True)
+        self.query = nn.Sequential(
+            conv_norm_relu(MID_CHANNELS, KEY_CHANNELS), conv_norm_relu(KEY_CHANNELS, KEY_CHANNELS)
+        )
+        self.key = nn.Sequential(
+            conv_norm_relu(MID_CHANNELS, KEY_CHANNELS), conv_norm_relu(KEY_CHANNELS, KEY_CHANNELS)
+        )
+        self.value = conv_norm_relu(MID_CHANNELS, KEY_CHANNELS)
+        self.context = conv_norm_relu(KEY_CHANNELS, MID_CHANNELS)
+        self.merge = conv_norm_relu(2 * MID_CHANNELS, MID_CHANNELS)
+        self.dropout = nn.Dropout2d(0.05)
+
+    def forward(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Add the context of foreground and background.
+
+        Args:
+            features: (N, C, h, w), of the backbone.
+            mask: (N, 1, H, W) in [0, 1], of any size.
+
+        Returns:
+            (N, 128, h, w).
+        """
+        pixels: torch.Tensor = self.reduce(features)
+        mask = resize_like(mask, pixels)
+        regions = gather_regions(pixels, torch.cat([mask, 1.0 - mask], dim=1))
+
+        query: torch.Tensor = self.query(pixels).flatten(2)
+        key: torch.Tensor = self.key(regions).flatten(2)
+        value: torch.Tensor = self.value(regions).flatten(2)
+        similarity = torch.matmul(query.transpose(1, 2), key) * KEY_CHANNELS**-0.5
+        attended = torch.matmul(value, torch.softmax(similarity, dim=2).transpose(1, 2))
+        context = self.context(attended.unflatten(2, pixels.shape[2:]))
+        return self.dropout(self.merge(torch.cat([context, pixels], dim=1)))
+
+
+class HRNetOCR(SemanticBackbone):
+    """HRNetV2 and, on top of it, OCR with the given foreground and background as regions."""
+
+    out_channels = MID_CHANNELS
+    mask_channels = STEM_CHANNELS
+
+    def __init__(self, config: HRNetConfig) -> None:
+        """Build the backbone on this HRNet."""
+        super().__init__()
+        self.hrnet = HRNet(config)
+        self.ocr = ObjectContext(self.hrnet.out_channels)
+
+    @property
+    def pretrained(self) -> HRNet:
+        """The HRNet."""
+        return self.hrnet
+
+    def forward(
+        self, image: torch.Tensor, mask: torch.Tensor, mask_features: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Extract (N, 128, H / 4, W / 4); see ``SemanticBackbone``."""
+        return self.ocr(self.hrnet(image, mask_features), mask)
