@@ -24,7 +24,6 @@ from harmonizer.errors import InputError
 
 Array: TypeAlias = NDArray[Any]
 Info: TypeAlias = dict[Any, Any]  # metadata, as Pillow keeps it
-ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str] | bytes
 
 # Float images may overshoot [0, 1] by rounding; more than this is taken for another scale.
 _RANGE_TOLERANCE = 1e-3
@@ -65,6 +64,10 @@ class Picture:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
+# What users may hand over as an image.
+ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str] | bytes | Picture
+
+
 def open_image(image: ImageLike) -> Picture:
     """Open an image of any accepted kind.
 
@@ -72,7 +75,8 @@ def open_image(image: ImageLike) -> Picture:
         image: A `PIL.Image.Image` (modes L, LA, La, P, RGB, RGBA, RGBa, RGBX, CMYK, YCbCr, HSV, I,
             I;16 and its byte orders, F in [0, 1]); an array (H, W), (H, W, 1), (H, W, 3) or
             (H, W, 4) in RGB order, uint8, uint16 or float in [0, 1]; a tensor (C, H, W) with 1, 3
-            or 4 channels, uint8 or float in [0, 1]; a path; or the bytes of an image file.
+            or 4 channels, uint8 or float in [0, 1]; a path; the bytes of an image file; or a
+            `Picture`, which is returned as it is.
 
     Returns:
         The picture. A path or bytes come back as a `PIL.Image.Image`, or, for RGB of 16 bits a
@@ -81,6 +85,8 @@ def open_image(image: ImageLike) -> Picture:
     Raises:
         InputError: It is none of these, or a file cannot be read.
     """
+    if isinstance(image, Picture):
+        return image
     if isinstance(image, Image.Image):
         return _from_pil(upright(image))
     if isinstance(image, np.ndarray):

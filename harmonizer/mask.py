@@ -5,6 +5,7 @@ Masks come in every shape that annotation tools write; whatever is ambiguous is 
 
 import os
 import warnings
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
-from harmonizer.image import Array, ImageLike, open_file, upright
+from harmonizer.image import Array, open_file, upright
+
+# What users may hand over as a mask.
+MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str] | bytes
 
 # A mask saved as a colour picture has equal channels up to what JPEG and resizing do to its edges.
 # Mean difference between a pixel's channels, as a share of full scale, that passes for grey.
@@ -22,7 +26,7 @@ _RANGE_TOLERANCE = 1e-3
 
 
 def open_mask(
-    mask: ImageLike, size: tuple[int, int], *, resize: bool = False
+    mask: MaskLike, size: tuple[int, int], *, resize: bool = False
 ) -> NDArray[np.float32]:
     """Open a mask of any accepted kind.
 
@@ -71,7 +75,7 @@ def _same_aspect(mask_size: tuple[int, ...], size: tuple[int, int]) -> bool:
     return abs(mask_width * height / mask_height - width) <= 1
 
 
-def _to_array(mask: ImageLike) -> Array:
+def _to_array(mask: MaskLike) -> Array:
     """The mask's raw values, (H, W) or (H, W, C)."""
     if isinstance(mask, str | os.PathLike | bytes | bytearray | memoryview):
         opened, _ = open_file(mask)

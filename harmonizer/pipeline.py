@@ -20,7 +20,7 @@ from torch import nn
 from harmonizer.errors import InputError
 from harmonizer.image import Array, ImageLike, Picture, open_image
 from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
-from harmonizer.mask import open_mask, warn_if_nothing_to_do
+from harmonizer.mask import MaskLike, open_mask, warn_if_nothing_to_do
 from harmonizer.preprocessing import full_scale
 from harmonizer.runtime import resolve_device, resolve_dtype
 from harmonizer.zoo.loader import load_network
@@ -118,7 +118,7 @@ class Harmonizer:
     def __call__(
         self,
         image: ImageLike,
-        mask: ImageLike,
+        mask: MaskLike,
         *,
         strength: float = 1.0,
         lifting: LiftingMethod = "auto",
@@ -168,7 +168,7 @@ class Harmonizer:
     def harmonize_batch(
         self,
         images: Iterable[ImageLike],
-        masks: Iterable[ImageLike],
+        masks: Iterable[MaskLike],
         *,
         batch_size: int = 8,
         strength: float = 1.0,
@@ -200,7 +200,7 @@ class Harmonizer:
 
     def _harmonize_batches(
         self,
-        pairs: Iterator[tuple[ImageLike, ImageLike]],
+        pairs: Iterator[tuple[ImageLike, MaskLike]],
         batch_size: int,
         strength: float,
         lifting: LiftingMethod,
@@ -216,7 +216,7 @@ class Harmonizer:
                     yield self._finish(composite, next(answers), strength, lifting)
 
     def predict(
-        self, image: ImageLike, mask: ImageLike, *, resize_mask: bool = False
+        self, image: ImageLike, mask: MaskLike, *, resize_mask: bool = False
     ) -> NDArray[np.float32]:
         """Return the network's own answer, at its own input size, without the way back.
 
@@ -238,7 +238,7 @@ class Harmonizer:
         (answer,) = self._answers([_Composite(picture, plane, low_res, unchanged=False)])
         return answer
 
-    def _open(self, image: ImageLike, mask: ImageLike, resize_mask: bool) -> _Composite:
+    def _open(self, image: ImageLike, mask: MaskLike, resize_mask: bool) -> _Composite:
         picture = open_image(image)
         plane = open_mask(mask, picture.size, resize=resize_mask)
         unchanged = warn_if_nothing_to_do(plane)
@@ -294,8 +294,8 @@ def _check_options(strength: float, lifting: str) -> None:
 
 
 def _pairs(
-    images: Iterable[ImageLike], masks: Iterable[ImageLike]
-) -> Iterator[tuple[ImageLike, ImageLike]]:
+    images: Iterable[ImageLike], masks: Iterable[MaskLike]
+) -> Iterator[tuple[ImageLike, MaskLike]]:
     try:
         yield from zip(images, masks, strict=True)
     except ValueError as error:
@@ -304,7 +304,7 @@ def _pairs(
         raise InputError("there must be as many masks as images") from error
 
 
-def _split_masks(mask: ImageLike, count: int) -> list[Any]:
+def _split_masks(mask: MaskLike, count: int) -> list[Any]:
     """The masks of a batch of tensors: (B, 1, H, W) or (B, H, W)."""
     shape = getattr(mask, "shape", None)
     if shape is None or len(shape) not in (3, 4) or shape[0] != count:
@@ -325,7 +325,7 @@ def _load(model: str | None, device: str) -> Harmonizer:
 
 def harmonize(
     image: ImageLike,
-    mask: ImageLike,
+    mask: MaskLike,
     model: str | Harmonizer | None = None,
     *,
     device: str | torch.device = "auto",

@@ -1,0 +1,190 @@
+"""The command line: `harmonizer run`, `list`, `info`.
+
+What needs torch is imported inside the commands, so that `--help` and `--version` answer at once.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from harmonizer._version import __version__
+from harmonizer.errors import HarmonizerError, InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What stands behind the command's name; None takes it from the process.
+
+    Returns:
+        0, or 1 if the job failed. Wrong usage exits with 2.
+    """
+    parsed = _parser().parse_args(arguments)
+    warnings.showwarning = _show_warning
+    try:
+        return parsed.command(parsed)
+    except (HarmonizerError, OSError) as error:
+        _complain(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        _complain("stopped")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="harmonizer",
+        description="Change the colours of a pasted foreground until it belongs to its background.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = commands.add_parser(
+        "run",
+        help="harmonize a picture, or a folder of pictures",
+        description="Harmonize a picture, or a folder of pictures with a folder of masks. "
+        "The mask's white (255, or 1) is the foreground to change.",
+        epilog="In folders, the mask of a.jpg is a.png or a_mask.png (any image format). What the "
+        "output folder already holds is skipped, so a stopped job can be started again.",
+    )
+    run.add_argument("image", type=Path, metavar="IMAGE", help="a composite, or a folder of them")
+    run.add_argument("mask", type=Path, metavar="MASK", help="its mask, or a folder of masks")
+    run.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="OUT",
+        required=True,
+        help="where to write; for a picture, the ending says which format",
+    )
+    run.add_argument("--model", metavar="NAME", help="a model of `harmonizer list`")
+    run.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... or mps (default: auto)"
+    )
+    run.add_argument(
+        "--strength",
+        type=_strength,
+        default=1.0,
+        metavar="S",
+        help="from 0, no change, to 1, the full change (default: 1)",
+    )
+    run.add_argument(
+        "--resize-mask",
+        action="store_true",
+        help="accept a mask of another size but the same aspect",
+    )
+    run.add_argument("--force", action="store_true", help="replace what is already there")
+    run.set_defaults(command=_run)
+
+    show_all = commands.add_parser("list", help="list the models")
+    show_all.set_defaults(command=_list)
+
+    info = commands.add_parser("info", help="show what is known of a model")
+    info.add_argument("name", metavar="NAME")
+    info.set_defaults(command=_info)
+    return parser
+
+
+def _strength(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return value
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    if parsed.image.is_dir():
+        return _run_folder(parsed)
+    if not parsed.output.parent.is_dir():
+        raise InputError(f"there is no folder {parsed.output.parent} to write to; make it first")
+    if parsed.output.is_dir():
+        raise InputError(f"{parsed.output} is a folder; name a file, e.g. {parsed.output}/out.png")
+    if parsed.output.exists() and not parsed.force:
+        raise InputError(f"{parsed.output} exists already; add --force to replace it")
+
+    from harmonizer.folder import harmonize_file
+    from harmonizer.pipeline import Harmonizer
+
+    harmonizer = Harmonizer.from_pretrained(parsed.model, device=parsed.device)
+    harmonize_file(
+        harmonizer,
+        parsed.image,
+        parsed.mask,
+        parsed.output,
+        strength=parsed.strength,
+        resize_mask=parsed.resize_mask,
+    )
+    return 0
+
+
+def _run_folder(parsed: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from harmonizer.folder import find_jobs, run_jobs
+    from harmonizer.pipeline import Harmonizer
+
+    jobs = find_jobs(parsed.image, parsed.mask, parsed.output)
+    parsed.output.mkdir(parents=True, exist_ok=True)
+    results = run_jobs(
+        lambda: Harmonizer.from_pretrained(parsed.model, device=parsed.device),
+        jobs,
+        strength=parsed.strength,
+        resize_mask=parsed.resize_mask,
+        force=parsed.force,
+    )
+    progress = tqdm(results, total=len(jobs), unit="picture", disable=None)
+    failures = [(job, error) for job, error in progress if error is not None]
+    for job, error in failures:
+        _complain(f"{job.image.name}: {error}")
+    if failures:
+        _complain(f"error: {len(failures)} of {len(jobs)} pictures failed")
+    return 1 if failures else 0
+
+
+def _list(parsed: argparse.Namespace) -> int:
+    from harmonizer.zoo.manifest import default_model, list_models, model_info
+
+    names = list_models()
+    width = max(len(name) for name in names)
+    for name in names:
+        info = model_info(name)
+        default = " (default)" if name == default_model() else ""
+        print(f"{name:{width}}  {info.status:11}  {info.description}{default}")
+    return 0
+
+
+def _info(parsed: argparse.Namespace) -> int:
+    from harmonizer.zoo.manifest import model_info
+
+    info = model_info(parsed.name)
+    size = info.preprocessing.input_size
+    rows = {
+        "name": info.name,
+        "description": info.description,
+        "architecture": info.architecture,
+        "arguments": ", ".join(f"{key}={value}" for key, value in info.arguments.items()) or "-",
+        "parameters": f"{info.parameters:,}",
+        "input": f"{size[1]} x {size[0]}, {info.preprocessing.resampler}",
+        "status": info.status,
+        "size": f"{info.weights.size / 1e6:.1f} MB",
+        "sha256": info.weights.sha256,
+        "licence": info.licence,
+        "trained on": info.trained_on,
+    }
+    for key, value in rows.items():
+        print(f"{key + ':':14}{value}")
+    return 0
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    _complain(f"warning: {message}")
+
+
+def _complain(text: str) -> None:
+    print(f"harmonizer: {text}", file=sys.stderr)
