@@ -30,8 +30,9 @@ class Job:
 def find_jobs(images: Path, masks: Path, output: Path) -> list[Job]:
     """Pair the pictures of one folder with the masks of another.
 
-    The mask of `a.jpg` is called `a` or `a_mask`, with the ending of any image format; in
-    iHarmony4, `a_b_c.jpg` belongs to the mask `a_b.png`.
+    The mask of `a.jpg` is called `a` or `a_mask`, with the ending of any image format. What follows
+    the last underscore may be left out: `a_composite.jpg` has the mask `a_mask.png`, and
+    `a_b_c.jpg`, as in iHarmony4, the mask `a_b.png`.
 
     Args:
         images: A folder of composites; folders in it are not looked at.
@@ -44,9 +45,10 @@ def find_jobs(images: Path, masks: Path, output: Path) -> list[Job]:
     for folder in (images, masks):
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}")
+    together = images.resolve() == masks.resolve()
     by_stem = {path.stem: path for path in _pictures(masks)}
     composites = [
-        path for path in _pictures(images) if images != masks or not path.stem.endswith("_mask")
+        path for path in _pictures(images) if not (together and path.stem.endswith("_mask"))
     ]
     if not composites:
         raise InputError(f"the folder {images} holds no pictures")
@@ -64,7 +66,8 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _mask_for(image: Path, masks: dict[str, Path]) -> Path | None:
     stem = image.stem
-    for candidate in (f"{stem}_mask", stem, stem.rpartition("_")[0]):
+    base = stem.rpartition("_")[0]
+    for candidate in (f"{stem}_mask", stem, f"{base}_mask", base):
         found = masks.get(candidate)
         if found is not None and found != image:
             return found

@@ -148,10 +148,12 @@ def _unit_range(values: Array) -> NDArray[np.float32]:
     kind = values.dtype.kind
     if kind == "b":
         return values.astype(np.float32)
+    if kind not in "iuf":
+        raise InputError(f"a mask is bool, integer or float; got {values.dtype}")
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError("the mask holds NaN or infinite values; replace them by 0 or 1")
-    if kind in "iu" and low >= 0 and high <= 65535:
+    if kind != "f" and low >= 0 and high <= 65535:
         full = next(limit for limit in (1, 255, 65535) if high <= limit)
         return (values / np.float32(full)).astype(np.float32, copy=False)
     if kind == "f" and low >= -_RANGE_TOLERANCE and high <= 1 + _RANGE_TOLERANCE:

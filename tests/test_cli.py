@@ -1,0 +1,221 @@
+"""The command line, as processes where start-up matters and in this process elsewhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, box_mask
+from PIL import Image
+
+from harmonizer import Harmonizer, list_models
+from harmonizer._version import __version__
+from harmonizer.cli import main
+from harmonizer.image import open_image
+from harmonizer.saving import save_image
+
+COMPOSITE, MASK = str(EXAMPLES / "composite.png"), str(EXAMPLES / "mask.png")
+
+
+def run(*arguments: object) -> int:
+    return main(["run", *map(str, arguments)])
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on stderr; nothing else may be there, and no traceback."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("harmonizer: error: ")
+    return lines[0]
+
+
+def test_one_picture(tmp_path: Path, model: Harmonizer) -> None:
+    out = tmp_path / "out.png"
+    assert run(COMPOSITE, MASK, "-o", out, "--device", "cpu") == 0
+    expected = model(COMPOSITE, MASK)
+    assert np.array_equal(np.asarray(Image.open(out)), np.asarray(expected))
+
+
+def test_as_a_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from harmonizer.cli import main; raise SystemExit(main())"]
+    arguments = ["run", COMPOSITE, MASK, "-o", str(tmp_path / "out.jpg"), "--strength", "0.5"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert open_image(tmp_path / "out.jpg").size == (427, 640)
+
+
+def test_existing_output_is_only_replaced_by_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.png"
+    out.write_bytes(b"precious")
+    assert run(COMPOSITE, MASK, "-o", out) == 1
+    assert "exists already; add --force" in error_line(capsys)
+    assert out.read_bytes() == b"precious"
+    assert run(COMPOSITE, MASK, "-o", out, "--force") == 0
+    assert open_image(out).size == (427, 640)
+
+
+def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = tmp_path / "small.png"
+    Image.new("L", (10, 10)).save(small)
+    out = tmp_path / "out.png"
+    for arguments, reason in [
+        ((COMPOSITE, small, "-o", out), "the image is 640 x 427, the mask 10 x 10"),
+        (("missing.png", MASK, "-o", out), "there is no file missing.png"),
+        ((COMPOSITE, tmp_path, "-o", out), "cannot be read"),
+        ((COMPOSITE, MASK, "-o", tmp_path / "no" / "out.png"), "there is no folder"),
+        ((COMPOSITE, MASK, "-o", tmp_path), "is a folder"),
+        ((COMPOSITE, MASK, "-o", tmp_path / "out.xyz"), "which format"),
+        ((COMPOSITE, MASK, "-o", out, "--model", "nonsense"), "there is no model 'nonsense'"),
+        ((COMPOSITE, MASK, "-o", out, "--device", "nonsense"), "no device 'nonsense'"),
+        ((tmp_path / "a", MASK, "-o", out), "there is no file"),
+        ((EXAMPLES, tmp_path / "masks", "-o", tmp_path / "o"), "there is no folder"),
+        ((tmp_path, COMPOSITE, "-o", tmp_path / "o"), "there is no folder"),
+    ]:
+        assert run(*arguments) == 1
+        assert reason in error_line(capsys)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["run"],
+        ["run", "a", "b"],
+        ["run", "a", "b", "-o", "c", "--strength", "2"],
+        ["run", "a", "b", "-o", "c", "--strength", "nan"],
+        ["run", "a", "b", "-o", "c", "--strenght", "1"],
+        ["info"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: harmonizer" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folders(tmp_path: Path, noise: Any) -> tuple[Path, Path, Path]:
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    mask = Image.fromarray(box_mask(40, 60))
+    for name, mask_name in [
+        ("a.png", "a.png"),
+        ("b.jpg", "b_mask.png"),
+        ("c_1_2.png", "c_1.png"),
+        ("d_composite.webp", "d_mask.bmp"),
+    ]:
+        Image.fromarray(noise(40, 60)).save(images / name)
+        mask.save(masks / mask_name)
+    (images / "notes.txt").write_text("not a picture")
+    return images, masks, tmp_path / "out"
+
+
+def test_a_folder(folders: tuple[Path, Path, Path], model: Harmonizer) -> None:
+    images, masks, out = folders
+    assert run(images, masks, "-o", out, "--device", "cpu") == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "a.png",
+        "b.jpg",
+        "c_1_2.png",
+        "d_composite.webp",
+    ]
+    expected = model(images / "a.png", masks / "a.png")
+    assert np.array_equal(np.asarray(Image.open(out / "a.png")), np.asarray(expected))
+
+
+def test_a_folder_skips_what_is_done(folders: tuple[Path, Path, Path]) -> None:
+    images, masks, out = folders
+    out.mkdir()
+    (out / "a.png").write_bytes(b"done before")
+    assert run(images, masks, "-o", out) == 0
+    assert (out / "a.png").read_bytes() == b"done before"
+    assert (out / "b.jpg").exists()
+    assert run(images, masks, "-o", out, "--force") == 0
+    assert open_image(out / "a.png").size == (40, 60)
+
+
+def test_a_folder_goes_on_past_bad_files(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    (images / "a.png").write_bytes((images / "a.png").read_bytes()[:100])
+    (masks / "c_1.png").unlink()
+    assert run(images, masks, "-o", out) == 1
+    errors = capsys.readouterr().err
+    assert "a.png: " in errors
+    assert "cannot be read" in errors
+    assert "c_1_2.png: no mask is called c_1_2" in errors
+    assert "2 of 4 pictures failed" in errors
+    assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "d_composite.webp"]
+
+
+def test_images_and_masks_in_one_folder(tmp_path: Path, noise: Any) -> None:
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a_composite.png")
+    Image.fromarray(box_mask(40, 60)).save(tmp_path / "a_mask.png")
+    assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_composite.png"]
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 1
+    assert "holds no pictures" in error_line(capsys)
+
+
+def test_sixteen_bits_and_profiles_go_through_files(tmp_path: Path, noise: Any) -> None:
+    image = noise(40, 60).astype(np.uint16) * 257
+    save_image(image, tmp_path / "a.png", {"icc_profile": b"a profile"})
+    Image.fromarray(box_mask(40, 60)).save(tmp_path / "mask.png")
+    for ending in ("png", "tif"):
+        out = tmp_path / f"out.{ending}"
+        assert run(tmp_path / "a.png", tmp_path / "mask.png", "-o", out) == 0
+        picture = open_image(out)
+        assert picture.pixels.dtype == np.uint16
+        assert picture.info["icc_profile"] == b"a profile"
+        assert np.array_equal(picture.pixels[~box_mask(40, 60)], image[~box_mask(40, 60)])
+
+
+def test_a_warning_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("L", (640, 427)).save(tmp_path / "empty.png")
+    assert run(COMPOSITE, tmp_path / "empty.png", "-o", tmp_path / "out.png") == 0
+    assert capsys.readouterr().err.startswith("harmonizer: warning: the mask is empty")
+    assert np.array_equal(
+        np.asarray(Image.open(tmp_path / "out.png")), np.asarray(Image.open(COMPOSITE))
+    )
+
+
+def test_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    listing = capsys.readouterr().out
+    assert all(name in listing for name in list_models())
+    assert listing.count("(default)") == 1
+    assert main(["info", list_models()[0]]) == 0
+    shown = capsys.readouterr().out
+    assert "licence:" in shown
+    assert "sha256:" in shown
+    assert main(["info", "nonsense"]) == 1
+    assert "there is no model 'nonsense'" in error_line(capsys)
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["run", "--help"]])
+def test_help_and_version_do_not_import_torch(arguments: list[str]) -> None:
+    program = (
+        "import sys; from harmonizer.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as stop: assert stop.code == 0, stop.code\n"
+        "assert 'torch' not in sys.modules and 'cv2' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert __version__ in done.stdout or "usage: harmonizer" in done.stdout

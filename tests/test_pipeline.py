@@ -1,0 +1,279 @@
+"""The whole way, with the bundled network and with one whose answer is known."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import EXAMPLES, Brighten, box_mask
+from PIL import Image
+
+import harmonizer
+from harmonizer import Harmonizer, harmonize, list_models, model_info
+from harmonizer.errors import HarmonizerError, InputError, UnknownModelError
+from harmonizer.image import open_image
+from harmonizer.lifting import LIFTING_METHODS, lift
+from harmonizer.mask import open_mask
+from harmonizer.networks import build_network
+
+COMPOSITE, MASK_FILE = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
+
+
+@pytest.fixture(scope="module")
+def composite() -> Any:
+    return np.asarray(Image.open(COMPOSITE))
+
+
+@pytest.fixture(scope="module")
+def mask() -> Any:
+    return np.asarray(Image.open(MASK_FILE))
+
+
+def test_one_call_makes_the_example_fit_its_night(composite: Any, mask: Any) -> None:
+    result = harmonize(COMPOSITE, MASK_FILE)
+    assert isinstance(result, Image.Image)
+    after = np.asarray(result).astype(float)
+    background = mask == 0
+    assert np.array_equal(after[background], composite[background])
+    # A studio portrait before a night sky: its lights have to become visibly darker.
+    lights = (mask == 255) & (composite.mean(axis=2) > 150)
+    assert after[lights].mean() < composite[lights].mean() - 8
+
+
+def test_harmonize_and_harmonizer_agree(composite: Any, mask: Any, model: Harmonizer) -> None:
+    expected = model(composite, mask)
+    assert np.array_equal(model.harmonize(composite, mask), expected)
+    assert np.array_equal(harmonize(composite, mask, device="cpu"), expected)
+    assert np.array_equal(harmonize(composite, mask, model), expected)
+    name = list_models()[0]
+    assert np.array_equal(harmonize(composite, mask, name, device="cpu"), expected)
+
+
+def test_the_default_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harmonizer import pipeline
+
+    loads: list[str | None] = []
+    original = Harmonizer.from_pretrained
+
+    def counting(name: str | None = None, **options: Any) -> Harmonizer:
+        loads.append(name)
+        return original(name, **options)
+
+    monkeypatch.setattr(Harmonizer, "from_pretrained", counting)
+    pipeline._load.cache_clear()
+    image, mask = np.zeros((32, 32, 3), np.uint8), box_mask(32, 32)
+    threads = [threading.Thread(target=harmonize, args=(image, mask)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert loads == [None]
+
+
+def test_strength_is_linear(composite: Any, mask: Any, model: Harmonizer) -> None:
+    full = model(composite, mask).astype(float)
+    for strength in (0.25, 0.5, 0.75):
+        part = model(composite, mask, strength=strength)
+        expected = composite + strength * (full - composite)
+        assert np.abs(part - expected).max() <= 0.5 + 1e-6
+        assert np.array_equal(part[mask == 0], composite[mask == 0])
+    as_floats = model(composite / np.float32(255), mask, strength=0.5)
+    expected = composite + 0.5 * (model(composite / np.float32(255), mask) * 255 - composite)
+    assert np.abs(as_floats * 255 - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), float("inf")])
+def test_strength_out_of_range_is_refused(strength: float, model: Harmonizer) -> None:
+    with pytest.raises(InputError, match="strength goes from 0"):
+        model(np.zeros((8, 8, 3), np.uint8), box_mask(8, 8), strength=strength)
+
+
+def test_soft_masks_blend_linearly(brighten: Harmonizer) -> None:
+    image = np.full((64, 256, 3), 100, np.uint8)
+    soft = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (64, 1))
+    change = brighten(image, soft).astype(float)[32, :, 1] - 100
+    full = change[-1]
+    assert full == pytest.approx(0.3 * 0.224 * 255, abs=1.5)
+    # The stand-in's answer is itself proportional to the mask; the blend multiplies once more or
+    # keeps the fitted colour: between the two the change must grow steadily from 0.
+    assert change[0] == 0
+    assert (np.diff(change) >= 0).all()
+
+
+@pytest.mark.parametrize("method", LIFTING_METHODS)
+def test_every_lifting_keeps_the_background(
+    method: Any, composite: Any, mask: Any, model: Harmonizer
+) -> None:
+    result = model(composite, mask, lifting=method)
+    assert np.array_equal(result[mask == 0], composite[mask == 0])
+
+
+def test_unknown_lifting_is_refused(model: Harmonizer) -> None:
+    with pytest.raises(InputError, match="lifting is one of auto"):
+        model(np.zeros((8, 8, 3), np.uint8), box_mask(8, 8), lifting="magic")  # pyright: ignore
+
+
+def test_predict_and_lift_are_the_two_halves(composite: Any, mask: Any, model: Harmonizer) -> None:
+    answer = model.predict(composite, mask)
+    assert answer.shape == (256, 256, 3)
+    assert answer.dtype == np.float32
+    low_res = model.info.preprocessing.resize(composite).astype(np.float32)
+    lifted = lift(composite, open_mask(mask, composite.shape[:2]), low_res, answer)
+    assert np.array_equal(lifted, model(composite, mask))
+
+
+def test_predict_is_the_network_itself(model: Harmonizer) -> None:
+    """At the network's own size, nothing but normalisation stands between."""
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, (256, 256, 3), np.uint8)
+    mask = box_mask(256, 256)
+    mean, std = np.array(model.info.preprocessing.mean), np.array(model.info.preprocessing.std)
+    normalised = torch.from_numpy((image / 255 - mean) / std).permute(2, 0, 1)[None].float()
+    with torch.inference_mode():
+        answer = model._network(normalised, torch.from_numpy(mask)[None, None].float())
+    expected = (answer[0].permute(1, 2, 0).numpy() * std + mean).clip(0, 1)
+    assert np.abs(model.predict(image, mask) / 255 - expected).max() < 1e-5
+    sixteen = model.predict(image.astype(np.uint16) * 257, mask)
+    assert np.abs(sixteen / 65535 - expected).max() < 1e-5
+
+
+def test_batch_keeps_order_kinds_and_values(composite: Any, mask: Any, model: Harmonizer) -> None:
+    sizes = [(64, 80), (300, 200), (40, 40), (256, 256), (33, 77)]
+    images: list[Any] = [composite[:h, :w] for h, w in sizes]
+    images[1] = Image.fromarray(images[1])
+    images[2] = torch.from_numpy(images[2].copy()).permute(2, 0, 1)
+    masks = [box_mask(h, w) for h, w in sizes]
+    results = list(model.harmonize_batch(images, masks, batch_size=2))
+    assert [type(one) for one in results] == [type(one) for one in images]
+    for result, image, plane in zip(results, images, masks, strict=True):
+        one, alone = open_image(result).pixels, open_image(model(image, plane)).pixels
+        assert np.abs(one.astype(int) - alone).max() <= 1
+
+
+def test_batch_is_one_network_call_each_and_lazy(composite: Any) -> None:
+    calls: list[int] = []
+
+    class Counting(Brighten):
+        def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            calls.append(len(image))
+            return super().forward(image, mask)
+
+    counting = Harmonizer(Counting(), model_info(list_models()[0]), device="cpu")
+    plane = box_mask(64, 64)
+    endless = (composite[:64, :64] for _ in iter(int, 1))
+    results = counting.harmonize_batch(endless, (plane for _ in iter(int, 1)), batch_size=4)
+    for _ in range(6):
+        next(results)
+    assert calls == [4, 4]
+
+
+def test_batch_refuses_what_does_not_pair(model: Harmonizer) -> None:
+    image, plane = np.zeros((8, 8, 3), np.uint8), box_mask(8, 8)
+    with pytest.raises(InputError, match="as many masks as images"):
+        list(model.harmonize_batch([image, image], [plane]))
+    with pytest.raises(InputError, match="batch_size"):
+        model.harmonize_batch([image], [plane], batch_size=0)
+    with pytest.raises(InputError, match=r"\(2, 1, H, W\)"):
+        model(torch.zeros(2, 3, 8, 8), plane)
+    assert list(model.harmonize_batch([], [])) == []
+    assert model(torch.zeros(0, 3, 8, 8), torch.zeros(0, 1, 8, 8)).shape == (0, 3, 8, 8)
+
+
+def test_a_batch_with_an_empty_mask_keeps_its_order(composite: Any, model: Harmonizer) -> None:
+    image, plane = composite[:64, :64], box_mask(64, 64)
+    with pytest.warns(UserWarning, match="empty"):
+        first, second = model.harmonize_batch([image, image], [plane & False, plane])
+    assert np.array_equal(first, image)
+    assert np.array_equal(second, model(image, plane))
+
+
+def test_threads_give_what_one_thread_gives(composite: Any, model: Harmonizer) -> None:
+    jobs = [(composite[: 100 + 10 * i, : 200 + 7 * i], i) for i in range(12)]
+
+    def work(job: tuple[Any, int]) -> Any:
+        image, i = job
+        return model(image, box_mask(*image.shape[:2]), strength=1 - i / 24)
+
+    serial = [work(job) for job in jobs]
+    with ThreadPoolExecutor(4) as pool:
+        parallel = list(pool.map(work, jobs))
+    for one, other in zip(serial, parallel, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_same_input_same_output(composite: Any, mask: Any, model: Harmonizer) -> None:
+    assert np.array_equal(model(composite, mask), model(composite, mask))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (3, 5), (10, 3000)])
+def test_extreme_sizes(size: tuple[int, int], noise: Any, model: Harmonizer) -> None:
+    image = noise(*size)
+    plane = np.zeros(size, np.uint8)
+    plane.flat[: max(1, plane.size // 2)] = 1
+    if plane.all():
+        with pytest.warns(UserWarning, match="covers the whole"):
+            assert np.array_equal(model(image, plane), image)
+        return
+    result = model(image, plane)
+    assert result.shape == image.shape
+    assert np.array_equal(result[plane == 0], image[plane == 0])
+
+
+def test_unknown_model_names_close_ones() -> None:
+    with pytest.raises(UnknownModelError, match="Did you mean idih-small-open") as caught:
+        Harmonizer.from_pretrained("idih-smal-open")
+    assert isinstance(caught.value, KeyError)
+    assert isinstance(caught.value, HarmonizerError)
+    assert not str(caught.value).startswith('"')
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", 3.5])
+def test_impossible_devices_are_refused(device: Any) -> None:
+    with pytest.raises(InputError, match="device"):
+        Harmonizer.from_pretrained(device=device)
+
+
+def test_other_dtypes_are_refused() -> None:
+    with pytest.raises(InputError, match="float32"):
+        Harmonizer.from_pretrained(dtype="int8")
+
+
+def test_to_returns_the_harmonizer(model: Harmonizer) -> None:
+    assert model.to("cpu") is model
+    assert repr(model) == f"Harmonizer({model.info.name!r}, device='cpu')"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_agrees_with_the_cpu(composite: Any, mask: Any, model: Harmonizer) -> None:
+    on_cuda = Harmonizer.from_pretrained(device="cuda")
+    assert on_cuda.device.type == "cuda"
+    difference = on_cuda(composite, mask).astype(int) - model(composite, mask)
+    assert np.abs(difference).max() <= 1
+    tensor = torch.from_numpy(composite.copy()).permute(2, 0, 1).cuda()
+    assert on_cuda(tensor, mask).device.type == "cuda"
+
+
+@pytest.mark.skipif(not torch.backends.mps.is_available(), reason="needs a Mac's GPU")
+def test_mps_agrees_with_the_cpu(composite: Any, mask: Any, model: Harmonizer) -> None:
+    on_mps = Harmonizer.from_pretrained(device="mps")
+    difference = on_mps(composite, mask).astype(int) - model(composite, mask)
+    assert np.abs(difference).max() <= 1
+
+
+def test_the_public_names_exist() -> None:
+    assert set(harmonizer.__all__) <= set(dir(harmonizer))
+    for name in harmonizer.__all__:
+        assert getattr(harmonizer, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = harmonizer.nonsense  # pyright: ignore
+
+
+def test_every_model_says_what_it_is() -> None:
+    for name in list_models():
+        info = model_info(name)
+        network = build_network(info.architecture, **info.arguments)
+        assert info.parameters == sum(p.numel() for p in network.parameters())
+        assert info.licence
+        assert info.trained_on
