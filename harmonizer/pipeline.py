@@ -4,12 +4,15 @@ This is the only file where images, networks and lifting meet.
 """
 
 import math
+import os
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import cv2
 import numpy as np
@@ -23,8 +26,10 @@ from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
 from harmonizer.mask import MaskLike, open_mask, warn_if_nothing_to_do
 from harmonizer.preprocessing import full_scale
 from harmonizer.runtime import resolve_device, resolve_dtype
-from harmonizer.zoo.loader import load_network
-from harmonizer.zoo.manifest import ModelInfo, default_model, model_info
+from harmonizer.zoo.loader import load_model
+from harmonizer.zoo.manifest import ModelInfo
+from harmonizer.zoo.publish import push_folder, save_model
+from harmonizer.zoo.sources import FetchOptions
 
 
 @dataclass(frozen=True)
@@ -84,26 +89,103 @@ class Harmonizer:
     @classmethod
     def from_pretrained(
         cls,
-        name_or_path: str | None = None,
+        name_or_path: str | os.PathLike[str] | None = None,
         *,
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
+        backend: Literal["torch"] = "torch",
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        token: str | bool | None = None,
     ) -> Self:
-        """Load a model of the zoo.
+        """Load a model of the zoo, of a folder, or of a repository on the Hugging Face Hub.
 
         Args:
-            name_or_path: A name from `list_models()`; None is the bundled default.
+            name_or_path: A name from `list_models()`; a folder that `save_pretrained` wrote, or
+                the `.safetensors` file in it; or `owner/name` of a repository on the Hub. None is
+                the bundled default. `zoo:` or `hub:` before a name, and `./` before a path, settle
+                which is meant where a name could mean two things.
             device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
             dtype: `"auto"` or `"float32"`.
+            backend: What runs the network: `"torch"`.
+            revision: Branch, tag or commit of a repository on the Hub. The zoo's own models are
+                pinned.
+            cache_dir: Where downloads are kept; None is what HF_HOME says.
+            local_files_only: Never connect; use what is on this machine. HF_HUB_OFFLINE=1 does the
+                same.
+            force_download: Download again what is on this machine already.
+            token: For private repositories of the Hub; None takes the one of `hf auth login`.
 
         Raises:
             UnknownModelError: No model has this name.
-            WeightsUnavailableError: Its weights cannot be had.
-            WeightsCorruptedError: Its weights are not the ones that the manifest promises.
-            InputError: The device or dtype cannot be used.
+            WeightsUnavailableError: Its weights cannot be had; the message says why.
+            WeightsCorruptedError: Its weights are not the ones that were promised.
+            InputError: The name is ambiguous, or the device, dtype or backend cannot be used.
         """
-        info = model_info(default_model() if name_or_path is None else name_or_path)
-        return cls(load_network(info), info, device=device, dtype=dtype)
+        if backend != "torch":
+            raise InputError(f"the backend is 'torch'; got {backend!r}")
+        options = FetchOptions(
+            cache_dir=None if cache_dir is None else Path(cache_dir),
+            local_files_only=local_files_only,
+            force_download=force_download,
+            token=token,
+        )
+        network, info = load_model(name_or_path, revision, options)
+        return cls(network, info, device=device, dtype=dtype)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
+        """Write the model as a folder that `from_pretrained` loads.
+
+        Args:
+            save_directory: Made if it is not there; `config.json`, `model.safetensors` and
+                `README.md` in it are replaced.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        save_model(self._network, self.info, Path(save_directory))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Upload a model with image-harmonizer",
+        private: bool | None = None,
+        token: str | bool | None = None,
+        branch: str | None = None,
+        create_pr: bool | None = None,
+    ) -> str:
+        """Upload the model to the Hugging Face Hub.
+
+        Args:
+            repo_id: `owner/name`; made if it does not exist.
+            commit_message: Of the commit on the Hub.
+            private: Whether a new repository is private; None is the owner's default.
+            token: A token that may write; None takes the one of `hf auth login`.
+            branch: Where to commit; None is the main branch.
+            create_pr: Open a pull request in place of committing.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            WeightsUnavailableError: The Hub refused, or cannot be reached.
+            InputError: `repo_id` is not `owner/name`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            commit = push_folder(
+                Path(folder),
+                repo_id,
+                commit_message=commit_message,
+                private=private,
+                token=token,
+                branch=branch,
+                create_pr=create_pr,
+            )
+        return commit.commit_url
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network to another device, and return this harmonizer."""
@@ -251,12 +333,13 @@ class Harmonizer:
             return []
         preprocessing = self.info.preprocessing
         images = [preprocessing.to_network(one.low_res, one.scale) for one in composites]
-        masks = [torch.from_numpy(preprocessing.resize(one.mask))[None] for one in composites]
+        masks = [preprocessing.resize(one.mask)[None] for one in composites]
         with torch.inference_mode():
             answers = self._network(
-                torch.stack(images).to(self.device, self.dtype),
-                torch.stack(masks).to(self.device, self.dtype),
+                torch.from_numpy(np.stack(images)).to(self.device, self.dtype),
+                torch.from_numpy(np.stack(masks)).to(self.device, self.dtype),
             )
+        answers = answers.float().cpu().numpy()
         return [
             preprocessing.from_network(answer, one.scale)
             for answer, one in zip(answers, composites, strict=True)
@@ -319,14 +402,14 @@ _loading = threading.Lock()
 
 
 @lru_cache(maxsize=4)
-def _load(model: str | None, device: str) -> Harmonizer:
+def _load(model: str | os.PathLike[str] | None, device: str) -> Harmonizer:
     return Harmonizer.from_pretrained(model, device=device)
 
 
 def harmonize(
     image: ImageLike,
     mask: MaskLike,
-    model: str | Harmonizer | None = None,
+    model: str | os.PathLike[str] | Harmonizer | None = None,
     *,
     device: str | torch.device = "auto",
     strength: float = 1.0,
@@ -340,7 +423,8 @@ def harmonize(
     Args:
         image: The composite; every kind that `Harmonizer.harmonize` takes.
         mask: Its foreground, of the same size; white (1) is what will change.
-        model: A name from `list_models()`, or a `Harmonizer`; None is the bundled default.
+        model: What `Harmonizer.from_pretrained` takes, or a `Harmonizer`; None is the bundled
+            default.
         device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
         strength: From 0 (no change) to 1 (the full change).
         lifting: How the network's answer is carried to full resolution.

@@ -9,11 +9,9 @@ from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from harmonizer.image import Array
-
+Array: TypeAlias = NDArray[Any]
 Resampler: TypeAlias = Literal["opencv-linear", "opencv-area"]
 _INTERPOLATION = {"opencv-linear": cv2.INTER_LINEAR, "opencv-area": cv2.INTER_AREA}
 
@@ -43,7 +41,7 @@ class Preprocessing:
             return values
         return cv2.resize(values, (width, height), interpolation=_INTERPOLATION[self.resampler])
 
-    def to_network(self, image: Array, full_scale: float) -> torch.Tensor:
+    def to_network(self, image: Array, full_scale: float) -> NDArray[np.float32]:
         """Normalise a resized image.
 
         Args:
@@ -51,24 +49,24 @@ class Preprocessing:
             full_scale: What white is: 255, 65535 or 1.
 
         Returns:
-            (3, H, W), float32, contiguous.
+            (3, H, W), contiguous.
         """
         unit = np.asarray(image, np.float32) / np.float32(full_scale)
         normalised = (unit - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        return torch.from_numpy(np.ascontiguousarray(normalised.transpose(2, 0, 1)))
+        return np.ascontiguousarray(normalised.transpose(2, 0, 1))
 
-    def from_network(self, answer: torch.Tensor, full_scale: float) -> NDArray[np.float32]:
+    def from_network(self, answer: Array, full_scale: float) -> NDArray[np.float32]:
         """Undo the normalisation of a network's answer.
 
         Args:
-            answer: (3, H, W), normalised.
+            answer: (3, H, W), float32, normalised.
             full_scale: What white is: 255, 65535 or 1.
 
         Returns:
             (H, W, 3), float32, from 0 to `full_scale`, clamped and not rounded.
         """
-        normalised = answer.float().cpu().numpy().transpose(1, 2, 0)
-        unit = normalised * np.array(self.std, np.float32) + np.array(self.mean, np.float32)
+        std, mean = np.array(self.std, np.float32), np.array(self.mean, np.float32)
+        unit = answer.transpose(1, 2, 0) * std + mean
         return np.ascontiguousarray(unit.clip(0, 1) * np.float32(full_scale))
 
 

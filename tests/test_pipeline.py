@@ -16,7 +16,6 @@ from harmonizer.errors import HarmonizerError, InputError, UnknownModelError
 from harmonizer.image import open_image
 from harmonizer.lifting import LIFTING_METHODS, lift
 from harmonizer.mask import open_mask
-from harmonizer.networks import build_network
 
 COMPOSITE, MASK_FILE = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
 
@@ -268,12 +267,3 @@ def test_the_public_names_exist() -> None:
         assert getattr(harmonizer, name) is not None
     with pytest.raises(AttributeError, match="nonsense"):
         _ = harmonizer.nonsense  # pyright: ignore
-
-
-def test_every_model_says_what_it_is() -> None:
-    for name in list_models():
-        info = model_info(name)
-        network = build_network(info.architecture, **info.arguments)
-        assert info.parameters == sum(p.numel() for p in network.parameters())
-        assert info.licence
-        assert info.trained_on

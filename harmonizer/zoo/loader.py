@@ -1,54 +1,162 @@
 """A model's name to a network with its weights."""
 
-import hashlib
-from importlib import resources
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
-from safetensors import SafetensorError
-from safetensors.torch import load
+import torch
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
+from harmonizer.errors import (
+    HarmonizerError,
+    InputError,
+    WeightsCorruptedError,
+    WeightsUnavailableError,
+)
 from harmonizer.networks import build_network
-from harmonizer.zoo.manifest import ModelInfo, WeightsFile
+from harmonizer.zoo.integrity import check_file
+from harmonizer.zoo.manifest import ModelInfo, model_info, parse_model_info
+from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
+from harmonizer.zoo.sources import FetchOptions, fetch_from_hub, fetch_weights
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
 
 
-def load_network(info: ModelInfo) -> nn.Module:
-    """Build a model's network and load its weights.
+def load_model(
+    name_or_path: str | os.PathLike[str] | None, revision: str | None, options: FetchOptions
+) -> tuple[nn.Module, ModelInfo]:
+    """Load a model of the zoo, of a folder, or of a repository on the Hub.
 
     Args:
-        info: Which model.
+        name_or_path: As `harmonizer.zoo.names.parse_name` takes it.
+        revision: Branch, tag or commit of a repository on the Hub. The zoo's own models are pinned
+            by the manifest.
+        options: How weights may be fetched.
 
     Returns:
-        The network in evaluation mode, float32, on the CPU; its parameters need no gradients.
+        The network in evaluation mode, float32, on the CPU, its parameters without gradients; and
+        what is known of the model.
 
     Raises:
-        WeightsUnavailableError: The file of weights is not there.
-        WeightsCorruptedError: Its content is not what the manifest promises.
+        InputError: The name is ambiguous, or a revision was given where there is none.
+        UnknownModelError: No model has this name.
+        WeightsUnavailableError: Its weights cannot be had.
+        WeightsCorruptedError: Its weights are not what was promised.
     """
-    content = _read_bundled(info.weights)
-    network = build_network(info.architecture, **info.arguments)
+    place = parse_name(name_or_path)
+    if revision is not None and not isinstance(place, HubName):
+        raise InputError(
+            f"a revision belongs to a repository of the Hub (owner/name); {name_or_path!r} is none"
+        )
+    match place:
+        case ZooName(name):
+            info = model_info(name)
+            path = fetch_weights(info, options)
+        case HubName(repo):
+            info, path = _fetch_repository(repo, revision, options)
+        case LocalPath(path):
+            info, path = _open_local(path)
+    return read_network(path, info), info
+
+
+def _fetch_repository(
+    repo: str, revision: str | None, options: FetchOptions
+) -> tuple[ModelInfo, Path]:
+    config = fetch_from_hub(repo, CONFIG_FILE, revision, options)
+    # Both files have to be of one commit, also if the repository changes in between.
+    commit = config.parent.name
+    path = fetch_from_hub(repo, WEIGHTS_FILE, commit, options)
+    return _read_config(config, path, repo), path
+
+
+def _open_local(path: Path) -> tuple[ModelInfo, Path]:
+    if path.is_dir():
+        folder, weights = path, path / WEIGHTS_FILE
+    elif path.suffix in (".pth", ".pt"):
+        raise InputError(
+            f"{path} is a released state dict; convert it first: harmonizer convert {path} "
+            "--model NAME -o FOLDER"
+        )
+    else:
+        folder, weights = path.parent, path
+    config = folder / CONFIG_FILE
+    for file in (weights, config):
+        if not file.is_file():
+            raise WeightsUnavailableError(
+                f"there is no file {file}; a saved model is a folder with {CONFIG_FILE} and "
+                f"{WEIGHTS_FILE}, as save_pretrained writes it"
+            )
+    return _read_config(config, weights, str(path)), weights
+
+
+def _read_config(config: Path, weights: Path, where: str) -> ModelInfo:
+    """Read what is known of a saved model, and check its weights against it."""
     try:
-        # Weights are stored in float16; the copy into the network makes them float32.
-        network.load_state_dict(load(content))
-    except (SafetensorError, RuntimeError) as error:
+        entry = json.loads(config.read_text("utf-8"))
+        promised = entry.get("weights", {})
+        sha256, size = promised.get("sha256"), promised.get("size")
+    except (ValueError, AttributeError) as error:
+        raise WeightsCorruptedError(f"{config} is not this library's: {error}") from error
+    info = parse_model_info(entry, str(config))
+    check_file(weights, sha256, size, f"{weights.name} of {where}")
+    return replace(info, status="available", sources=(), aliases=())
+
+
+def read_network(path: Path, info: ModelInfo) -> nn.Module:
+    """Build a model's network around weights that have been checked.
+
+    Args:
+        path: A safetensors file under this project's names; float16 and bfloat16 become float32.
+        info: Which network.
+
+    Raises:
+        WeightsCorruptedError: The file is no sound safetensors file, or does not fit the network;
+            the message lists what is missing, unexpected and misshapen.
+    """
+    try:
+        # Nothing is allocated before the shapes in the file are known to fit.
+        with torch.device("meta"):
+            network = build_network(info.architecture, **info.arguments)
+    except (HarmonizerError, TypeError, ValueError) as error:
         raise WeightsCorruptedError(
-            f"the weights of {info.name} do not fit; reinstall image-harmonizer: {error}"
+            f"{info.name} asks for a network that cannot be built: {error}"
         ) from error
+    expected = network.state_dict()
+    try:
+        with safe_open(path, framework="pt") as file:  # pyright: ignore[reportUnknownVariableType]
+            reader = cast(Any, file)  # safetensors gives no types
+            keys: list[str] = list(reader.keys())
+            found: dict[str, tuple[int, ...]] = {
+                key: tuple(reader.get_slice(key).get_shape()) for key in keys
+            }
+            if problems := _differences(expected, found):
+                raise WeightsCorruptedError(
+                    f"the weights in {path} do not fit the network {info.architecture}: {problems}"
+                )
+            state: dict[str, torch.Tensor] = {
+                key: reader.get_tensor(key).to(expected[key].dtype) for key in found
+            }
+    except (SafetensorError, OSError, ValueError) as error:
+        if isinstance(error, HarmonizerError):
+            raise
+        raise WeightsCorruptedError(f"{path} is no sound safetensors file: {error}") from error
+    network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False)
 
 
-def _read_bundled(weights: WeightsFile) -> bytes:
-    file = resources.files("harmonizer") / weights.file
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise WeightsUnavailableError(
-            f"cannot read the bundled weights {weights.file} ({error}); reinstall image-harmonizer"
-        ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != weights.sha256:
-        raise WeightsCorruptedError(
-            f"the bundled weights {weights.file} are damaged: their sha256 is {found}, expected "
-            f"{weights.sha256}; reinstall image-harmonizer"
-        )
-    return content
+def _differences(expected: dict[str, torch.Tensor], found: dict[str, tuple[int, ...]]) -> str:
+    shapes = {key: tuple(tensor.shape) for key, tensor in expected.items()}
+    groups = {
+        "missing": [key for key in shapes if key not in found],
+        "unexpected": [key for key in found if key not in shapes],
+        "misshapen": [
+            f"{key} is {found[key]}, expected {shape}"
+            for key, shape in shapes.items()
+            if key in found and found[key] != shape
+        ],
+    }
+    return "; ".join(f"{name}: {', '.join(keys)}" for name, keys in groups.items() if keys)

@@ -1,27 +1,27 @@
-"""Which models exist: `weights_manifest.json`, read into dataclasses."""
+"""Which models exist and where their weights are: `weights_manifest.json` as dataclasses."""
 
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
-from harmonizer.errors import UnknownModelError
-from harmonizer.preprocessing import Preprocessing
+from harmonizer.errors import UnknownModelError, WeightsCorruptedError
+from harmonizer.preprocessing import Preprocessing, Resampler
 
-Status: TypeAlias = Literal["bundled"]
+Status: TypeAlias = Literal["bundled", "available", "origin-only", "unpublished"]
 
 
 @dataclass(frozen=True)
-class WeightsFile:
-    """A file of weights, and what its content must be.
+class BundledFile:
+    """Weights inside this package.
 
     Attributes:
-        file: Path of a safetensors file inside the package.
+        file: Path of a safetensors file, from the package's folder.
         sha256: Hash of its content, in hexadecimal.
         size: Its size in bytes.
     """
@@ -29,6 +29,50 @@ class WeightsFile:
     file: str
     sha256: str
     size: int
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """Weights in a repository of the Hugging Face Hub.
+
+    Attributes:
+        repo: `owner/name`.
+        file: Path in the repository; `.safetensors` holds this project's names, `.pth` and `.pt` a
+            state dict under the released names.
+        revision: The commit, 40 hexadecimal digits; None is the newest.
+        sha256: Hash of its content; None if nobody has vouched for one.
+        size: Its size in bytes, if it is known.
+    """
+
+    repo: str
+    file: str
+    revision: str | None
+    sha256: str | None
+    size: int | None
+
+
+@dataclass(frozen=True)
+class ReleasedFile:
+    """Weights where the authors of a network published them: a state dict under their own names.
+
+    Attributes:
+        url: Of a `.pth` file.
+        sha256: Hash of its content; None if nobody has vouched for one: then the hash of the first
+            download is recorded, and a later difference is an error.
+        size: Its size in bytes, if it is known.
+    """
+
+    url: str
+    sha256: str | None
+    size: int | None
+
+
+Source: TypeAlias = BundledFile | HubFile | ReleasedFile
+_SOURCES: Mapping[str, type[BundledFile] | type[HubFile] | type[ReleasedFile]] = {
+    "bundled": BundledFile,
+    "hub": HubFile,
+    "released": ReleasedFile,
+}
 
 
 @dataclass(frozen=True)
@@ -41,12 +85,20 @@ class ModelInfo:
         architecture: The network, as `harmonizer.networks.build_network` calls it.
         arguments: What of the network's configuration differs from that name's own.
         parameters: Number of weights that training changes.
-        status: `bundled`: the weights are in the package.
-        weights: The file of weights.
         preprocessing: How a picture becomes the network's input.
-        licence: Terms of the weights.
+        status: `bundled`: the weights are in the package. `available`: on the Hub, pinned to a
+            commit. `origin-only`: only where their authors published them. `unpublished`: there
+            are none; `note` says what would be needed.
+        sources: Where the weights can be had, best first.
+        licence: Terms of the weights, an SPDX identifier where there is one; None if there are no
+            weights, or none was stated.
+        licence_url: Where the terms stand.
         trained_on: Data and amount of training.
-        metrics: Measured results, each with its data, protocol and command.
+        origin: Where the model was published.
+        metrics: Results, each with its data, protocol, where the figures are from and, if they
+            were measured with this library, the command.
+        aliases: Other names that people know the model by.
+        note: What else one should know.
     """
 
     name: str
@@ -54,17 +106,29 @@ class ModelInfo:
     architecture: str
     arguments: Mapping[str, Any]
     parameters: int
-    status: Status
-    weights: WeightsFile
     preprocessing: Preprocessing
-    licence: str
-    trained_on: str
-    metrics: tuple[Mapping[str, Any], ...]
+    status: Status = "unpublished"
+    sources: tuple[Source, ...] = ()
+    licence: str | None = None
+    licence_url: str | None = None
+    trained_on: str | None = None
+    origin: str | None = None
+    metrics: tuple[Mapping[str, Any], ...] = ()
+    aliases: tuple[str, ...] = ()
+    note: str | None = None
 
 
-def list_models() -> list[str]:
-    """Return the names of all models, the default one first."""
-    return list(_manifest().models)
+def list_models(*, with_weights: bool = False) -> list[str]:
+    """Return the names of the models, the default one first.
+
+    Args:
+        with_weights: Leave out those whose weights were never published.
+    """
+    return [
+        name
+        for name, info in _manifest().models.items()
+        if info.status != "unpublished" or not with_weights
+    ]
 
 
 def default_model() -> str:
@@ -75,30 +139,112 @@ def default_model() -> str:
 def model_info(name: str) -> ModelInfo:
     """Return what is known of a model.
 
+    Args:
+        name: One of `list_models()`, or an alias.
+
     Raises:
         UnknownModelError: No model has this name; the message lists close matches and all names.
     """
-    models = _manifest().models
-    if name in models:
-        return models[name]
-    close = difflib.get_close_matches(name, models, n=3)
+    manifest = _manifest()
+    name = manifest.aliases.get(name, name)
+    if name in manifest.models:
+        return manifest.models[name]
+    close = difflib.get_close_matches(name, [*manifest.models, *manifest.aliases], n=3)
     guess = f" Did you mean {' or '.join(close)}?" if close else ""
     raise UnknownModelError(
-        f"there is no model {name!r}.{guess} The models are: {', '.join(models)}"
+        f"there is no model {name!r}.{guess} The models are: {', '.join(manifest.models)}; or give "
+        "a folder, a .safetensors file, or owner/name of a repository on the Hub"
     )
+
+
+def is_model(name: str) -> bool:
+    """Whether `name` is a model of the manifest, or an alias."""
+    return name in _manifest().models or name in _manifest().aliases
+
+
+def parse_model_info(entry: Mapping[str, Any], where: str) -> ModelInfo:
+    """Read an entry of a manifest, or the `config.json` of a saved model.
+
+    Args:
+        entry: The parsed JSON object; keys that are not fields of `ModelInfo` are ignored, so that
+            files of later versions can be read.
+        where: What to call it in an error.
+
+    Raises:
+        WeightsCorruptedError: Something is missing or of the wrong type; the message says what.
+    """
+    try:
+        values = {
+            field.name: entry[field.name] for field in fields(ModelInfo) if field.name in entry
+        }
+        preprocessing = entry["preprocessing"]
+        values |= {
+            "name": _text(entry["name"]),
+            "architecture": _text(entry["architecture"]),
+            "description": _text(entry.get("description", "")),
+            "parameters": int(entry["parameters"]),
+            "arguments": MappingProxyType(dict(entry.get("arguments", {}))),
+            "preprocessing": Preprocessing(
+                input_size=_numbers(preprocessing["input_size"], 2, int),
+                mean=_numbers(preprocessing["mean"], 3, float),
+                std=_numbers(preprocessing["std"], 3, float),
+                resampler=_one_of(preprocessing["resampler"], get_args(Resampler)),
+            ),
+            "status": _one_of(entry.get("status", "unpublished"), get_args(Status)),
+            "sources": tuple(_source(source) for source in entry.get("sources", ())),
+            "metrics": tuple(entry.get("metrics", ())),
+            "aliases": tuple(entry.get("aliases", ())),
+        }
+        return ModelInfo(**values)
+    except KeyError as error:
+        raise WeightsCorruptedError(f"{where} lacks {error.args[0]!r}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise WeightsCorruptedError(f"{where} is not what it should be: {error}") from error
+
+
+def _source(entry: Mapping[str, Any]) -> Source:
+    values = {key: value for key, value in entry.items() if key != "kind"}
+    return _SOURCES[_one_of(entry["kind"], tuple(_SOURCES))](**values)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, got {value!r}")
+    return value
+
+
+def _one_of(value: Any, choices: tuple[str, ...]) -> Any:  # noqa: ANN401
+    if value not in choices:
+        raise ValueError(f"expected one of {', '.join(choices)}; got {value!r}")
+    return value
+
+
+def _numbers(values: Any, count: int, kind: type) -> Any:  # noqa: ANN401
+    if not isinstance(values, list) or len(values) != count:  # pyright: ignore[reportUnknownArgumentType]
+        raise ValueError(f"expected a list of {count} numbers, got {values!r}")
+    numbers = tuple(kind(value) for value in values)  # pyright: ignore[reportUnknownVariableType]
+    if kind is int and min(numbers) < 1:
+        raise ValueError(f"expected sizes of at least 1, got {values!r}")
+    return numbers
 
 
 @dataclass(frozen=True)
 class _Manifest:
     default: str
     models: Mapping[str, ModelInfo]
+    aliases: Mapping[str, str]
 
 
 @cache
 def _manifest() -> _Manifest:
     document = json.loads(_manifest_text())
-    models = {entry["name"]: _model_info(entry) for entry in document["models"]}
-    return _Manifest(document["default"], MappingProxyType(models))
+    entries = document["models"]
+    models = {
+        entry["name"]: parse_model_info(entry, f"the manifest's entry {entry['name']}")
+        for entry in entries
+    }
+    aliases = {alias: info.name for info in models.values() for alias in info.aliases}
+    return _Manifest(document["default"], MappingProxyType(models), MappingProxyType(aliases))
 
 
 def _manifest_text() -> str:
@@ -107,19 +253,3 @@ def _manifest_text() -> str:
         return packaged.read_text("utf-8")
     # A source checkout has the file at its root; building the wheel copies it into the package.
     return (Path(__file__).parents[2] / "weights_manifest.json").read_text("utf-8")
-
-
-def _model_info(entry: dict[str, Any]) -> ModelInfo:
-    preprocessing = entry["preprocessing"]
-    fields: dict[str, Any] = entry | {
-        "arguments": MappingProxyType(entry["arguments"]),
-        "weights": WeightsFile(**entry["weights"]),
-        "preprocessing": Preprocessing(
-            input_size=tuple(preprocessing["input_size"]),
-            mean=tuple(preprocessing["mean"]),
-            std=tuple(preprocessing["std"]),
-            resampler=preprocessing["resampler"],
-        ),
-        "metrics": tuple(entry["metrics"]),
-    }
-    return ModelInfo(**fields)

@@ -1,0 +1,135 @@
+"""A file by HTTPS: resumed where it broke off, and only there under its name when it is whole."""
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from huggingface_hub import constants
+from huggingface_hub.utils import tqdm
+
+from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
+
+_BLOCK = 1 << 20
+_ATTEMPTS = 5
+_BROKEN = (
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    urllib.error.ContentTooShortError,
+)
+
+
+def download(url: str, destination: Path) -> None:
+    """Download a file.
+
+    What has arrived stays in `destination` + `.part` if the connection breaks or the process ends,
+    and the next call goes on from there, provided that the server says the file is still the same.
+
+    Args:
+        url: `https://...`, or `http://` on this machine.
+        destination: Where to; an existing file is replaced.
+
+    Raises:
+        WeightsUnavailableError: It cannot be had: no connection, an HTTP error, no space left.
+        WeightsCorruptedError: A web page came instead of a file.
+    """
+    address = urlparse(url)
+    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise WeightsUnavailableError(f"weights are only downloaded by https; got {url}")
+    part = destination.with_name(f"{destination.name}.part")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(_ATTEMPTS):
+        try:
+            if _fetch(url, part):
+                break
+        except urllib.error.HTTPError as error:
+            raise WeightsUnavailableError(_explain(url, error)) from error
+        except (urllib.error.URLError, *_BROKEN) as error:
+            if attempt == _ATTEMPTS - 1:
+                raise WeightsUnavailableError(
+                    f"cannot download {url}: {error}. Check the connection (or HTTPS_PROXY) and "
+                    "try again: what has arrived is kept"
+                ) from error
+            time.sleep(min(2**attempt / 4, 4))
+        except OSError as error:
+            raise WeightsUnavailableError(
+                f"cannot write {part}: {error}. Free some space, or choose another folder by "
+                "HF_HOME or cache_dir, and try again; what has arrived is kept"
+            ) from error
+    part.replace(destination)
+    _tag_file(part).unlink(missing_ok=True)
+
+
+def _fetch(url: str, part: Path) -> bool:
+    """Download what is missing of a file; True if it is whole."""
+    have = part.stat().st_size if part.exists() else 0
+    tag = _read_tag(part) if have else None
+    headers = {"User-Agent": "image-harmonizer", "Accept-Encoding": "identity"}
+    if tag:
+        headers |= {"Range": f"bytes={have}-", "If-Range": tag}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme was checked
+    try:
+        response = urllib.request.urlopen(request, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            part.unlink()  # it is longer than the file: not a part of it
+            return False
+        raise
+    with response:
+        if "text/html" in response.headers.get("Content-Type", ""):
+            raise WeightsCorruptedError(
+                f"{url} answered with a web page instead of a file, perhaps of a login or a proxy; "
+                "open it in a browser to see what it wants"
+            )
+        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        _write_tag(part, response.headers.get("ETag"))
+        length = response.headers.get("Content-Length")
+        expected = int(length) + (have if resumed else 0) if length else None
+        with (
+            part.open("ab" if resumed else "wb") as file,
+            tqdm(
+                total=expected,
+                initial=have if resumed else 0,
+                unit="B",
+                unit_scale=True,
+                desc=part.name.removesuffix(".part"),
+            ) as progress,
+        ):
+            while block := response.read(_BLOCK):
+                file.write(block)
+                progress.update(len(block))
+            written = file.tell()
+    if expected is not None and written < expected:
+        raise ConnectionError(f"the connection ended after {written} of {expected} bytes")
+    return True
+
+
+def _tag_file(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _read_tag(part: Path) -> str | None:
+    try:
+        return json.loads(_tag_file(part).read_text("utf-8")).get("etag")
+    except (OSError, ValueError, AttributeError):
+        return None  # without it the download starts from the beginning
+
+
+def _write_tag(part: Path, tag: str | None) -> None:
+    _tag_file(part).write_text(json.dumps({"etag": tag}), "utf-8")
+
+
+def _explain(url: str, error: urllib.error.HTTPError) -> str:
+    advice: dict[int, Any] = {
+        401: "it wants a login: the file may have been made private",
+        403: "access is forbidden: the file may have been made private, or a proxy blocks it",
+        404: "there is no such file any more; `harmonizer info NAME` shows other sources",
+        429: "too many requests: wait some minutes and try again",
+    }
+    reason = advice.get(error.code, "the server is in trouble: try again later")
+    return f"cannot download {url}: HTTP {error.code} {error.reason}; {reason}"

@@ -1,0 +1,183 @@
+"""A model to a folder that anybody can load, and from there to the Hub."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import CommitInfo, HfApi
+from safetensors.torch import save
+from torch import nn
+
+from harmonizer._version import __version__
+from harmonizer.errors import InputError, WeightsUnavailableError
+from harmonizer.saving import write_atomically
+from harmonizer.zoo.integrity import sha256_of
+from harmonizer.zoo.loader import CONFIG_FILE, WEIGHTS_FILE, load_model
+from harmonizer.zoo.manifest import ModelInfo
+from harmonizer.zoo.sources import FetchOptions
+
+CARD_FILE = "README.md"
+
+
+def save_model(network: nn.Module, info: ModelInfo, directory: Path) -> None:
+    """Write a model as a folder: `config.json`, `model.safetensors` and a model card.
+
+    Each file is whole or not there; the config, which holds the weights' hash, comes last.
+
+    Args:
+        network: Its weights are stored as float32.
+        info: What is known of it.
+        directory: Made if it is not there; files of these names are replaced.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    state = {
+        key: value.float() if value.is_floating_point() else value for key, value in state.items()
+    }
+    weights = directory / WEIGHTS_FILE
+    write_atomically(weights, save(state, metadata={"format": "pt"}))
+    config = _config(info) | {
+        "weights": {
+            "file": WEIGHTS_FILE,
+            "sha256": sha256_of(weights),
+            "size": weights.stat().st_size,
+        }
+    }
+    write_atomically(directory / CARD_FILE, _card(info).encode())
+    write_atomically(directory / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+
+
+def _config(info: ModelInfo) -> dict[str, Any]:
+    values = {
+        "name": info.name,
+        "description": info.description,
+        "architecture": info.architecture,
+        "arguments": dict(info.arguments),
+        "parameters": info.parameters,
+        "preprocessing": asdict(info.preprocessing),
+        "licence": info.licence,
+        "licence_url": info.licence_url,
+        "trained_on": info.trained_on,
+        "origin": info.origin,
+        "metrics": [dict(metric) for metric in info.metrics],
+        "note": info.note,
+    }
+    return {"library": "image-harmonizer", "library_version": __version__} | values
+
+
+def _card(info: ModelInfo) -> str:
+    header = {
+        "library_name": "image-harmonizer",
+        "pipeline_tag": "image-to-image",
+        "tags": ["image-harmonization", info.architecture],
+    }
+    rows = "\n".join(f"{key}: {json.dumps(value)}" for key, value in header.items())
+    metrics = "\n".join(f"- {json.dumps(dict(metric))}" for metric in info.metrics)
+    return f"""---
+{rows}
+---
+
+# {info.name}
+
+{info.description or "A network for image harmonization."}
+
+Image harmonization: given a composite photograph and the mask of its pasted foreground, the
+foreground's colours are changed until it belongs to the background.
+
+```python
+from harmonizer import Harmonizer  # pip install image-harmonizer
+
+harmonizer = Harmonizer.from_pretrained("OWNER/NAME")
+result = harmonizer(image, mask)  # the mask's white is the foreground
+```
+
+- Network: `{info.architecture}` {dict(info.arguments) or ""}, {info.parameters:,} parameters
+- Input: {info.preprocessing.input_size[1]} x {info.preprocessing.input_size[0]}, resized by \
+`{info.preprocessing.resampler}`, mean {info.preprocessing.mean}, std {info.preprocessing.std}
+- Trained on: {info.trained_on or "not stated"}
+- Licence: {info.licence or "not stated"} {info.licence_url or ""}
+- Origin: {info.origin or "not stated"}
+
+## Results
+
+{metrics or "None measured."}
+{f"{chr(10)}## Note{chr(10)}{chr(10)}{info.note}{chr(10)}" if info.note else ""}"""
+
+
+def push_folder(
+    directory: Path,
+    repo_id: str,
+    *,
+    commit_message: str = "Upload a model with image-harmonizer",
+    private: bool | None = None,
+    token: str | bool | None = None,
+    branch: str | None = None,
+    create_pr: bool | None = None,
+    endpoint: str | None = None,
+) -> CommitInfo:
+    """Upload a folder that `save_model` wrote, after loading it once to see that it works.
+
+    Args:
+        directory: The folder.
+        repo_id: `owner/name`; made if it does not exist.
+        commit_message: Of the commit on the Hub.
+        private: Whether a new repository is private; None is the owner's default.
+        token: A token with the right to write; None takes the one of `hf auth login`.
+        branch: Where to commit; None is the main branch.
+        create_pr: Open a pull request in place of committing.
+        endpoint: The Hub's address; None is what HF_ENDPOINT says.
+
+    Returns:
+        The commit; its `oid` is the revision for a manifest entry.
+
+    Raises:
+        InputError: `repo_id` is not `owner/name`.
+        WeightsUnavailableError: The folder lacks a file, or the Hub refused.
+        WeightsCorruptedError: The folder's weights are not what its config promises.
+    """
+    if repo_id.count("/") != 1:
+        raise InputError(f"a repository of the Hub is called owner/name; got {repo_id!r}")
+    load_model(directory, None, FetchOptions())
+    api = HfApi(endpoint=endpoint, token=token, library_name="image-harmonizer")
+    # Everything that goes wrong on the way is the Hub's: no connection, no right, no space.
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        return api.upload_folder(
+            repo_id=repo_id,
+            folder_path=directory,
+            allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE],
+            commit_message=commit_message,
+            revision=branch,
+            create_pr=create_pr,
+        )
+    except Exception as error:
+        raise WeightsUnavailableError(
+            f"could not upload to {repo_id}: {error}; log in with `hf auth login`, or pass a token "
+            "that may write"
+        ) from error
+
+
+def manifest_entry(directory: Path, repo_id: str, revision: str) -> dict[str, Any]:
+    """Return the entry of `weights_manifest.json` for a model that was uploaded.
+
+    Args:
+        directory: The folder that was uploaded.
+        repo_id: Where to.
+        revision: The commit, 40 hexadecimal digits.
+    """
+    config = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
+    weights = config.pop("weights")
+    config = {key: value for key, value in config.items() if not key.startswith("library")}
+    source = {
+        "kind": "hub",
+        "repo": repo_id,
+        "file": weights["file"],
+        "revision": revision,
+        "sha256": weights["sha256"],
+        "size": weights["size"],
+    }
+    return config | {"status": "available", "sources": [source]}

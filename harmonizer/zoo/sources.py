@@ -1,0 +1,326 @@
+"""From a source of weights to a checked safetensors file on this machine."""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import huggingface_hub
+import torch
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import WeakFileLock
+from safetensors.torch import save
+
+from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
+from harmonizer.saving import write_atomically
+from harmonizer.zoo.convert import convert_state_dict
+from harmonizer.zoo.download import download
+from harmonizer.zoo.integrity import check_file, sha256_of
+from harmonizer.zoo.manifest import BundledFile, HubFile, ModelInfo, ReleasedFile, Source
+
+# Part of the names of converted files: raised when this project's names of tensors change.
+_CONVERSION = 1
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    """How weights may be fetched; named as in `huggingface_hub`, whose environment counts too.
+
+    Attributes:
+        cache_dir: Where files are kept; None is what HF_HOME says.
+        local_files_only: Use what is on this machine; never connect. HF_HUB_OFFLINE does the same.
+        force_download: Download again what is there already.
+        token: For private repositories of the Hub; None takes the one of `hf auth login`.
+        endpoint: The Hub's address; None is what HF_ENDPOINT says.
+    """
+
+    cache_dir: Path | None = None
+    local_files_only: bool = False
+    force_download: bool = False
+    token: str | bool | None = None
+    endpoint: str | None = None
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing may be downloaded."""
+        return self.local_files_only or constants.HF_HUB_OFFLINE
+
+
+def fetch_weights(info: ModelInfo, options: FetchOptions) -> Path:
+    """Find the weights of a model, downloading them if need be.
+
+    Sources are tried in their order; the next one is only tried if one cannot be reached.
+
+    Args:
+        info: Which model.
+        options: How they may be fetched.
+
+    Returns:
+        A safetensors file under this project's names, whose content has been checked.
+
+    Raises:
+        WeightsUnavailableError: There are none, or no source could be reached.
+        WeightsCorruptedError: What came is not what was promised.
+    """
+    if not info.sources:
+        note = f" {info.note}" if info.note else ""
+        raise WeightsUnavailableError(f"no weights of {info.name} have been published.{note}")
+    failures: list[str] = []
+    for source in info.sources:
+        try:
+            return _fetch(info, source, options)
+        except WeightsUnavailableError as error:
+            failures.append(str(error))
+    raise WeightsUnavailableError("; ".join(failures))
+
+
+def _fetch(info: ModelInfo, source: Source, options: FetchOptions) -> Path:
+    match source:
+        case BundledFile():
+            return _bundled(source)
+        case HubFile() if source.file.endswith(".safetensors"):
+            path = fetch_from_hub(source.repo, source.file, source.revision, options)
+            check_file(path, source.sha256, source.size, f"{source.file} of {source.repo}")
+            return path
+        case HubFile() | ReleasedFile():
+            return _converted(info, source, options)
+
+
+def _bundled(source: BundledFile) -> Path:
+    path = Path(str(resources.files("harmonizer") / source.file))
+    if not path.is_file():
+        raise WeightsUnavailableError(
+            f"the bundled weights {path} are missing; reinstall image-harmonizer"
+        )
+    if path.stat().st_size != source.size or sha256_of(path) != source.sha256:
+        raise WeightsCorruptedError(
+            f"the bundled weights {path} are damaged: their sha256 is {sha256_of(path)}, expected "
+            f"{source.sha256}; reinstall image-harmonizer"
+        )
+    return path
+
+
+# --- the Hub ------------------------------------------------------------------------------------
+
+
+def fetch_from_hub(repo: str, file: str, revision: str | None, options: FetchOptions) -> Path:
+    """Fetch one file of a repository on the Hub into its cache; its content is not checked.
+
+    Args:
+        repo: `owner/name`.
+        file: Path in the repository.
+        revision: A branch, tag or commit; None is the newest.
+        options: How it may be fetched.
+
+    Raises:
+        WeightsUnavailableError: It cannot be had; the message says why and what to do.
+    """
+    try:
+        return Path(
+            huggingface_hub.hf_hub_download(
+                repo,
+                file,
+                revision=revision,
+                cache_dir=options.cache_dir,
+                local_files_only=options.local_files_only,
+                force_download=options.force_download and not options.offline,
+                token=options.token,
+                endpoint=options.endpoint,
+                library_name="image-harmonizer",
+            )
+        )
+    # The Hub's errors are OSErrors too, but for a name that can be none.
+    except (OSError, EntryNotFoundError, HFValidationError) as error:
+        reason = _explain(error, repo, file, revision, options)
+        raise WeightsUnavailableError(reason) from error
+
+
+def _explain(
+    error: Exception, repo: str, file: str, revision: str | None, options: FetchOptions
+) -> str:
+    match error:
+        case GatedRepoError():
+            return f"access to {repo} must be asked for on its page; then log in: hf auth login"
+        case RepositoryNotFoundError():
+            return (
+                f"the Hub has no repository {repo}, or it is private: check the name, or log in "
+                "(hf auth login) or pass token="
+            )
+        case RevisionNotFoundError():
+            return f"{repo} has no revision {revision}"
+        case LocalEntryNotFoundError() | OfflineModeIsEnabled() if options.offline:
+            return _offline_advice(f"{file} of {repo}")
+        case LocalEntryNotFoundError() | OfflineModeIsEnabled():
+            address = options.endpoint or constants.ENDPOINT
+            return (
+                f"cannot reach {address} for {file} of {repo} ({_first_line(error)}); check the "
+                "connection, or set HF_ENDPOINT to a mirror"
+            )
+        case EntryNotFoundError():
+            return f"{repo} holds no {file} at {revision or 'its newest commit'}"
+        case HfHubHTTPError():
+            return f"the Hub answered for {repo}: {_first_line(error)}; try again later"
+        case HFValidationError():
+            return f"{repo!r} cannot be a repository of the Hub: {error}"
+        case _:
+            return (
+                f"cannot store {file} of {repo}: {error}; free some space, or choose another "
+                "folder by HF_HOME or cache_dir"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _offline_advice(what: str) -> str:
+    return (
+        f"{what} is not on this machine, and downloading is switched off (local_files_only, or "
+        "HF_HUB_OFFLINE); run `harmonizer download` once while online"
+    )
+
+
+# --- released state dicts -------------------------------------------------------------------------
+
+
+def _converted(info: ModelInfo, source: HubFile | ReleasedFile, options: FetchOptions) -> Path:
+    """Fetch a released state dict and convert it, once; afterwards the converted file is used."""
+    folder = _release_folder(info.name, source, options)
+    with _refusing_unwritable(folder):
+        found = _find_converted(folder, source)
+        if found and not (options.force_download and not options.offline):
+            return found
+        if options.offline:
+            raise WeightsUnavailableError(_offline_advice(f"the released file of {info.name}"))
+        folder.mkdir(parents=True, exist_ok=True)
+        # Processes that want the same file wait for the first one, and then find it done.
+        with WeakFileLock(folder / "lock"):
+            found = _find_converted(folder, source)
+            if found and not options.force_download:
+                return found
+            return _fetch_and_convert(info, source, options, folder)
+
+
+def _release_folder(name: str, source: HubFile | ReleasedFile, options: FetchOptions) -> Path:
+    """One folder for each place that a file comes from, so that their hashes never meet."""
+    assets = Path(options.cache_dir or constants.HF_ASSETS_CACHE)
+    place = hashlib.sha256(_place(source).encode()).hexdigest()[:8]
+    return assets / "image-harmonizer" / "released" / f"{name}-{place}"
+
+
+def _place(source: HubFile | ReleasedFile) -> str:
+    return source.url if isinstance(source, ReleasedFile) else f"{source.repo}/{source.file}"
+
+
+@contextmanager
+def _refusing_unwritable(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except (WeightsCorruptedError, WeightsUnavailableError):
+        raise
+    except OSError as error:
+        raise WeightsUnavailableError(
+            f"cannot use the cache {folder}: {error}; choose another folder by HF_HOME or cache_dir"
+        ) from error
+
+
+def _find_converted(folder: Path, source: HubFile | ReleasedFile) -> Path | None:
+    record = _read_record(folder)
+    path = folder / f"model-{_CONVERSION}.safetensors"
+    if not record or not path.is_file() or record.get("conversion") != _CONVERSION:
+        return None
+    _check_against_record(record, record["sha256"], source)
+    check_file(path, record["converted_sha256"], None, f"the converted {path}")
+    return path
+
+
+def _fetch_and_convert(
+    info: ModelInfo, source: HubFile | ReleasedFile, options: FetchOptions, folder: Path
+) -> Path:
+    if isinstance(source, HubFile):
+        released = fetch_from_hub(source.repo, source.file, source.revision, options)
+    else:
+        released = folder / "released.pth"
+        if not released.is_file() or options.force_download:
+            download(source.url, released)
+    check_file(released, source.sha256, source.size, _place(source))
+    sha256 = sha256_of(released)
+    try:
+        _check_against_record(_read_record(folder), sha256, source)
+    except WeightsCorruptedError:
+        if isinstance(source, ReleasedFile):
+            released.unlink()
+        raise
+    state = convert_state_dict(info.architecture, read_released(released), **info.arguments)
+    content = save(state)
+    path = folder / f"model-{_CONVERSION}.safetensors"
+    write_atomically(path, content)
+    record = {
+        "source": _place(source),
+        "sha256": sha256,
+        "size": released.stat().st_size,
+        "conversion": _CONVERSION,
+        "converted_sha256": sha256_of(path),
+    }
+    write_atomically(folder / "record.json", json.dumps(record, indent=2).encode())
+    if isinstance(source, ReleasedFile):
+        released.unlink()  # the converted file has everything that was in it
+    return path
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    try:
+        record: Any = json.loads((folder / "record.json").read_text("utf-8"))
+        return record if isinstance(record, dict) and "sha256" in record else {}  # pyright: ignore[reportUnknownVariableType]
+    except (OSError, ValueError):
+        return {}
+
+
+def _check_against_record(
+    record: dict[str, Any], sha256: str, source: HubFile | ReleasedFile
+) -> None:
+    """Where nobody has vouched for a hash, the first download's is the one to keep to."""
+    expected = source.sha256 or record.get("sha256", sha256)
+    if sha256 != expected:
+        raise WeightsCorruptedError(
+            f"the released file has the sha256 {sha256}, but {expected} was "
+            f"{'promised' if source.sha256 else 'recorded when it was first downloaded'}; it was "
+            "not loaded. If the authors replaced it, delete the folder "
+            "image-harmonizer/released in the cache"
+        )
+
+
+def read_released(path: Path) -> dict[str, Any]:
+    """Read a released state dict (`.pth`, `.pt`), without running any code that it may hold.
+
+    Raises:
+        WeightsCorruptedError: It is not a plain state dict.
+    """
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsCorruptedError(
+            f"{path} holds more than tensors, perhaps code; it was not loaded: {_first_line(error)}"
+        ) from error
+    # A damaged archive makes the reader raise almost anything.
+    except Exception as error:
+        raise WeightsCorruptedError(f"{path} is not a state dict: {_first_line(error)}") from error
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in cast(Any, state)):
+        kind = type(cast(Any, state)).__name__
+        raise WeightsCorruptedError(f"{path} is not a state dict: it holds a {kind}")
+    return cast(dict[str, Any], state)
