@@ -175,7 +175,7 @@ class Harmonizer:
             InputError: `repo_id` is not `owner/name`.
         """
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
+            save_model(self._network, self.info, Path(folder), repo_id)
             commit = push_folder(
                 Path(folder),
                 repo_id,

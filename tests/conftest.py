@@ -1,25 +1,14 @@
-"""What several test files share."""
+"""Fixtures that several test files share."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from helpers import Brighten
 from numpy.typing import NDArray
-from torch import nn
 
 from harmonizer import Harmonizer, model_info
 from harmonizer.zoo.manifest import default_model
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-class Brighten(nn.Module):
-    """A stand-in for a network whose right answer is known: it adds a constant."""
-
-    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return image + 0.3 * mask
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +36,3 @@ def noise() -> Callable[..., NDArray[np.uint8]]:
         return np.clip(smooth + generator.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
 
     return make
-
-
-def box_mask(height: int, width: int) -> NDArray[np.bool_]:
-    """A foreground in the middle, a quarter of the picture."""
-    mask = np.zeros((height, width), bool)
-    mask[height // 4 : height - height // 4, width // 4 : width - width // 4] = True
-    return mask

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES, box_mask
+from helpers import EXAMPLES, box_mask
 from PIL import Image
 
 from harmonizer import Harmonizer, list_models

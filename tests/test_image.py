@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import box_mask
+from helpers import box_mask
 from PIL import Image, ImageCms
 
 from harmonizer import Harmonizer

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import box_mask
+from helpers import box_mask
 from PIL import Image
 
 from harmonizer import Harmonizer

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import EXAMPLES, Brighten, box_mask
+from helpers import EXAMPLES, Brighten, box_mask
 from PIL import Image
 
 import harmonizer

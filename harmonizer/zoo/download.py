@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 from huggingface_hub import constants
 from huggingface_hub.utils import tqdm
 
-from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
+from harmonizer.errors import WeightsUnavailableError
 
 _BLOCK = 1 << 20
 _ATTEMPTS = 5
@@ -35,8 +35,8 @@ def download(url: str, destination: Path) -> None:
         destination: Where to; an existing file is replaced.
 
     Raises:
-        WeightsUnavailableError: It cannot be had: no connection, an HTTP error, no space left.
-        WeightsCorruptedError: A web page came instead of a file.
+        WeightsUnavailableError: It cannot be had: no connection, an HTTP error, a web page instead
+            of a file, no space left.
     """
     address = urlparse(url)
     if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
@@ -47,6 +47,8 @@ def download(url: str, destination: Path) -> None:
         try:
             if _fetch(url, part):
                 break
+        except WeightsUnavailableError:
+            raise
         except urllib.error.HTTPError as error:
             raise WeightsUnavailableError(_explain(url, error)) from error
         except (urllib.error.URLError, *_BROKEN) as error:
@@ -82,7 +84,7 @@ def _fetch(url: str, part: Path) -> bool:
         raise
     with response:
         if "text/html" in response.headers.get("Content-Type", ""):
-            raise WeightsCorruptedError(
+            raise WeightsUnavailableError(
                 f"{url} answered with a web page instead of a file, perhaps of a login or a proxy; "
                 "open it in a browser to see what it wants"
             )

@@ -20,7 +20,9 @@ from harmonizer.zoo.sources import FetchOptions
 CARD_FILE = "README.md"
 
 
-def save_model(network: nn.Module, info: ModelInfo, directory: Path) -> None:
+def save_model(
+    network: nn.Module, info: ModelInfo, directory: Path, repo_id: str = "OWNER/NAME"
+) -> None:
     """Write a model as a folder: `config.json`, `model.safetensors` and a model card.
 
     Each file is whole or not there; the config, which holds the weights' hash, comes last.
@@ -29,6 +31,7 @@ def save_model(network: nn.Module, info: ModelInfo, directory: Path) -> None:
         network: Its weights are stored as float32.
         info: What is known of it.
         directory: Made if it is not there; files of these names are replaced.
+        repo_id: What the model card calls it.
 
     Raises:
         OSError: A file cannot be written.
@@ -47,7 +50,7 @@ def save_model(network: nn.Module, info: ModelInfo, directory: Path) -> None:
             "size": weights.stat().st_size,
         }
     }
-    write_atomically(directory / CARD_FILE, _card(info).encode())
+    write_atomically(directory / CARD_FILE, _card(info, repo_id).encode())
     write_atomically(directory / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
 
 
@@ -69,7 +72,7 @@ def _config(info: ModelInfo) -> dict[str, Any]:
     return {"library": "image-harmonizer", "library_version": __version__} | values
 
 
-def _card(info: ModelInfo) -> str:
+def _card(info: ModelInfo, repo_id: str) -> str:
     header = {
         "library_name": "image-harmonizer",
         "pipeline_tag": "image-to-image",
@@ -91,7 +94,7 @@ foreground's colours are changed until it belongs to the background.
 ```python
 from harmonizer import Harmonizer  # pip install image-harmonizer
 
-harmonizer = Harmonizer.from_pretrained("OWNER/NAME")
+harmonizer = Harmonizer.from_pretrained("{repo_id}")
 result = harmonizer(image, mask)  # the mask's white is the foreground
 ```
 

@@ -144,8 +144,8 @@ def fetch_from_hub(repo: str, file: str, revision: str | None, options: FetchOpt
                 library_name="image-harmonizer",
             )
         )
-    # The Hub's errors are OSErrors too, but for a name that can be none.
-    except (OSError, EntryNotFoundError, HFValidationError) as error:
+    # Beside its own errors the client lets those of its HTTP library through, which changed once.
+    except Exception as error:
         reason = _explain(error, repo, file, revision, options)
         raise WeightsUnavailableError(reason) from error
 
@@ -177,11 +177,13 @@ def _explain(
             return f"the Hub answered for {repo}: {_first_line(error)}; try again later"
         case HFValidationError():
             return f"{repo!r} cannot be a repository of the Hub: {error}"
-        case _:
+        case OSError():
             return (
                 f"cannot store {file} of {repo}: {error}; free some space, or choose another "
                 "folder by HF_HOME or cache_dir"
             )
+        case _:
+            return f"downloading {file} of {repo} broke off: {_first_line(error)}; try again"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,312 @@
+"""Models on the Hugging Face Hub: the real client against a server on this machine."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import box_mask
+from hub_server import Server, commit_of, serving
+from zoo_models import run_python, tiny_model
+
+from harmonizer import Harmonizer
+from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
+from harmonizer.zoo.loader import load_model
+from harmonizer.zoo.manifest import HubFile
+from harmonizer.zoo.sources import FetchOptions, fetch_weights
+
+
+def pinned(server: Server, repository: str, **changes: Any) -> Any:
+    """A manifest's entry for the repository, pinned to its commit."""
+    files = server.repos[repository]
+    weights = files["model.safetensors"]
+    source = HubFile(
+        repository,
+        "model.safetensors",
+        commit_of(files),
+        hashlib.sha256(weights).hexdigest(),
+        len(weights),
+    )
+    return replace(tiny_model().info, sources=(replace(source, **changes),), status="available")
+
+
+def weights_in(cache: Path) -> Path:
+    (path,) = (cache / "models--owner--tiny" / "snapshots").glob("*/model.safetensors")
+    return path
+
+
+def test_a_repository_loads_by_its_name(
+    server: Server, repository: str, options: FetchOptions
+) -> None:
+    network, info = load_model(repository, None, options)
+    expected = tiny_model()
+    harmonizer = Harmonizer(network, info, device="cpu")
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    mask = box_mask(60, 80)
+    assert np.array_equal(harmonizer(image, mask), expected(image, mask))
+    assert info.preprocessing == expected.info.preprocessing
+
+
+def test_a_pinned_and_cached_model_asks_nothing(
+    server: Server, repository: str, options: FetchOptions
+) -> None:
+    info = pinned(server, repository)
+    first = fetch_weights(info, options)
+    server.requests.clear()
+    assert fetch_weights(info, options) == first
+    assert server.requests == []
+
+
+def test_force_download_asks_again(server: Server, repository: str, options: FetchOptions) -> None:
+    info = pinned(server, repository)
+    fetch_weights(info, options)
+    server.requests.clear()
+    fetch_weights(info, replace(options, force_download=True))
+    assert server.asked("GET", "model.safetensors")
+
+
+def test_a_flipped_byte_is_refused_on_download(
+    server: Server, repository: str, options: FetchOptions
+) -> None:
+    good = server.repos[repository]["model.safetensors"]
+    info = pinned(server, repository, revision=None)
+    server.repos[repository]["model.safetensors"] = good[:-1] + bytes([good[-1] ^ 1])
+    with pytest.raises(WeightsCorruptedError) as caught:
+        fetch_weights(info, options)
+    assert hashlib.sha256(good).hexdigest() in str(caught.value)
+    wrong = hashlib.sha256(server.repos[repository]["model.safetensors"]).hexdigest()
+    assert wrong in str(caught.value)
+    # It was set aside, so when the server has the right file again, all is well.
+    server.repos[repository]["model.safetensors"] = good
+    assert fetch_weights(info, options).read_bytes() == good
+
+
+def test_a_flipped_byte_is_refused_in_the_cache(
+    server: Server, repository: str, options: FetchOptions
+) -> None:
+    info = pinned(server, repository)
+    path = fetch_weights(info, options)
+    good = path.read_bytes()
+    path.resolve().write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(WeightsCorruptedError, match="set aside"):
+        fetch_weights(info, options)
+    assert fetch_weights(info, options).read_bytes() == good
+
+
+def test_a_repository_whose_weights_are_not_its_configs_is_refused(
+    server: Server, repository: str, options: FetchOptions
+) -> None:
+    good = server.repos[repository]["model.safetensors"]
+    server.repos[repository]["model.safetensors"] = good[:-1] + bytes([good[-1] ^ 1])
+    with pytest.raises(WeightsCorruptedError, match="sha256"):
+        load_model(repository, None, options)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git-lfs pointer"),
+        (b"<!DOCTYPE html><title>Sign in</title>", "web page"),
+    ],
+)
+@pytest.mark.parametrize("vouched", [True, False])
+def test_what_is_not_weights_at_all_is_named(
+    content: bytes,
+    reason: str,
+    vouched: bool,
+    server: Server,
+    repository: str,
+    options: FetchOptions,
+) -> None:
+    changes: dict[str, Any] = {} if vouched else {"sha256": None, "size": None}
+    info = pinned(server, repository, revision=None, **changes)
+    server.repos[repository]["model.safetensors"] = content
+    with pytest.raises(WeightsCorruptedError, match=reason):
+        fetch_weights(info, options)
+
+
+def test_the_cdn_gets_the_request_but_not_the_token(
+    server: Server, repository: str, options: FetchOptions
+) -> None:
+    with serving() as cdn:
+        server.redirect = cdn.address
+        for name, content in server.repos[repository].items():
+            cdn.files[f"/cdn/{name}"] = content
+        load_model(repository, None, replace(options, token="hf_secret"))  # noqa: S106
+        assert cdn.asked("GET", "/cdn/model.safetensors")
+        assert not any("secret" in str(headers) for _, _, headers in cdn.requests)
+    assert all(
+        headers.get("authorization") == "Bearer hf_secret" for _, _, headers in server.requests
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "revision", "reason"),
+    [
+        ("owner/nothing", "config.json", None, "no repository owner/nothing"),
+        ("owner/tiny", "config.json", "nowhere", "no revision nowhere"),
+        ("owner/empty", "config.json", None, "holds no config.json"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    name: str,
+    file: str,
+    revision: str | None,
+    reason: str,
+    server: Server,
+    repository: str,
+    options: FetchOptions,
+) -> None:
+    server.repos["owner/empty"] = {"README.md": b"hello"}
+    with pytest.raises(WeightsUnavailableError, match=reason):
+        load_model(name, revision, options)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (401, "RepoNotFound", "log in"),
+        (403, "GatedRepo", "access to owner/tiny must be asked for"),
+        (403, None, "owner/tiny"),
+        (404, "RepoNotFound", "no repository"),
+        (429, None, "owner/tiny"),
+        (500, None, "owner/tiny"),
+        (503, None, "owner/tiny"),
+    ],
+)
+def test_http_errors_say_what_to_do(
+    status: int,
+    code: str | None,
+    reason: str,
+    server: Server,
+    repository: str,
+    options: FetchOptions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # the client waits between its attempts
+    server.status["/resolve/"] = status
+    server.error_code = code
+    with pytest.raises(WeightsUnavailableError, match=reason):
+        load_model(repository, None, options)
+
+
+def test_offline_and_not_cached_says_how_to_get_it(
+    server: Server, repository: str, options: FetchOptions
+) -> None:
+    with pytest.raises(WeightsUnavailableError, match="harmonizer download"):
+        load_model(repository, None, replace(options, local_files_only=True))
+    assert server.requests == []
+
+
+def test_offline_and_cached_works(server: Server, repository: str, options: FetchOptions) -> None:
+    load_model(repository, None, options)
+    server.requests.clear()
+    load_model(repository, None, replace(options, local_files_only=True))
+    assert server.requests == []
+
+
+def test_no_connection_at_all(
+    repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    nowhere = FetchOptions(cache_dir=tmp_path, endpoint="http://127.0.0.1:9")
+    with pytest.raises(WeightsUnavailableError, match="check the connection"):
+        load_model(repository, None, nowhere)
+
+
+LOAD = """
+import sys
+from harmonizer import Harmonizer
+from harmonizer.errors import HarmonizerError
+try:
+    print(Harmonizer.from_pretrained(sys.argv[1], device="cpu"))
+except HarmonizerError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_the_hubs_environment_counts(server: Server, repository: str, tmp_path: Path) -> None:
+    environment = {"HF_ENDPOINT": server.address, "HF_HOME": str(tmp_path / "home")}
+    offline = run_python(LOAD, repository, **environment, HF_HUB_OFFLINE="1")
+    assert "WeightsUnavailableError" in offline.stdout
+    assert "HF_HUB_OFFLINE" in offline.stdout
+    assert server.requests == []
+
+    online = run_python(LOAD, repository, **environment, HF_TOKEN="hf_environment")  # noqa: S106
+    assert online.stdout == "Harmonizer('tiny', device='cpu')\n", online.stderr
+    assert weights_in(tmp_path / "home" / "hub").is_file()
+    downloads = server.asked("GET", "/resolve/")
+    assert len(downloads) == 2
+    assert all("hf_environment" in str(headers) for _, _, headers in downloads)
+
+    again = run_python(LOAD, repository, **environment, HF_HUB_OFFLINE="1")
+    assert again.stdout == online.stdout
+
+
+def test_an_interrupted_download_is_never_taken_for_whole(
+    server: Server, repository: str, options: FetchOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    info = pinned(server, repository)
+    size = len(server.repos[repository]["model.safetensors"])
+    server.cut_after = [size // 2] * 20
+    try:
+        path = fetch_weights(info, options)
+    except (WeightsUnavailableError, WeightsCorruptedError):
+        server.cut_after = []
+        path = fetch_weights(info, options)
+    assert path.read_bytes() == server.repos[repository]["model.safetensors"]
+
+
+def test_a_model_goes_to_the_hub_and_comes_back(
+    server: Server, saved: Path, options: FetchOptions
+) -> None:
+    from harmonizer.zoo.publish import manifest_entry, push_folder
+
+    commit = push_folder(
+        saved,
+        "owner/new",
+        token="hf_write",  # noqa: S106
+        endpoint=server.address,
+    )
+    assert set(server.repos["owner/new"]) == {"config.json", "model.safetensors", "README.md"}
+    entry = manifest_entry(saved, "owner/new", commit.oid)
+    assert entry["sources"][0]["revision"] == commit_of(server.repos["owner/new"])
+    from harmonizer.zoo.manifest import parse_model_info
+
+    info = parse_model_info(entry, "the entry")
+    assert fetch_weights(info, options).read_bytes() == (saved / "model.safetensors").read_bytes()
+    load_model("owner/new", commit.oid, options)
+
+
+def test_push_to_hub_in_a_process(server: Server, tmp_path: Path) -> None:
+    program = (
+        "from harmonizer import Harmonizer\n"
+        "harmonizer = Harmonizer.from_pretrained(device='cpu')\n"
+        "print(harmonizer.push_to_hub('owner/mine', token='hf_write', private=True))\n"
+        "print(Harmonizer.from_pretrained('owner/mine', device='cpu'))"
+    )
+    done = run_python(program, HF_ENDPOINT=server.address, HF_HOME=str(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr
+    assert f"{server.address}/owner/mine/commit/" in done.stdout
+    card = server.repos["owner/mine"]["README.md"].decode()
+    assert 'from_pretrained("owner/mine")' in card
+
+
+def test_a_refused_upload_says_what_to_do(
+    server: Server, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harmonizer.errors import InputError
+    from harmonizer.zoo.publish import push_folder
+
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    server.status["/api/repos/create"] = 403
+    with pytest.raises(WeightsUnavailableError, match="hf auth login"):
+        push_folder(saved, "owner/new", endpoint=server.address)
+    with pytest.raises(InputError, match="owner/name"):
+        push_folder(saved, "new", endpoint=server.address)
+    (saved / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(WeightsCorruptedError):
+        push_folder(saved, "owner/new", endpoint=server.address)

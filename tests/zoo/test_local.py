@@ -1,0 +1,313 @@
+"""Saved models on this machine, what names mean, and the manifest itself."""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import box_mask
+from zoo_models import tiny_model
+
+from harmonizer import Harmonizer, ModelInfo, list_models, model_info
+from harmonizer.errors import (
+    InputError,
+    UnknownModelError,
+    WeightsCorruptedError,
+    WeightsUnavailableError,
+)
+from harmonizer.networks import build_network, list_networks
+from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(place: Any) -> Harmonizer:
+    return Harmonizer.from_pretrained(place, device="cpu")
+
+
+# --- saved models ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spelling", ["folder", "text", "file", "slash"])
+def test_a_saved_model_is_the_same_model(spelling: str, saved: Path) -> None:
+    place: Any = {
+        "folder": saved,
+        "text": str(saved),
+        "file": str(saved / "model.safetensors"),
+        "slash": f"{saved}/",
+    }[spelling]
+    loaded, original = load(place), tiny_model()
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    assert np.array_equal(loaded(image, box_mask(60, 80)), original(image, box_mask(60, 80)))
+    for field in ("name", "architecture", "arguments", "preprocessing", "licence", "metrics"):
+        assert getattr(loaded.info, field) == getattr(original.info, field)
+
+
+def test_loading_writes_nothing_beside_the_weights(saved: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in saved.rglob("*")}
+    load(saved)
+    assert {path: path.stat().st_mtime_ns for path in saved.rglob("*")} == before
+
+
+def test_the_model_card_says_what_the_model_is(saved: Path) -> None:
+    card = (saved / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name:")
+    assert "MPL-2.0" in card
+    assert "256 x 256" in card
+
+
+def test_a_flipped_byte_is_refused(saved: Path) -> None:
+    weights = saved / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(WeightsCorruptedError, match="sha256"):
+        load(saved)
+
+
+def rewrite_config(saved: Path, **changes: Any) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    for key, value in changes.items():
+        if value is ...:
+            del config[key]
+        else:
+            config[key] = value
+    (saved / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"architecture": ...}, "lacks 'architecture'"),
+        ({"preprocessing": ...}, "lacks 'preprocessing'"),
+        ({"architecture": "unet"}, "cannot be built"),
+        ({"architecture": 3}, "expected a text"),
+        ({"arguments": {"widht": 2}}, "cannot be built"),
+        ({"arguments": {"width": "two"}}, "cannot be built"),
+        ({"arguments": {"width": -4}}, "cannot be built"),
+        ({"arguments": [1]}, "not what it should be"),
+        ({"arguments": {"width": 4}}, "misshapen"),
+        ({"architecture": "is2am", "arguments": {}}, "missing"),
+        ({"parameters": "many"}, "not what it should be"),
+        ({"status": "splendid"}, "expected one of bundled"),
+        ({"preprocessing": {"input_size": [256, 256], "mean": [0, 0, 0]}}, "lacks 'std'"),
+        (
+            {"preprocessing": {"input_size": [0, 256], "mean": [0] * 3, "std": [1] * 3}},
+            "at least 1",
+        ),
+        (
+            {
+                "preprocessing": {
+                    "input_size": [256, 256],
+                    "mean": [0, 0, 0],
+                    "std": [1, 1, 1],
+                    "resampler": "magic",
+                }
+            },
+            "opencv-linear",
+        ),
+        ({"weights": []}, "not this library's"),
+    ],
+)
+def test_a_wrong_config_is_refused_with_a_reason(
+    changes: dict[str, Any], reason: str, saved: Path
+) -> None:
+    rewrite_config(saved, **changes)
+    with pytest.raises(WeightsCorruptedError, match=reason):
+        load(saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"not json", b"[1, 2]", b"\xff\xfe\x00", b"null"])
+def test_a_config_that_is_none_is_refused(content: bytes, saved: Path) -> None:
+    (saved / "config.json").write_bytes(content)
+    with pytest.raises(WeightsCorruptedError):
+        load(saved)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(file: str, saved: Path) -> None:
+    (saved / file).unlink()
+    with pytest.raises(WeightsUnavailableError, match=f"there is no file .*{file}"):
+        load(saved)
+    with pytest.raises(WeightsUnavailableError, match="there is no file"):
+        load(saved / "nowhere")
+
+
+def lying(header: dict[str, Any], length: int | None = None) -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + b"\0" * 16
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 4,
+        lying({}, length=2**60),
+        lying({}, length=0),
+        lying({"a": {"dtype": "F32", "shape": [1000], "data_offsets": [0, 4000]}}),
+        lying({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 8]}}),
+        lying({"a": {"dtype": "F99", "shape": [4], "data_offsets": [0, 16]}}),
+        lying({"a": {"dtype": "F32", "shape": [-4], "data_offsets": [0, 16]}}),
+        lying({"a": {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 16]}}),
+        struct.pack("<Q", 4) + b"nope" + b"\0" * 16,
+    ],
+)
+def test_safetensors_that_lie_are_refused(content: bytes, saved: Path) -> None:
+    (saved / "model.safetensors").write_bytes(content)
+    rewrite_config(saved, weights={})  # nobody vouches for the content
+    with pytest.raises(WeightsCorruptedError):
+        load(saved)
+
+
+def test_a_released_file_is_not_loaded_unconverted(tmp_path: Path) -> None:
+    (tmp_path / "idih256.pth").write_bytes(b"")
+    with pytest.raises(InputError, match="harmonizer convert"):
+        load(tmp_path / "idih256.pth")
+
+
+def test_saving_again_replaces_and_a_failure_leaves_the_old(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_model(seed=1).save_pretrained(saved)
+    other = load(saved)
+    assert str(other) == str(tiny_model())
+
+    def disk_full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        tiny_model(seed=2).save_pretrained(saved)
+    monkeypatch.undo()
+    load(saved)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        (None, ZooName("idih-small-open")),
+        ("idih", ZooName("idih")),
+        ("zoo:idih", ZooName("idih")),
+        ("idih256", ZooName("idih256")),
+        ("owner/name", HubName("owner/name")),
+        ("hub:owner/name", HubName("owner/name")),
+        ("./idih", LocalPath(Path("idih"))),
+        ("/a/b", LocalPath(Path("/a/b"))),
+        ("a.safetensors", LocalPath(Path("a.safetensors"))),
+        (Path("idih"), LocalPath(Path("idih"))),
+        ("nonsense", ZooName("nonsense")),
+    ],
+)
+def test_names(name: Any, place: Any) -> None:
+    assert parse_name(name) == place
+
+
+def test_ambiguous_names_are_refused_with_both_spellings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "idih").mkdir()
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError, match=r"'zoo:idih' for the one, './idih' for the other"):
+        parse_name("idih")
+    with pytest.raises(InputError, match=r"'hub:owner/name' for the one, './owner/name'"):
+        parse_name("owner/name")
+    assert parse_name("zoo:idih") == ZooName("idih")
+    assert parse_name("./idih") == LocalPath(Path("idih"))
+    assert parse_name("mine") == LocalPath(Path("mine"))
+
+
+def test_unknown_names_list_close_ones_and_all() -> None:
+    with pytest.raises(UnknownModelError, match="Did you mean idih-hrnet-w18") as caught:
+        load("idih-hrnet-w19")
+    assert all(name in str(caught.value) for name in list_models())
+
+
+def test_a_revision_belongs_to_the_hub() -> None:
+    with pytest.raises(InputError, match="revision"):
+        Harmonizer.from_pretrained("idih-small-open", revision="main")
+
+
+def test_only_torch_is_a_backend() -> None:
+    with pytest.raises(InputError, match="backend"):
+        Harmonizer.from_pretrained(backend="tensorflow")  # pyright: ignore[reportArgumentType]
+
+
+def test_models_without_weights_say_what_would_be_needed() -> None:
+    for name in set(list_models()) - set(list_models(with_weights=True)):
+        assert model_info(name).note
+        with pytest.raises(WeightsUnavailableError, match="no weights of"):
+            load(name)
+
+
+# --- the manifest ---------------------------------------------------------------------------------
+
+
+def test_every_network_is_in_the_manifest_with_its_size() -> None:
+    assert set(list_networks()) <= set(list_models())
+    import torch
+
+    for name in list_models():
+        info = model_info(name)
+        with torch.device("meta"):
+            network = build_network(info.architecture, **info.arguments)
+        assert info.parameters == sum(p.numel() for p in network.parameters())
+        assert info.status == "unpublished" or (info.sources and info.licence and info.trained_on)
+
+
+def test_aliases_lead_to_their_models() -> None:
+    assert model_info("hrnet18_idih256").name == "idih-hrnet-w18"
+    everything = [*list_models(), *(a for n in list_models() for a in model_info(n).aliases)]
+    assert len(everything) == len(set(everything))
+
+
+def test_the_manifest_fits_its_schema() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((ROOT / "docs" / "weights_manifest.schema.json").read_text())
+    manifest = json.loads((ROOT / "weights_manifest.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert [error.message for error in validator.iter_errors(manifest)] == []
+    for changes in ({"status": "fine"}, {"parameters": 0}, {"colour": "blue"}, {"sources": [{}]}):
+        broken = manifest | {"models": [manifest["models"][0] | changes]}
+        assert list(validator.iter_errors(broken)), changes
+
+
+def test_the_papers_rows_are_there() -> None:
+    """Table 1 and table 3 of the paper, by the mean squared error over all test images."""
+    found = {
+        (info.name, metric["values"]["all"]["mse"])
+        for info in map(model_info, list_models())
+        for metric in info.metrics
+        if "all" in metric["values"]
+    }
+    rows = {
+        "dih": [76.77, 65.65, 55.44, 36.97, 34.80],
+        "s2am": [59.67, 30.01],
+        "dovenet": [52.36],
+        "idih": [33.96, 30.79, 30.70],
+        "idih-hrnet-w18s": [22.34, 22.82],
+        "idih-hrnet-w18s-nomask": [27.00],
+        "idih-hrnet-w18s-v2p": [23.07],
+        "idih-hrnet-w18": [22.15, 22.99],
+        "idih-hrnet-w18-v2p": [23.10],
+        "idih-hrnet-w32": [23.67, 22.22],
+        "idih-deeplabv3p-r34": [26.87, 27.37],
+        "is2am": [24.65],
+        "is2am-hrnet-w18s": [23.27],
+        "is2am-hrnet-w18": [24.67],
+    }
+    assert found == {(name, mse) for name, values in rows.items() for mse in values}
+
+
+def test_model_info_is_public_and_frozen() -> None:
+    info = model_info("idih")
+    assert isinstance(info, ModelInfo)
+    with pytest.raises(AttributeError):
+        info.name = "other"  # pyright: ignore[reportAttributeAccessIssue]
