@@ -1,6 +1,18 @@
-"""Carry a correction found at low resolution up to the full-resolution image."""
+"""Carry a correction found at low resolution up to the full-resolution image.
 
-from typing import Literal, get_args
+A network answers at, say, 256 x 256. Stretching its answer over a photograph loses the photograph's
+detail; this module carries the *change of colour* up instead. The change is modelled as a cubic
+polynomial of the colour (which needs no resolution) plus what that leaves, a smooth field over the
+picture. ``docs/full-resolution.md`` explains the method and measures it.
+
+Nothing here knows of networks or of image files: arrays come in, arrays go out.
+"""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args
 
 import cv2
 import numpy as np
@@ -8,50 +20,473 @@ from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
 
-LiftingMethod = Literal["auto", "resize", "residual"]
+__all__ = ["LIFTING_METHODS", "LiftingMethod", "lift"]
+
+LiftingMethod = Literal["auto", "fitted", "residual", "resize"]
 LIFTING_METHODS: tuple[LiftingMethod, ...] = get_args(LiftingMethod)
+
+Pixel = TypeVar("Pixel", bound=np.generic)
+Array = NDArray[np.float32]
+Range = tuple[int, int]
+
+# All colours are handled as fractions of the image's full scale.
+_GREY_LEVEL = 1 / 255
+# A blur of the answer is looked for up to two low-resolution pixels; finer steps change nothing.
+_BLURS = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0)
+# The residual is split into bands by Gaussians of these sigmas, in low-resolution pixels.
+_BAND_SIGMAS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0)
+# Pixels of evidence that a coefficient must outweigh, by degree: with few foreground pixels the
+# cubic shrinks to an affine map and that to an offset, without a switch.
+_RIDGE = np.repeat([1e-6, 0.5, 10.0, 40.0], [1, 3, 6, 10])
+_MAX_FIT_PIXELS = 1 << 14
+_TILE_WIDTH = 1024
+# Small enough for the twenty-three planes to stay in a core's cache, and for the matrix product to
+# stay on the thread that calls it.
+_CHUNK_PIXELS = 3584
 
 
 def lift(
-    image: NDArray[np.generic],
-    mask: NDArray[np.generic],
-    low_res_image: NDArray[np.float32],
-    low_res_harmonized: NDArray[np.float32],
+    image: NDArray[Pixel],
+    mask: NDArray[Any],
+    low_res_image: NDArray[Any],
+    low_res_harmonized: NDArray[Any],
     *,
     method: LiftingMethod = "auto",
-) -> NDArray[np.generic]:
+) -> NDArray[Pixel]:
     """Apply a low-resolution correction to the full-resolution image.
 
     Args:
-        image: H x W x 3, RGB, uint8, uint16 or floating point in [0, 1].
-        mask: H x W, in [0, 1]; 1 = the foreground to change.
-        low_res_image: h x w x 3, float32, on the image's own scale: what the network saw.
-        low_res_harmonized: h x w x 3, float32, on the same scale: what it answered.
-        method: one of :data:`LIFTING_METHODS`.
+        image: H x W x 3, RGB: uint8, uint16, or floating point in [0, 1].
+        mask: H x W, in [0, 1], 1 = the foreground to change. float32 is used in place; other types
+            (bool, uint8 of 0 and 1) are converted, which takes 4 bytes a pixel.
+        low_res_image: h x w x 3, on the image's own scale (0 to 255 for uint8, 0 to 65535 for
+            uint16, 0 to 1 for floats): the resized image that the network saw.
+        low_res_harmonized: h x w x 3, on the same scale: the network's answer.
+        method: ``"fitted"``: a colour transform plus a field for what it leaves, smoothed as far as
+            the answer is noisy. ``"residual"``: the difference, stretched within the mask.
+            ``"resize"``: the answer, stretched. ``"auto"``: the best of these, ``"fitted"``.
 
     Returns:
-        An array of the image's shape and dtype; where the mask is 0, the image bit for bit.
+        A new array of the image's shape and dtype: ``image + mask * (lifted - image)``, rounded
+        once and clipped to the dtype's range. Where the mask is 0 it is the image, bit for bit.
 
     Raises:
         InputError: an argument is not as described above.
     """
-    if method not in LIFTING_METHODS:
-        raise InputError(f"method must be one of {LIFTING_METHODS}, got {method!r}.")
-    height, width = image.shape[:2]
-    low_height, low_width = low_res_image.shape[:2]
-    soft = mask.astype(np.float32)
-    full = image.astype(np.float32)
+    mask = _checked(image, mask, low_res_image, low_res_harmonized, method)
+    out = image.copy()
+    box = _bounding_box(mask)
+    if box is None:
+        return out
+    scale = float(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else 1.0
+    before = np.asarray(low_res_image, dtype=np.float32) / np.float32(scale)
+    after = np.asarray(low_res_harmonized, dtype=np.float32) / np.float32(scale)
     if method == "resize":
-        lifted = cv2.resize(low_res_harmonized, (width, height))
+        correction = _Correction.of_field(after, keep=0.0)
     else:
-        low_mask = cv2.resize(soft, (low_width, low_height), interpolation=cv2.INTER_AREA)
-        weighted = (low_res_harmonized - low_res_image) * low_mask[..., None]
-        change = cv2.resize(weighted, (width, height))
-        share = cv2.resize(low_mask, (width, height))
-        lifted = full + change / np.maximum(share, 1e-6)[..., None]
-    blended = full + soft[..., None] * (lifted - full)
-    if np.issubdtype(image.dtype, np.integer):
-        blended = np.rint(np.clip(blended, 0, np.iinfo(image.dtype).max))
+        weight = _low_res_weight(mask, before.shape[0], before.shape[1])
+        if method == "residual":
+            correction = _Correction.of_field(_filled(after - before, weight), keep=1.0)
+        else:
+            correction = _fit(before, after, weight)
+    _apply(correction, image, mask, out, box, scale)
+    return out
+
+
+@dataclass(frozen=True)
+class _Correction:
+    """A change of colour: ``coefficients @ features(colour) + field(position)``.
+
+    The features of a colour are its whitened coordinates, as they are, and the twenty monomials up
+    to degree 3 of the same coordinates held within ``lower`` and ``upper``: beyond the colours that
+    were fitted the change goes on along a straight line, where a cubic would run away.
+    """
+
+    whitening: Array  # 3 x 4: whitened = whitening @ (r, g, b, 1)
+    lower: Array  # 3 x 1
+    upper: Array  # 3 x 1
+    coefficients: Array  # 3 x 23, or 3 x 3 where the monomials have no part
+    field: Array  # h x w x 3, stretched bilinearly over the image
+
+    @classmethod
+    def of_field(cls, field: Array, *, keep: float) -> "_Correction":
+        """A correction that adds a field to ``keep`` times the colour."""
+        linear = (keep - 1.0) * np.eye(3, dtype=np.float32)
+        everywhere = np.full((3, 1), np.inf, np.float32)
+        return cls(np.eye(3, 4, dtype=np.float32), -everywhere, everywhere, linear, field)
+
+    def of_colours(self, colours: Array) -> Array:
+        """The part of the change that depends on the colour: 3 x n in [0, 1] to 3 x n."""
+        whitened = self.whitening[:, :3] @ colours
+        whitened += self.whitening[:, 3:]
+        if self.coefficients.shape[1] == 3:
+            return self.coefficients @ whitened
+        features = np.empty((23, colours.shape[1]), np.float32)
+        features[:3] = whitened
+        np.maximum(whitened, self.lower, out=whitened)
+        np.minimum(whitened, self.upper, out=whitened)
+        _monomials(whitened, out=features[3:])
+        return self.coefficients @ features
+
+
+def _monomials(x: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write the 20 monomials of 3 x n coordinates up to degree 3 into 20 x n."""
+    out[0] = 1
+    out[1:4] = x
+    np.multiply(x, x, out=out[4:7])  # aa bb cc
+    np.multiply(x[:2], x[1:], out=out[7:9])  # ab bc
+    np.multiply(x[0], x[2], out=out[9])  # ac
+    np.multiply(x, out[4:7], out=out[10:13])  # aaa bbb ccc
+    np.multiply(x[:2], out[5:7], out=out[13:15])  # abb bcc
+    np.multiply(x[1:], out[4:6], out=out[15:17])  # baa cbb
+    np.multiply(x[0], out[6], out=out[17])  # acc
+    np.multiply(x[2], out[4], out=out[18])  # caa
+    np.multiply(x[0], out[8], out=out[19])  # abc
+
+
+def _fit(before: Array, after: Array, weight: Array) -> _Correction:
+    """Fit the change from one low-resolution image to the other where ``weight`` is not 0."""
+    before = _blurred_alike(before, after, weight)
+    change = after - before
+    stride = math.ceil(np.count_nonzero(weight) / _MAX_FIT_PIXELS)
+    chosen = np.flatnonzero(weight)[::stride]
+    w = weight.ravel()[chosen].astype(np.float64)
+    colours = before.reshape(-1, 3)[chosen].T.astype(np.float64)
+    target = change.reshape(-1, 3)[chosen].T.astype(np.float64)
+
+    whitening = _whitening(colours, w)
+    whitened = whitening[:, :3] @ colours + whitening[:, 3:]
+    features = np.empty((20, len(chosen)))
+    _monomials(whitened, out=features)
+    # First the affine part alone: it is what goes on beyond the colours that were seen.
+    affine = _ridge(features[:4], target, w)
+    curved = _ridge(features, target - affine @ features[:4], w)
+    curved[:, 0] += affine[:, 0]
+    correction = _Correction(
+        whitening.astype(np.float32),
+        whitened.min(axis=1, keepdims=True).astype(np.float32),
+        whitened.max(axis=1, keepdims=True).astype(np.float32),
+        np.hstack([affine[:, 1:], curved]).astype(np.float32),
+        change,
+    )
+    explained = correction.of_colours(before.reshape(-1, 3).T).T.reshape(before.shape)
+    field = _filled(_without_noise(change - explained, weight), weight)
+    return _Correction(
+        correction.whitening, correction.lower, correction.upper, correction.coefficients, field
+    )
+
+
+def _blurred_alike(before: Array, after: Array, weight: Array) -> Array:
+    """Blur the image as the network's answer is blurred, so that the two differ in colour alone.
+
+    A fit to a blurred answer would take the lost contrast for a wish of less contrast. The blur is
+    the one under which an affine map explains the answer best; an answer that is not blurred keeps
+    the image as it is.
+    """
+    pixels = weight > 0.3 * weight.max()
+    w = weight[pixels]
+    target = after[pixels] * w[:, None]
+
+    def unexplained(image: Array) -> float:
+        design = np.c_[image[pixels], np.ones_like(w)] * w[:, None]
+        gram = (design.T @ design).astype(np.float64)
+        moment = (design.T @ target).astype(np.float64)
+        gram[np.diag_indices(3)] += 1e-6 * len(w)
+        return float(np.square(target - design @ np.linalg.solve(gram, moment)).sum())
+
+    best, least = before, 0.97 * unexplained(before)
+    for sigma in _BLURS:
+        candidate = cv2.GaussianBlur(before, (0, 0), sigma)
+        left = unexplained(candidate)
+        if left >= least:
+            break
+        best, least = candidate, left
+    return best
+
+
+def _whitening(colours: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The 3 x 4 map that gives weighted colours (3 x n) mean 0 and unit covariance."""
+    mean = (colours @ w / w.sum())[:, None]
+    centred = colours - mean
+    variances, axes = np.linalg.eigh((centred * w) @ centred.T / w.sum())
+    # One grey level at least: below it is noise, which must not be stretched to unit size.
+    rotation = axes.T / np.sqrt(np.maximum(variances, _GREY_LEVEL**2))[:, None]
+    return np.hstack([rotation, -rotation @ mean])
+
+
+def _ridge(
+    features: NDArray[np.float64], target: NDArray[np.float64], w: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weighted ridge regression of target (3 x n) on features (k x n): 3 x k coefficients."""
+    weighted = features * w
+    gram = weighted @ features.T + np.diag(_RIDGE[: len(features)])
+    return np.linalg.solve(gram, weighted @ target.T).T
+
+
+def _without_noise(residual: Array, weight: Array) -> Array:
+    """Attenuate each frequency band of the residual by the share of noise in it (a Wiener filter).
+
+    White noise has a known variance in each band; what a band has beyond it is worth keeping.
+    """
+    noise = _noise_variance(residual, weight)
+    kept = np.zeros_like(residual)
+    finer = residual
+    w = weight[..., None]
+    numerator, denominator = residual * w, weight
+    previous = 0.0
+    for sigma in _BAND_SIGMAS:
+        step = math.sqrt(sigma**2 - previous**2)
+        numerator, denominator = _smoothed(numerator, step), _smoothed(denominator, step)
+        coarser = numerator / np.maximum(denominator, 1e-6)[..., None]
+        band = finer - coarser
+        energy = float((np.square(band) * w).sum() / (3 * weight.sum()))
+        share = noise * _white_noise_gain(previous, sigma) / max(energy, 1e-20)
+        kept += max(0.0, 1.0 - share) * band
+        finer, previous = coarser, sigma
+    return kept + finer
+
+
+def _noise_variance(residual: Array, weight: Array) -> float:
+    """The variance of the white noise in a residual: its nugget, in the words of geostatistics.
+
+    The half mean squared difference of pixels one and two apart, carried on to pixels no distance
+    apart, is what neighbours do not share. It is taken locally, and a low quantile of it counts:
+    noise is everywhere, unexplained texture only in places.
+    """
+    one, support = _semivariance(residual, weight, 1)
+    two, _ = _semivariance(residual, weight, 2)
+    inner = (weight > 0.5 * weight.max()) & (support > 0)
+    if np.count_nonzero(inner) < 30:  # too few to tell noise from signal
+        return 0.0
+    # The quantile of an estimate from some 100 pixels lies about a tenth below its mean.
+    return 1.1 * max(0.0, float(np.quantile((2 * one - two)[inner], 0.1)))
+
+
+def _semivariance(residual: Array, weight: Array, lag: int) -> tuple[Array, Array]:
+    """Local half mean squared difference of pixels ``lag`` apart, and the weight behind it."""
+    total, support = np.zeros_like(weight), np.zeros_like(weight)
+    for first, second in (
+        (np.s_[:, :-lag], np.s_[:, lag:]),
+        (np.s_[:-lag], np.s_[lag:]),
+    ):
+        both = np.minimum(weight[first], weight[second])
+        total[first] += both * np.square(residual[first] - residual[second]).mean(axis=2)
+        support[first] += both
+    total, support = _smoothed(total, 4.0), _smoothed(support, 4.0)
+    return total / np.maximum(2 * support, 1e-6), support
+
+
+def _white_noise_gain(finer: float, coarser: float) -> float:
+    """The variance that white noise of variance 1 has in the band between two Gaussians."""
+    positions = np.arange(-40, 41)
+
+    def kernel(sigma: float) -> NDArray[np.float64]:
+        line = np.exp(-0.5 * np.square(positions / max(sigma, 1e-3)))
+        line /= line.sum()
+        return np.outer(line, line)
+
+    return float(np.square(kernel(finer) - kernel(coarser)).sum())
+
+
+def _filled(values: Array, weight: Array) -> Array:
+    """Values where they have weight, going over into those around where they have none.
+
+    Without it the bilinear stretch would mix the background's values in along the rim.
+    """
+    weighted = np.dstack([values * weight[..., None], weight])
+    total = weighted.copy()
+    height, width = weight.shape
+    share = 1.0
+    for factor in (2, 8, 32):
+        share *= 1e-3
+        small = (max(1, width // factor), max(1, height // factor))
+        around = cv2.resize(weighted, small, interpolation=cv2.INTER_AREA)
+        total += share * cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)
+    total += 1e-3 * share * weighted.mean(axis=(0, 1))
+    return total[..., :3] / np.maximum(total[..., 3:], 1e-30)
+
+
+def _smoothed(values: Array, sigma: float) -> Array:
+    """Gaussian smoothing with nothing beyond the border."""
+    return cast(Array, cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT))
+
+
+def _low_res_weight(mask: Array, height: int, width: int) -> Array:
+    """How far each low-resolution pixel shows the foreground: height x width in [0, 1].
+
+    The image may have been resized by averaging or by taking samples, so a pixel counts as far as
+    the mask resized in both ways says so. Where no sample hits a thin object, its average does.
+    """
+    average = _averaged(mask, height, width)
+    sample = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
+    both = np.minimum(average, sample)
+    if both.max() < 1e-3:
+        both = average
+    # The mask's faintest traces (a lossy file's, say) carry the background's colour.
+    return np.where(both > 0.02 * both.max(), both, np.float32(0))
+
+
+def _averaged(mask: Array, height: int, width: int) -> Array:
+    """Resize by averaging, one axis after the other: OpenCV does not if either is enlarged."""
+    for size in ((width, mask.shape[0]), (width, height)):
+        shrinks = size[0] < mask.shape[1] or size[1] < mask.shape[0]
+        mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        mask = cast(Array, cv2.resize(mask, size, interpolation=mode))
+    return mask
+
+
+def _bounding_box(mask: Array) -> tuple[Range, Range] | None:
+    """The half-open ranges of rows and columns outside which the mask is 0; None if it is empty."""
+    rows = np.flatnonzero(mask.max(axis=1))
+    if not len(rows):
+        return None
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[top:bottom].max(axis=0))
+    return (top, bottom), (int(columns[0]), int(columns[-1]) + 1)
+
+
+def _apply(
+    correction: _Correction,
+    image: NDArray[Any],
+    mask: Array,
+    out: NDArray[Any],
+    box: tuple[Range, Range],
+    scale: float,
+) -> None:
+    """Write the corrected pixels of the box into ``out``, in pieces of bounded size."""
+    (top, bottom), (left, right) = box
+    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
+        for columns in _pieces(left, right, _TILE_WIDTH):
+            stretched = _stretched_columns(correction.field, columns, image.shape[1])
+
+            def work(rows: slice, columns: slice = columns, stretched: Array = stretched) -> None:
+                piece = (rows, columns)
+                field = _stretched_rows(stretched, rows, image.shape[0])
+                _write(correction, image[piece], mask[piece], field, out[piece], scale)
+
+            height = max(1, _CHUNK_PIXELS // (columns.stop - columns.start))
+            list(pool.map(work, _pieces(top, bottom, height)))
+
+
+def _pieces(start: int, stop: int, size: int) -> Iterator[slice]:
+    return (slice(first, min(first + size, stop)) for first in range(start, stop, size))
+
+
+def _write(
+    correction: _Correction,
+    image: NDArray[Any],
+    mask: Array,
+    field: Array,
+    out: NDArray[Any],
+    scale: float,
+) -> None:
+    """Correct one piece: image and out n x m x 3, mask n x m, field 3 x n x m."""
+    if not mask.any():
+        return
+    precise = np.float64 if image.dtype == np.float64 else np.float32
+    colours = np.moveaxis(image, 2, 0).astype(precise, order="C")
+    if scale != 1:
+        colours *= precise(1 / scale)
+    change = correction.of_colours(colours.reshape(3, -1).astype(np.float32, copy=False))
+    change = change.reshape(field.shape)
+    change += field
+    change *= mask
+    colours += change
+    np.maximum(colours, 0, out=colours)
+    np.minimum(colours, 1, out=colours)
+    if scale != 1:
+        # A change of 0 comes back as the very integer that went in: the background needs no care.
+        colours *= precise(scale)
+        np.rint(colours, out=colours)
+        out[...] = np.moveaxis(colours.astype(image.dtype), 0, 2)
     else:
-        blended = np.clip(blended, 0, 1)
-    return np.where((soft > 0)[..., None], blended.astype(image.dtype), image)
+        np.copyto(out, np.moveaxis(colours, 0, 2), casting="same_kind", where=mask[..., None] > 0)
+
+
+class _Samples(NamedTuple):
+    """Where pixels fall between the pixels of a smaller image, along one axis."""
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    share: Array  # of the second
+
+    @classmethod
+    def of(cls, pixels: slice, size: int, low_size: int) -> "_Samples":
+        """Place a range of an axis of ``size`` pixels on one of ``low_size``, centre to centre."""
+        position = (np.arange(pixels.start, pixels.stop) + 0.5) * (low_size / size) - 0.5
+        position = np.clip(position, 0, low_size - 1)
+        first = position.astype(np.intp)
+        second = np.minimum(first + 1, low_size - 1)
+        return cls(first, second, (position - first).astype(np.float32))
+
+
+def _stretched_columns(field: Array, columns: slice, width: int) -> Array:
+    """Stretch a field (h x w x 3) along its rows to the given columns: 3 x h x m."""
+    first, second, share = _Samples.of(columns, width, field.shape[1])
+    planes = np.ascontiguousarray(np.moveaxis(field, 2, 0))
+    stretched = planes[:, :, first]
+    stretched += share * (planes[:, :, second] - stretched)
+    return stretched
+
+
+def _stretched_rows(stretched: Array, rows: slice, height: int) -> Array:
+    """Stretch a field whose columns are stretched (3 x h x m) to the given rows: 3 x n x m."""
+    first, second, share = _Samples.of(rows, height, stretched.shape[1])
+    field = stretched[:, first]
+    step = stretched[:, second]
+    step -= field
+    step *= share[:, None]
+    field += step
+    return field
+
+
+def _checked(
+    image: NDArray[Any],
+    mask: NDArray[Any],
+    low_res_image: NDArray[Any],
+    low_res_harmonized: NDArray[Any],
+    method: str,
+) -> Array:
+    """Refuse what cannot be lifted; return the mask as contiguous float32."""
+    if method not in LIFTING_METHODS:
+        raise InputError(f"method must be one of {', '.join(LIFTING_METHODS)}; got {method!r}.")
+    named = {
+        "image": image,
+        "low_res_image": low_res_image,
+        "low_res_harmonized": low_res_harmonized,
+    }
+    for name, array in named.items():
+        if array.ndim != 3 or array.shape[2] != 3 or not array.size:
+            raise InputError(
+                f"{name} must be height x width x 3 and not empty; got shape {array.shape}."
+                " Convert it to RGB."
+            )
+    if image.dtype.name not in ("uint8", "uint16", "float16", "float32", "float64"):
+        raise InputError(
+            f"image must be uint8, uint16 or floating point in [0, 1]; got {image.dtype}."
+            " Convert it first."
+        )
+    if low_res_image.shape != low_res_harmonized.shape:
+        raise InputError(
+            "low_res_image and low_res_harmonized must have one shape; got"
+            f" {low_res_image.shape} and {low_res_harmonized.shape}. Resize one to the other."
+        )
+    for name in ("low_res_image", "low_res_harmonized"):
+        if not np.isfinite(named[name]).all():
+            raise InputError(
+                f"{name} must be finite; it holds NaN or infinity. Check the network's answer, and"
+                " try float32 if it ran in half precision."
+            )
+    if mask.shape != image.shape[:2]:
+        raise InputError(
+            f"mask must have the image's height and width, {image.shape[:2]}; got {mask.shape}."
+            " Resize the mask, or pass one channel of it."
+        )
+    mask = np.ascontiguousarray(mask, dtype=np.float32)
+    lowest, highest = float(mask.min()), float(mask.max())
+    if not (lowest >= 0 and highest <= 1):  # so written, it refuses NaN too
+        raise InputError(
+            f"mask must lie in [0, 1]; it goes from {lowest} to {highest}."
+            " Divide a mask of 0 to 255 by 255."
+        )
+    return mask
