@@ -10,8 +10,8 @@ class SemanticBackbone(nn.Module, ABC):
     """An ImageNet network with a segmentation head that knows where the foreground is.
 
     Attributes:
-        out_channels: channels of the features.
-        mask_channels: channels that mask features must have to be added inside.
+        out_channels: Channels of the features.
+        mask_channels: Channels that mask features must have to be added inside.
     """
 
     out_channels: int

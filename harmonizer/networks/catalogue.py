@@ -44,7 +44,7 @@ NETWORKS: Mapping[str, NetworkConfig] = MappingProxyType(
 
 
 def list_networks() -> list[str]:
-    """Return the names that ``build_network`` knows, in the order of the paper."""
+    """Return the names that `build_network` knows, in the order of the paper."""
     return list(NETWORKS)
 
 
@@ -52,12 +52,12 @@ def network_config(name: str, **overrides: object) -> NetworkConfig:
     """Return the configuration of a network.
 
     Args:
-        name: one of ``list_networks()``.
-        **overrides: fields of that configuration to replace, for example ``width=32``.
+        name: One of `list_networks()`.
+        **overrides: Fields of that configuration to replace, for example `width=32`.
 
     Raises:
-        UnknownModelError: if no network has this name; the message lists close matches.
-        InputError: if the configuration has no such field; the message lists the fields.
+        UnknownModelError: If no network has this name; the message lists close matches.
+        InputError: If the configuration has no such field; the message lists the fields.
     """
     if name not in NETWORKS:
         close = difflib.get_close_matches(name, NETWORKS, n=3)
@@ -79,17 +79,17 @@ def build_network(name: str, **overrides: object) -> Network:
     """Build a network with random weights, drawn as the released ones were before training.
 
     Args:
-        name: one of ``list_networks()``.
-        **overrides: fields of the network's configuration to replace, for example ``width=32``.
+        name: One of `list_networks()`.
+        **overrides: Fields of the network's configuration to replace, for example `width=32`.
 
     Returns:
         The network in training mode, float32, on the current default device. Its call is
-        ``forward(image, mask)``: image (N, 3, H, W) normalised, mask (N, 1, H, W) in [0, 1]; the
-        answer is (N, 3, H, W) in the space of the image. ``input_sizes`` says which H and W work.
+        `forward(image, mask)`: image (N, 3, H, W) normalised, mask (N, 1, H, W) in [0, 1]; the
+        answer is (N, 3, H, W) in the space of the image. `input_sizes` says which H and W work.
 
     Raises:
-        UnknownModelError: if no network has this name; the message lists close matches.
-        InputError: if an override is not a field of the configuration, or has an impossible value.
+        UnknownModelError: If no network has this name; the message lists close matches.
+        InputError: If an override is not a field of the configuration, or has an impossible value.
     """
     config = network_config(name, **overrides)
     network = _construct(config)

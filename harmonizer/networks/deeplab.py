@@ -20,9 +20,9 @@ class DeepLabConfig:
     """What distinguishes one DeepLabV3+ from another.
 
     Attributes:
-        channels: channels of the features it puts out, and of every ASPP branch.
-        skip_channels: channels that the early features are reduced to.
-        dilations: dilations of the three 3 x 3 ASPP branches.
+        channels: Channels of the features it puts out, and of every ASPP branch.
+        skip_channels: Channels that the early features are reduced to.
+        dilations: Dilations of the three 3 x 3 ASPP branches.
     """
 
     channels: int = 256
@@ -38,7 +38,7 @@ class ASPP(nn.Module):
     """
 
     def __init__(self, in_channels: int, config: DeepLabConfig) -> None:
-        """Build the module for features of ``in_channels`` channels."""
+        """Build the module for features of `in_channels` channels."""
         super().__init__()
         self.branches = nn.ModuleList(
             [
@@ -94,7 +94,7 @@ class DeepLabV3Plus(SemanticBackbone):
     def forward(
         self, image: torch.Tensor, mask: torch.Tensor, mask_features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Extract (N, channels, H / 4, W / 4); see ``SemanticBackbone``.
+        """Extract (N, channels, H / 4, W / 4); see `SemanticBackbone`.
 
         The mask itself is not looked at: unlike OCR, ASPP knows no regions.
         """

@@ -19,10 +19,10 @@ class DoveNetConfig:
     """What distinguishes one DoveNet generator from another.
 
     Attributes:
-        depth: number of halvings of the resolution; 8 brings 256 x 256 to a single pixel.
-        width: channels of the first level; they double up to 8 times as many.
-        gates: number of skip connections, from the largest on, that are gated.
-        initial_gain: gain of the released initialisation of the other networks.
+        depth: Number of halvings of the resolution; 8 brings 256 x 256 to a single pixel.
+        width: Channels of the first level; they double up to 8 times as many.
+        gates: Number of skip connections, from the largest on, that are gated.
+        initial_gain: Gain of the released initialisation of the other networks.
     """
 
     depth: int = 8
@@ -44,7 +44,7 @@ class DownBlock(nn.Module):
     """Halve the resolution: 4 x 4 convolution without bias, batch norm or none."""
 
     def __init__(self, in_channels: int, out_channels: int, norm: bool) -> None:
-        """Build the block, with batch norm where ``norm`` says so."""
+        """Build the block, with batch norm where `norm` says so."""
         super().__init__()
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=False
@@ -76,7 +76,7 @@ class SkipGate(nn.Module):
     """Weigh every value of a skip connection by a gate computed from all channels of its pixel."""
 
     def __init__(self, channels: int) -> None:
-        """Build the gate for features of ``channels`` channels."""
+        """Build the gate for features of `channels` channels."""
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, kernel_size=1)
 
@@ -114,7 +114,7 @@ class DoveNet(nn.Module):
         """Harmonize a batch.
 
         Args:
-            image: (N, 3, H, W) in [-1, 1] (mean 0.5, std 0.5); H and W as in ``input_sizes``.
+            image: (N, 3, H, W) in [-1, 1] (mean 0.5, std 0.5); H and W as in `input_sizes`.
             mask: (N, 1, H, W) in [0, 1], 1 = foreground.
 
         Returns:

@@ -24,12 +24,12 @@ class EncoderDecoderConfig:
     """What distinguishes one encoder-decoder from another.
 
     Attributes:
-        depth: number of encoder blocks, and of decoder blocks; each halves the resolution. 7 is
+        depth: Number of encoder blocks, and of decoder blocks; each halves the resolution. 7 is
             made for 256 x 256 images, 8 for 512 x 512.
-        width: channels of the first encoder block; they double every second block. Even.
-        batchnorm_from: the first encoder block with batch norm.
-        blend: whether the network keeps the background by blending (eq. 1) or predicts every pixel.
-        initial_gain: gain of the released initialisation.
+        width: Channels of the first encoder block; they double every second block. Even.
+        batchnorm_from: The first encoder block with batch norm.
+        blend: Whether the network keeps the background by blending (eq. 1) or predicts every pixel.
+        initial_gain: Gain of the released initialisation.
     """
 
     depth: int = 7
@@ -50,7 +50,7 @@ class EncoderBlock(nn.Module):
     """Halve the resolution: 4 x 4 convolution, batch norm or none, ELU."""
 
     def __init__(self, in_channels: int, out_channels: int, padding: int, norm: bool) -> None:
-        """Build the block; ``padding`` 0 shrinks the last 4 x 4 map to a single pixel."""
+        """Build the block; `padding` 0 shrinks the last 4 x 4 map to a single pixel."""
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=4, stride=2, padding=padding)
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
@@ -65,7 +65,7 @@ class DecoderBlock(nn.Module):
     """Double the resolution: 4 x 4 transposed convolution, batch norm, ELU."""
 
     def __init__(self, in_channels: int, out_channels: int, padding: int) -> None:
-        """Build the block; ``padding`` 0 undoes the last encoder block."""
+        """Build the block; `padding` 0 undoes the last encoder block."""
         super().__init__()
         self.conv = nn.ConvTranspose2d(
             in_channels, out_channels, kernel_size=4, stride=2, padding=padding
@@ -89,8 +89,8 @@ class EncoderDecoder(nn.Module):
         """Build the network.
 
         Args:
-            config: which encoder-decoder.
-            feature_channels: channels of the semantic features that are concatenated to the inputs
+            config: Which encoder-decoder.
+            feature_channels: Channels of the semantic features that are concatenated to the inputs
                 of encoder blocks 2, 3, ...; empty for the network alone.
         """
         super().__init__()
@@ -127,13 +127,13 @@ class EncoderDecoder(nn.Module):
         """Harmonize a batch.
 
         Args:
-            image: (N, 3, H, W), normalised; H and W as in ``input_sizes``.
+            image: (N, 3, H, W), normalised; H and W as in `input_sizes`.
             mask: (N, 1, H, W) in [0, 1], 1 = foreground.
-            features: the semantic features, one tensor for each entry of ``feature_channels``, the
+            features: The semantic features, one tensor for each entry of `feature_channels`, the
                 i-th of shape (N, C_i, H / 2**(i + 2), W / 2**(i + 2)).
 
         Returns:
-            (N, 3, H, W) in the normalised space of ``image``.
+            (N, 3, H, W) in the normalised space of `image`.
         """
         self.input_sizes.check(image, mask)
         extra = dict(enumerate(features, start=FIRST_FEATURE_BLOCK))

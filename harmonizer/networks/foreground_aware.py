@@ -26,11 +26,11 @@ class ForegroundAwareConfig:
     """Which backbone guides which base, and how.
 
     Attributes:
-        backbone: the network with the semantic features; an HRNet always carries OCR.
-        base: the network that harmonizes.
-        mask_features: whether the ImageNet part of the backbone sees the mask (section 3.2); if
+        backbone: The network with the semantic features; an HRNet always carries OCR.
+        base: The network that harmonizes.
+        mask_features: Whether the ImageNet part of the backbone sees the mask (section 3.2); if
             not, this is the "non foreground-aware" row of table 3.
-        pyramid_levels: number of levels of the feature pyramid (section 3.3, the "v2p" networks),
+        pyramid_levels: Number of levels of the feature pyramid (section 3.3, the "v2p" networks),
             or 0 to hand the features over at one position, as they are.
     """
 
@@ -52,7 +52,7 @@ class MaskFeatures(nn.Module):
     """
 
     def __init__(self, out_channels: int) -> None:
-        """Build the module; it puts out ``out_channels`` channels."""
+        """Build the module; it puts out `out_channels` channels."""
         super().__init__()
         self.conv = nn.Conv2d(1, out_channels, kernel_size=3, stride=2, padding=1)
         self.scale = nn.Parameter(torch.full((1,), 0.1))
@@ -116,11 +116,11 @@ class ForegroundAware(nn.Module):
         """Harmonize a batch.
 
         Args:
-            image: (N, 3, H, W), normalised as for ImageNet; H and W as in ``input_sizes``.
+            image: (N, 3, H, W), normalised as for ImageNet; H and W as in `input_sizes`.
             mask: (N, 1, H, W) in [0, 1], 1 = foreground.
 
         Returns:
-            (N, 3, H, W) in the normalised space of ``image``.
+            (N, 3, H, W) in the normalised space of `image`.
         """
         self.input_sizes.check(image, mask)
         mask_features = None if self.mask_features is None else self.mask_features(mask)

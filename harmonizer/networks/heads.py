@@ -8,7 +8,7 @@ class RGBHead(nn.Module):
     """Predict every pixel, background included, as the DIH and S2AM baselines do (section 3.1)."""
 
     def __init__(self, in_channels: int) -> None:
-        """Take decoder features of ``in_channels`` channels."""
+        """Take decoder features of `in_channels` channels."""
         super().__init__()
         self.rgb = nn.Conv2d(in_channels, 3, kernel_size=1)
 
@@ -27,7 +27,7 @@ class BlendingHead(nn.Module):
     """
 
     def __init__(self, in_channels: int) -> None:
-        """Take decoder features of ``in_channels`` channels."""
+        """Take decoder features of `in_channels` channels."""
         super().__init__()
         self.rgb = nn.Conv2d(in_channels, 3, kernel_size=1)
         self.attention = nn.Conv2d(in_channels, 1, kernel_size=1)
@@ -40,7 +40,7 @@ class BlendingHead(nn.Module):
             image: (N, 3, H, W), the normalised input image.
 
         Returns:
-            (N, 3, H, W) in the normalised space of ``image``.
+            (N, 3, H, W) in the normalised space of `image`.
         """
         keep = torch.sigmoid(3.0 * self.attention(features))
         return keep * image + (1.0 - keep) * self.rgb(features)

@@ -23,9 +23,9 @@ class HRNetConfig:
     """What distinguishes one HRNet from another.
 
     Attributes:
-        width: channels of the branch of highest resolution; each next branch has twice as many.
-        modules: number of modules in stages 2, 3 and 4.
-        blocks: number of residual blocks in the first stage and in each branch of each module.
+        width: Channels of the branch of highest resolution; each next branch has twice as many.
+        modules: Number of modules in stages 2, 3 and 4.
+        blocks: Number of residual blocks in the first stage and in each branch of each module.
     """
 
     width: int = 18
@@ -45,7 +45,7 @@ class Fusion(nn.ModuleList):
     """What one branch receives from all branches, itself included."""
 
     def __init__(self, widths: Sequence[int], target: int) -> None:
-        """Build the paths from branches of these channels, high to low, to the ``target``-th."""
+        """Build the paths from branches of these channels, high to low, to the `target`-th."""
         super().__init__(_fusion_path(widths, source, target) for source in range(len(widths)))
         self.target = target
 

@@ -9,7 +9,7 @@ from harmonizer.errors import InputError
 
 @dataclass(frozen=True)
 class InputSizes:
-    """The heights and widths a network works at: multiples of ``multiple``, from ``minimum`` on."""
+    """The heights and widths a network works at: multiples of `multiple`, from `minimum` on."""
 
     multiple: int
     minimum: int
@@ -25,15 +25,15 @@ class InputSizes:
     def check(self, image: torch.Tensor, mask: torch.Tensor) -> None:
         """Refuse what the network cannot work with.
 
-        Every condition is a comparison of sizes, so ``torch.export`` and ``torch.compile`` decide
+        Every condition is a comparison of sizes, so `torch.export` and `torch.compile` decide
         it while tracing and leave nothing of it in the graph.
 
         Args:
-            image: should be (N, 3, H, W), floating point.
-            mask: should be (N, 1, H, W), floating point.
+            image: Should be (N, 3, H, W), floating point.
+            mask: Should be (N, 1, H, W), floating point.
 
         Raises:
-            InputError: with what was expected, what came, and the sizes that work.
+            InputError: With what was expected, what came, and the sizes that work.
         """
         if image.ndim != 4 or image.shape[1] != 3:
             raise InputError(f"expected an image of shape (N, 3, H, W), got {tuple(image.shape)}")

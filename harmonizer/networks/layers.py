@@ -31,5 +31,5 @@ def conv_norm_relu(
 
 
 def resize_like(x: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Resize (N, C, h, w) bilinearly to the height and width of ``reference``, corners aligned."""
+    """Resize (N, C, h, w) bilinearly to the height and width of `reference`, corners aligned."""
     return F.interpolate(x, size=reference.shape[2:], mode="bilinear", align_corners=True)

@@ -37,7 +37,7 @@ class ObjectContext(nn.Module):
     """Tell every pixel about the region it resembles."""
 
     def __init__(self, in_channels: int) -> None:
-        """Build the head for backbone features of ``in_channels`` channels."""
+        """Build the head for backbone features of `in_channels` channels."""
         super().__init__()
         self.reduce = conv_norm_relu(in_channels, MID_CHANNELS, 3, bias=True)
         self.query = nn.Sequential(
@@ -94,5 +94,5 @@ class HRNetOCR(SemanticBackbone):
     def forward(
         self, image: torch.Tensor, mask: torch.Tensor, mask_features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Extract (N, 128, H / 4, W / 4); see ``SemanticBackbone``."""
+        """Extract (N, 128, H / 4, W / 4); see `SemanticBackbone`."""
         return self.ocr(self.hrnet(image, mask_features), mask)

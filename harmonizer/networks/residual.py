@@ -54,7 +54,7 @@ class Bottleneck(nn.Module):
     """1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut; the last widens fourfold."""
 
     def __init__(self, in_channels: int, planes: int) -> None:
-        """Build the block; it puts out 4 * ``planes`` channels."""
+        """Build the block; it puts out 4 * `planes` channels."""
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, planes, kernel_size=1, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)

@@ -26,14 +26,14 @@ class UNetConfig:
     """What distinguishes one U-Net from another.
 
     Attributes:
-        depth: number of encoder blocks; every one but the last halves the resolution.
-        width: channels of the first encoder block; they double with every block.
-        batchnorm_from: the first encoder block with batch norm.
-        attention_from: the first decoder block with spatial-separated attention.
-        attention_expansion: channels in the middle of the attention's learned branch, as a multiple
+        depth: Number of encoder blocks; every one but the last halves the resolution.
+        width: Channels of the first encoder block; they double with every block.
+        batchnorm_from: The first encoder block with batch norm.
+        attention_from: The first decoder block with spatial-separated attention.
+        attention_expansion: Channels in the middle of the attention's learned branch, as a multiple
             of those that go in.
-        blend: whether the network keeps the background by blending (eq. 1) or predicts every pixel.
-        initial_gain: gain of the released initialisation.
+        blend: Whether the network keeps the background by blending (eq. 1) or predicts every pixel.
+        initial_gain: Gain of the released initialisation.
     """
 
     depth: int = 4
@@ -58,7 +58,7 @@ class ConvReLU(nn.Module):
     """3 x 3 convolution with bias, batch norm or none, ReLU; the size stays the same."""
 
     def __init__(self, in_channels: int, out_channels: int, norm: bool) -> None:
-        """Build the layer, with batch norm where ``norm`` says so."""
+        """Build the layer, with batch norm where `norm` says so."""
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
@@ -80,7 +80,7 @@ class ChannelAttention(nn.Module):
     """Weigh each channel by a gate computed from its mean and its maximum."""
 
     def __init__(self, channels: int) -> None:
-        """Build the gate for features of ``channels`` channels."""
+        """Build the gate for features of `channels` channels."""
         super().__init__()
         middle = max(channels // 16, 8)
         self.squeeze = nn.Linear(2 * channels, middle)
@@ -113,7 +113,7 @@ class SpatialSeparatedAttention(nn.Module):
     blur_kernel: torch.Tensor
 
     def __init__(self, channels: int, expansion: float) -> None:
-        """Build the module for features of ``channels`` channels."""
+        """Build the module for features of `channels` channels."""
         super().__init__()
         middle = int(channels * expansion)
         self.background_gate = ChannelAttention(channels)
@@ -147,7 +147,7 @@ class UpBlock(nn.Module):
     def __init__(
         self, in_channels: int, out_channels: int, attention: SpatialSeparatedAttention | None
     ) -> None:
-        """Build the block; ``attention`` acts on 2 * ``out_channels`` channels."""
+        """Build the block; `attention` acts on 2 * `out_channels` channels."""
         super().__init__()
         self.up = ConvReLU(in_channels, out_channels, norm=False)
         self.attention = attention
@@ -168,8 +168,8 @@ class UNet(nn.Module):
         """Build the network.
 
         Args:
-            config: which U-Net.
-            feature_channels: channels of the semantic features that are concatenated to the inputs
+            config: Which U-Net.
+            feature_channels: Channels of the semantic features that are concatenated to the inputs
                 of encoder blocks 2, 3, ...; empty for the network alone.
         """
         super().__init__()
@@ -210,13 +210,13 @@ class UNet(nn.Module):
         """Harmonize a batch.
 
         Args:
-            image: (N, 3, H, W), normalised; H and W as in ``input_sizes``.
+            image: (N, 3, H, W), normalised; H and W as in `input_sizes`.
             mask: (N, 1, H, W) in [0, 1], 1 = foreground.
-            features: the semantic features, one tensor for each entry of ``feature_channels``, the
+            features: The semantic features, one tensor for each entry of `feature_channels`, the
                 i-th of shape (N, C_i, H / 2**(i + 2), W / 2**(i + 2)).
 
         Returns:
-            (N, 3, H, W) in the normalised space of ``image``.
+            (N, 3, H, W) in the normalised space of `image`.
         """
         self.input_sizes.check(image, mask)
         extra = dict(enumerate(features, start=FIRST_FEATURE_BLOCK))

@@ -92,21 +92,21 @@ def convert_state_dict(
 ) -> dict[str, torch.Tensor]:
     """Convert a state dict under the authors' names into one for this project's network.
 
-    A dict that was saved from ``DataParallel`` (every key begins with ``module.``) is accepted.
+    A dict that was saved from `DataParallel` (every key begins with `module.`) is accepted.
 
     Args:
-        name: one of ``harmonizer.networks.list_networks()``.
-        released_state_dict: the authors' keys, with tensors or arrays of any numeric dtype.
-        **overrides: fields of the network's configuration, as for ``build_network``.
+        name: One of `harmonizer.networks.list_networks()`.
+        released_state_dict: The authors' keys, with tensors or arrays of any numeric dtype.
+        **overrides: Fields of the network's configuration, as for `build_network`.
 
     Returns:
-        The state dict of ``build_network(name, **overrides)``, in its order: contiguous CPU tensors
+        The state dict of `build_network(name, **overrides)`, in its order: contiguous CPU tensors
         with memory of their own, float32 (counters int64).
 
     Raises:
-        WeightsCorruptedError: one error that lists every missing, unexpected and misshapen tensor.
-        UnknownModelError: if no network has this name.
-        InputError: if an override is not a field of the configuration.
+        WeightsCorruptedError: One error that lists every missing, unexpected and misshapen tensor.
+        UnknownModelError: If no network has this name.
+        InputError: If an override is not a field of the configuration.
     """
     config = network_config(name, **overrides)
     with torch.device("meta"):
@@ -123,17 +123,17 @@ def convert_state_dict(
 def load_backbone_weights(network: nn.Module, state_dict: Mapping[str, object]) -> None:
     """Initialise a network's backbone from ImageNet weights, in place (section 4.2).
 
-    The keys are those of timm's checkpoints of the same architecture: ``hrnet_w18_small_v2``,
-    ``hrnet_w18`` and ``hrnet_w32`` for the HRNets, ``resnet34`` for DeepLabV3+. Those of the
-    classifier (``CLASSIFIER_PARTS``) are left out; all others must fit.
+    The keys are those of timm's checkpoints of the same architecture: `hrnet_w18_small_v2`,
+    `hrnet_w18` and `hrnet_w32` for the HRNets, `resnet34` for DeepLabV3+. Those of the
+    classifier (`CLASSIFIER_PARTS`) are left out; all others must fit.
 
     Args:
-        network: a network with a backbone, from ``build_network``.
-        state_dict: tensors or arrays of any numeric dtype.
+        network: A network with a backbone, from `build_network`.
+        state_dict: Tensors or arrays of any numeric dtype.
 
     Raises:
-        InputError: if the network has no backbone.
-        WeightsCorruptedError: one error that lists every missing, unexpected and misshapen tensor;
+        InputError: If the network has no backbone.
+        WeightsCorruptedError: One error that lists every missing, unexpected and misshapen tensor;
             the network is then unchanged.
     """
     parts = pretrained_parts(network)

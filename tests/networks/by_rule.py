@@ -2,7 +2,7 @@
 
 Every tensor of a released state dict is drawn from a random stream of its own, keyed by a seed and
 by the CRC of the tensor's name, so the values depend neither on the order of the names nor on how
-this project calls its modules. The reference values in ``fixtures/`` were computed with these.
+this project calls its modules. The reference values in `fixtures/` were computed with these.
 """
 
 import gzip
@@ -18,6 +18,13 @@ import numpy.typing as npt
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
+PAPER = [
+    *("dih", "idih", "s2am", "is2am", "dovenet"),
+    *("idih-hrnet-w18s", "idih-hrnet-w18s-nomask", "idih-hrnet-w18s-v2p"),
+    *("idih-hrnet-w18", "idih-hrnet-w18-v2p", "idih-hrnet-w32", "idih-deeplabv3p-r34"),
+    *("is2am-hrnet-w18s", "is2am-hrnet-w18"),
+]
+
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 
@@ -30,7 +37,7 @@ def references() -> dict[str, Any]:
 
 @cache
 def reference_values() -> dict[str, Float32]:
-    """Sampled outputs of the released networks, and the soft mask of the ``strong`` run."""
+    """Sampled outputs of the released networks, and the soft mask of the `strong` run."""
     with np.load(FIXTURES / "reference_values.npz") as file:
         return dict(file)
 
@@ -55,7 +62,7 @@ def tensor_by_rule(
 ) -> npt.NDArray[np.generic]:
     """One tensor of a released state dict.
 
-    ``strong`` enlarges the object-contextual part and makes the scale of the mask features
+    `strong` enlarges the object-contextual part and makes the scale of the mask features
     negative, because the other rule hides mistakes there.
     """
     if key.endswith("mask_blurring.weight"):
@@ -125,6 +132,6 @@ def _cubic_interpolation(source: int, target: int) -> npt.NDArray[np.float64]:
 
 
 def sample_positions(size: int, count: int) -> npt.NDArray[np.int64]:
-    """Where a reference array of ``size`` values was sampled: flat indices, spread at random."""
+    """Where a reference array of `size` values was sampled: flat indices, spread at random."""
     stream = np.random.Generator(np.random.Philox(key=[size, count]))
     return np.sort(stream.choice(size, min(size, count), replace=False))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from by_rule import PAPER
 from safetensors.torch import load, save
 
 from harmonizer.errors import InputError, UnknownModelError
@@ -11,13 +12,6 @@ from harmonizer.networks import Network, build_network, list_networks, network_c
 from harmonizer.networks.catalogue import NetworkConfig
 from harmonizer.networks.foreground_aware import ForegroundAwareConfig
 from harmonizer.networks.hrnet import HRNetConfig
-
-PAPER = [
-    *("dih", "idih", "s2am", "is2am", "dovenet"),
-    *("idih-hrnet-w18s", "idih-hrnet-w18s-nomask", "idih-hrnet-w18s-v2p"),
-    *("idih-hrnet-w18", "idih-hrnet-w18-v2p", "idih-hrnet-w32", "idih-deeplabv3p-r34"),
-    *("is2am-hrnet-w18s", "is2am-hrnet-w18"),
-]
 
 _TRACED: set[NetworkConfig] = set()
 
@@ -49,15 +43,16 @@ def small_batch(network: Network, count: int) -> tuple[torch.Tensor, torch.Tenso
     return batch(count, side, side)
 
 
-def test_the_networks_are_those_of_the_paper() -> None:
-    assert list_networks() == PAPER
+def test_the_networks_of_the_paper_are_there() -> None:
+    assert set(PAPER) <= set(list_networks())
 
 
 @every_network
 def test_survives_a_round_trip_through_safetensors(name: str) -> None:
     network = build_network(name)
-    twin = build_network(name)
-    twin.load_state_dict(load(save(network.state_dict())))
+    with torch.device("meta"):
+        twin = build_network(name)
+    twin.load_state_dict(load(save(network.state_dict())), assign=True)
     expected, loaded = network.state_dict(), twin.state_dict()
     assert expected.keys() == loaded.keys()
     assert all(torch.equal(value, loaded[key]) for key, value in expected.items())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from by_rule import (
+    PAPER,
     picture_by_rule,
     reference_values,
     references,
@@ -14,7 +15,7 @@ from by_rule import (
 )
 from torch import nn
 
-from harmonizer.networks import build_network, list_networks
+from harmonizer.networks import build_network
 from harmonizer.networks.foreground_aware import ForegroundAware
 from harmonizer.zoo import convert_state_dict
 
@@ -42,8 +43,12 @@ def record_features(network: nn.Module) -> list[torch.Tensor]:
     return features
 
 
+def test_every_network_of_the_paper_has_references() -> None:
+    assert set(PAPER) == set(references()["released_shapes"])
+
+
 @pytest.mark.parametrize(
-    ("name", "run"), [*((name, "s1") for name in list_networks()), ("idih-hrnet-w18s", "strong")]
+    ("name", "run"), [*((name, "s1") for name in PAPER), ("idih-hrnet-w18s", "strong")]
 )
 def test_agrees_with_the_released_network(name: str, run: str) -> None:
     strong = run == "strong"
