@@ -79,8 +79,9 @@ def test_sizes(name: str) -> None:
         assert network(image, mask).shape == image.shape
 
     says = rf"multiples of {sizes.multiple}, from {sizes.minimum}; got"
-    with pytest.raises(InputError, match=says):
-        network(*batch(1, sizes.minimum + 1, sizes.minimum))
+    if sizes.multiple > 1:
+        with pytest.raises(InputError, match=says):
+            network(*batch(1, sizes.minimum + 1, sizes.minimum))
     with pytest.raises(InputError, match=says):
         network(*batch(1, sizes.minimum, sizes.minimum - 1))
     too_small = sizes.minimum - sizes.multiple
