@@ -1,6 +1,7 @@
 """Models on the Hugging Face Hub: the real client against a server on this machine."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from zoo_models import run_python, tiny_model
 from harmonizer import Harmonizer
 from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
 from harmonizer.zoo.loader import load_model
-from harmonizer.zoo.manifest import HubFile
+from harmonizer.zoo.manifest import HubFile, parse_model_info
 from harmonizer.zoo.sources import FetchOptions, fetch_weights
 
 
@@ -260,25 +261,25 @@ def test_an_interrupted_download_is_never_taken_for_whole(
     assert path.read_bytes() == server.repos[repository]["model.safetensors"]
 
 
-def test_a_model_goes_to_the_hub_and_comes_back(
-    server: Server, saved: Path, options: FetchOptions
+def test_publish_uploads_and_prints_the_entry_to_commit(
+    server: Server, saved: Path, options: FetchOptions, tmp_path: Path
 ) -> None:
-    from harmonizer.zoo.publish import manifest_entry, push_folder
-
-    commit = push_folder(
-        saved,
-        "owner/new",
-        token="hf_write",  # noqa: S106
-        endpoint=server.address,
+    program = "import sys; from harmonizer.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    done = run_python(
+        program,
+        *("publish", saved, "--repo", "owner/new"),
+        HF_ENDPOINT=server.address,
+        HF_HOME=str(tmp_path / "home"),
+        HF_TOKEN="hf_write",  # noqa: S106
     )
+    assert done.returncode == 0, done.stderr
     assert set(server.repos["owner/new"]) == {"config.json", "model.safetensors", "README.md"}
-    entry = manifest_entry(saved, "owner/new", commit.oid)
-    assert entry["sources"][0]["revision"] == commit_of(server.repos["owner/new"])
-    from harmonizer.zoo.manifest import parse_model_info
-
-    info = parse_model_info(entry, "the entry")
+    info = parse_model_info(json.loads(done.stdout), "the entry")
+    (source,) = info.sources
+    assert isinstance(source, HubFile)
+    assert source.revision == commit_of(server.repos["owner/new"])
     assert fetch_weights(info, options).read_bytes() == (saved / "model.safetensors").read_bytes()
-    load_model("owner/new", commit.oid, options)
+    load_model("owner/new", source.revision, options)
 
 
 def test_push_to_hub_in_a_process(server: Server, tmp_path: Path) -> None:
