@@ -1,0 +1,188 @@
+"""Colour transfer without learning: give one set of pixels the colours of another.
+
+The methods that iHarmony4 made its composites with, and that serve as baselines. All take and
+return colours alone; where the pixels stand plays no part.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Colours: TypeAlias = NDArray[np.float32]
+
+# Added to variances, in squared grey levels of 255: an object of a single colour has none.
+_LEAST_VARIANCE = 1e-2
+
+
+def reinhard(source: Colours, reference: Colours) -> Colours:
+    """Match mean and standard deviation of each channel in CIELAB.
+
+    Reinhard, Ashikhmin, Gooch, Shirley: Color transfer between images. IEEE CG&A, 2001 (there in
+    the similar space l-alpha-beta).
+
+    Args:
+        source: (N, 3), RGB, from 0 to 255.
+        reference: (M, 3), RGB, from 0 to 255.
+
+    Returns:
+        (N, 3), RGB, float32, clipped to 0 to 255.
+    """
+    lab, target = _to_lab(source), _to_lab(reference)
+    deviation = np.sqrt(lab.var(axis=0) + _LEAST_VARIANCE)
+    wanted = np.sqrt(target.var(axis=0) + _LEAST_VARIANCE)
+    return _from_lab((lab - lab.mean(axis=0)) * (wanted / deviation) + target.mean(axis=0))
+
+
+def xiao(source: Colours, reference: Colours) -> Colours:
+    """Match mean and covariance in RGB, axis by principal axis.
+
+    Xiao, Ma: Color transfer in correlated color space. VRCIA, 2006.
+
+    Args:
+        source: (N, 3), RGB, from 0 to 255.
+        reference: (M, 3), RGB, from 0 to 255.
+
+    Returns:
+        (N, 3), RGB, float32, clipped to 0 to 255.
+    """
+    own_values, own_axes = _principal_axes(source)
+    values, axes = _principal_axes(reference)
+    # An axis has no sign of its own; without this, colours would come out inverted.
+    axes = axes * np.where((own_axes * axes).sum(axis=0) < 0, -1, 1)
+    matrix = axes @ np.diag(np.sqrt(values / own_values)) @ own_axes.T
+    return _affine(source, reference, matrix)
+
+
+def monge_kantorovich(source: Colours, reference: Colours) -> Colours:
+    """Match mean and covariance in RGB by the linear map that moves colours least.
+
+    Pitie, Kokaram: The linear Monge-Kantorovitch linear colour mapping for example-based colour
+    transfer. CVMP, 2007.
+
+    Args:
+        source: (N, 3), RGB, from 0 to 255.
+        reference: (M, 3), RGB, from 0 to 255.
+
+    Returns:
+        (N, 3), RGB, float32, clipped to 0 to 255.
+    """
+    values, axes = _principal_axes(source)
+    root = axes @ np.diag(np.sqrt(values)) @ axes.T
+    inverse_root = axes @ np.diag(1 / np.sqrt(values)) @ axes.T
+    reference_values, reference_axes = _principal_axes(reference)
+    covariance = reference_axes @ np.diag(reference_values) @ reference_axes.T
+    middle_values, middle_axes = np.linalg.eigh(root @ covariance @ root)
+    middle = middle_axes @ np.diag(np.sqrt(np.maximum(middle_values, 0))) @ middle_axes.T
+    return _affine(source, reference, inverse_root @ middle @ inverse_root)
+
+
+def histogram_matching(source: Colours, reference: Colours) -> Colours:
+    """Match the cumulative histogram of each channel in RGB.
+
+    Fecker, Barkowsky, Kaup: Histogram-based prefiltering for luminance and chrominance compensation
+    of multiview video. IEEE TCSVT, 2008.
+
+    Args:
+        source: (N, 3), RGB, from 0 to 255.
+        reference: (M, 3), RGB, from 0 to 255.
+
+    Returns:
+        (N, 3), RGB, float32, clipped to 0 to 255.
+    """
+    matched = [_match_1d(source[:, i], reference[:, i], 0, 255) for i in range(3)]
+    return np.stack(matched, axis=1).clip(0, 255)
+
+
+def iterative_distribution_transfer(
+    source: Colours, reference: Colours, *, iterations: int = 10, seed: int = 0
+) -> Colours:
+    """Match the whole distribution of colours, by matching its projections again and again.
+
+    Pitie, Kokaram, Dahyot: Automated colour grading using colour distribution transfer. CVIU, 2007;
+    without its regrain step, which only concerns pictures, not colours.
+
+    Args:
+        source: (N, 3), RGB, from 0 to 255.
+        reference: (M, 3), RGB, from 0 to 255.
+        iterations: How many rotations of the axes.
+        seed: Of the rotations.
+
+    Returns:
+        (N, 3), RGB, float32, clipped to 0 to 255.
+    """
+    generator = np.random.default_rng(seed)
+    result = source.astype(np.float32)
+    for i in range(iterations):
+        rotation = np.eye(3) if i == 0 else np.linalg.qr(generator.standard_normal((3, 3)))[0]
+        rotation = rotation.astype(np.float32)
+        rotated, wanted = result @ rotation, reference @ rotation
+        low = np.minimum(rotated.min(axis=0), wanted.min(axis=0))
+        high = np.maximum(rotated.max(axis=0), wanted.max(axis=0))
+        for k in range(3):
+            rotated[:, k] = _match_1d(rotated[:, k], wanted[:, k], low[k], high[k])
+        result = rotated @ rotation.T
+    return result.clip(0, 255)
+
+
+TransferMethod: TypeAlias = Callable[[Colours, Colours], Colours]
+
+TRANSFER_METHODS: Mapping[str, TransferMethod] = MappingProxyType(
+    {
+        "reinhard": reinhard,
+        "xiao": xiao,
+        "histogram": histogram_matching,
+        "monge-kantorovich": monge_kantorovich,
+        "distribution": iterative_distribution_transfer,
+    }
+)
+
+
+def _to_lab(colours: Colours) -> Colours:
+    unit = (colours[None] / np.float32(255)).astype(np.float32)
+    return cv2.cvtColor(unit, cv2.COLOR_RGB2LAB)[0].astype(np.float32, copy=False)
+
+
+def _from_lab(lab: Colours) -> Colours:
+    unit = cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_LAB2RGB)[0]
+    return (unit * np.float32(255)).clip(0, 255).astype(np.float32, copy=False)
+
+
+def _principal_axes(colours: Colours) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variances along the principal axes, smallest first, and the axes as columns."""
+    centred = colours - colours.mean(axis=0)
+    covariance = (centred.T @ centred).astype(np.float64) / len(colours)
+    values, axes = np.linalg.eigh(covariance)
+    return np.maximum(values, 0) + _LEAST_VARIANCE, axes
+
+
+def _affine(source: Colours, reference: Colours, matrix: NDArray[np.float64]) -> Colours:
+    moved = (source - source.mean(axis=0)) @ matrix.T.astype(np.float32) + reference.mean(axis=0)
+    return moved.clip(0, 255).astype(np.float32, copy=False)
+
+
+def _match_1d(
+    values: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    low: float,
+    high: float,
+    bins: int = 256,
+) -> NDArray[np.float32]:
+    """Map values so that their cumulative histogram becomes the reference's."""
+    span = max(high - low, 1e-3)
+    scale = np.float32((bins - 1) / span)
+    positions = (values - np.float32(low)) * scale
+    own = np.bincount((positions + 0.5).astype(np.intp), minlength=bins)
+    wanted = np.bincount(
+        ((reference - np.float32(low)) * scale + 0.5).astype(np.intp), minlength=bins
+    )
+    # The middle of each step of the staircase: a value is moved to the same quantile.
+    own_share = (np.cumsum(own) - own / 2) / len(values)
+    wanted_share = (np.cumsum(wanted) - wanted / 2) / len(reference)
+    filled = wanted > 0
+    table = np.interp(own_share, wanted_share[filled], np.flatnonzero(filled))
+    mapped = np.interp(positions, np.arange(bins), table)
+    return (mapped / scale + low).astype(np.float32)
