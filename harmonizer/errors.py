@@ -27,3 +27,7 @@ class WeightsUnavailableError(HarmonizerError, OSError):
 
 class WeightsCorruptedError(HarmonizerError, OSError):
     """Weights were found, but they are not the ones that were promised."""
+
+
+class TrainingError(HarmonizerError, RuntimeError):
+    """A training run cannot go on."""

@@ -1,0 +1,126 @@
+"""Training pictures as batches of tensors, in an order that only seed and position decide."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from harmonizer.data import TrainingData
+from harmonizer.errors import InputError
+from harmonizer.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures for one step, normalised.
+
+    Attributes:
+        composite: (N, 3, H, W).
+        mask: (N, 1, H, W), in [0, 1].
+        target: (N, 3, H, W).
+    """
+
+    composite: torch.Tensor
+    mask: torch.Tensor
+    target: torch.Tensor
+
+    def to(self, device: torch.device, *, channels_last: bool) -> "Batch":
+        """Move the pictures to a device."""
+        order = torch.channels_last if channels_last else torch.contiguous_format
+
+        def move(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(device, non_blocking=True, memory_format=order)
+
+        return Batch(move(self.composite), move(self.mask), move(self.target))
+
+
+class _Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
+    """Adapts `TrainingData` to what a `DataLoader` asks for: one (epoch, index) at a time."""
+
+    def __init__(self, data: TrainingData, preprocessing: Preprocessing) -> None:
+        self.data = data
+        self.preprocessing = preprocessing
+
+    def __getitem__(
+        self, position: tuple[int, int]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        epoch, index = position
+        drawn = self.data.draw(index, epoch)
+        return (
+            torch.from_numpy(self.preprocessing.to_network(drawn.composite, 255)),
+            torch.from_numpy(np.ascontiguousarray(drawn.mask[None], np.float32)),
+            torch.from_numpy(self.preprocessing.to_network(drawn.real, 255)),
+        )
+
+
+class _Order:
+    """The pictures of every step from one on: a new permutation each epoch, seeded by both."""
+
+    def __init__(
+        self, count: int, batch_size: int, parts: int, part: int, seed: int, start: int, stop: int
+    ) -> None:
+        self.count, self.batch_size, self.parts, self.part = count, batch_size, parts, part
+        self.seed, self.start, self.stop = seed, start, stop
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        steps_per_epoch = self.count // self.batch_size
+        share = self.batch_size // self.parts
+        order, ordered_epoch = np.arange(0), -1
+        for step in range(self.start, self.stop):
+            epoch, position = divmod(step, steps_per_epoch)
+            if epoch != ordered_epoch:
+                order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
+                ordered_epoch = epoch
+            first = position * self.batch_size + self.part * share
+            yield [(epoch, int(index)) for index in order[first : first + share]]
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def batches(
+    data: TrainingData,
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int,
+    steps: range,
+    seed: int,
+    workers: int,
+    part: int = 0,
+    parts: int = 1,
+) -> Iterator[Batch]:
+    """Give the batches of a range of steps.
+
+    What a batch holds depends on the seed and the step alone, so a run that was stopped goes on
+    with the very pictures that it would have seen.
+
+    Args:
+        data: The pictures.
+        preprocessing: The network's.
+        batch_size: Pictures in a step, over all parts.
+        steps: Which steps.
+        seed: Of the order.
+        workers: Processes that prepare pictures; 0: this one.
+        part: Which part of each batch this process is given.
+        parts: How many processes share a batch.
+
+    Raises:
+        InputError: There are fewer pictures than a batch has.
+    """
+    if len(data) < batch_size:
+        raise InputError(
+            f"there are {len(data)} pictures to train on, fewer than a batch of {batch_size}; make "
+            "batch_size smaller"
+        )
+    order = _Order(len(data), batch_size, parts, part, seed, steps.start, steps.stop)
+    loader: DataLoader[tuple[torch.Tensor, ...]] = DataLoader(
+        _Pictures(data, preprocessing),
+        batch_sampler=order,  # pyright: ignore[reportArgumentType] - positions are (epoch, index)
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        prefetch_factor=4 if workers else None,
+    )
+    for composite, mask, target in loader:
+        yield Batch(composite, mask, target)

@@ -1,0 +1,258 @@
+"""Everything that a training run depends on, as one dataclass and as a TOML file."""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self, cast
+
+from harmonizer.errors import InputError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is trained, and what it starts from.
+
+    Attributes:
+        network: A name of `harmonizer.networks.list_networks()`.
+        arguments: Fields of its configuration to change, e.g. `{width = 32}`.
+        start: `random`; `imagenet` (the backbone from `backbone_weights`, the rest random); or what
+            `Harmonizer.from_pretrained` takes, to fine-tune that model.
+        backbone_weights: For `imagenet`: a `.safetensors` file, or `owner/name` on the Hub with
+            timm's weights, e.g. `timm/hrnet_w18.ms_in1k`.
+        freeze: Beginnings of the names of parameters that are not trained, e.g. `["encoder."]`.
+        name: What the trained model calls itself.
+        description: One line for its card.
+        licence: Terms of its weights, for its card.
+    """
+
+    network: str = "idih"
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    start: str = "random"
+    backbone_weights: str = ""
+    freeze: tuple[str, ...] = ()
+    name: str = "my-model"
+    description: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """One set of pictures.
+
+    Attributes:
+        kind: `iharmony4` (its layout and lists), `triplets` (a folder with `composites`, `masks`
+            and `real`, or a CSV) or `photos` (photographs and object masks; composites are made
+            from them).
+        root: The folder, or the CSV.
+        split: For `iharmony4`, and for `photos` with a CSV that has splits.
+        parts: For `iharmony4`: which of its four parts; empty is all.
+        horizontal_flip: Mirror every other picture. For training only.
+        random_crop: Crop at random, 0.5 to 1 of the area. For training only.
+        skip_broken: Go on past a picture that cannot be read, in place of stopping.
+        limit: Use this many pictures at most, evenly spread; 0 is all.
+    """
+
+    kind: Literal["iharmony4", "triplets", "photos"] = "photos"
+    root: str = ""
+    split: str = ""
+    parts: tuple[str, ...] = ()
+    horizontal_flip: bool = True
+    random_crop: bool = True
+    skip_broken: bool = False
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        model: What is trained.
+        train: What it learns from.
+        validation: What it is measured on; no root: no validation.
+        output: The run's folder: checkpoint, logs, pictures and the trained model.
+        seed: Of weights, order, augmentation and synthesis.
+        size: Height and width that the network is trained at.
+        loss: `fn-mse` (paper, eq. 2) or `mse`.
+        min_area: A_min of `fn-mse`, in pixels at the training size.
+        steps: Updates of the weights. 0: `epochs` decides.
+        epochs: Passes over the training pictures, if `steps` is 0.
+        batch_size: Pictures that one update sees, over all processes and accumulated parts.
+        accumulate: In how many parts a batch is computed, to save memory.
+        learning_rate: Of Adam.
+        backbone_rate: Its multiplier for the part that starts from ImageNet (section 4.2).
+        betas: Of Adam.
+        epsilon: Of Adam.
+        schedule: `step`: times 0.1 at each of `milestones`; `cosine`: to zero; `constant`.
+        milestones: Shares of the run, e.g. 160 of 180 epochs are 0.889.
+        warmup_steps: Updates over which the rate grows from zero.
+        clip_gradient: Norm that gradients are cut to; 0 is none.
+        ema: Decay of a running average of the weights, which is what is validated and saved; 0 is
+            none.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        precision: `float32`, `bfloat16` or `float16`: of the network's arithmetic, by autocast.
+        channels_last: Memory order that convolutions are faster in.
+        compile: Compile the network with `torch.compile`: minutes at the start, faster after.
+        workers: Processes that prepare pictures; 0: the training process itself.
+        validate_every: Updates between validations; 0: once, at the end.
+        checkpoint_every: Updates between checkpoints.
+        log_every: Updates between lines of the log.
+        panel: Pictures drawn at each validation.
+        tensorboard: Write TensorBoard's log as well (`image-harmonizer[train]`).
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: DataConfig = field(default_factory=DataConfig)
+    validation: DataConfig = field(default_factory=DataConfig)
+    output: str = "runs/my-model"
+    seed: int = 0
+    size: tuple[int, int] = (256, 256)
+    loss: Literal["fn-mse", "mse"] = "fn-mse"
+    min_area: float = 100.0
+    steps: int = 0
+    epochs: int = 120
+    batch_size: int = 16
+    accumulate: int = 1
+    learning_rate: float = 1e-3
+    backbone_rate: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    milestones: tuple[float, ...] = (0.875, 0.958)
+    warmup_steps: int = 0
+    clip_gradient: float = 0.0
+    ema: float = 0.0
+    device: str = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    channels_last: bool = True
+    compile: bool = False
+    workers: int = 2
+    validate_every: int = 1000
+    checkpoint_every: int = 500
+    log_every: int = 20
+    panel: int = 8
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no run can be made of."""
+        positive = ("batch_size", "accumulate", "learning_rate", "checkpoint_every", "log_every")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} has to be above 0; got {getattr(self, name)}")
+        if self.batch_size % self.accumulate:
+            raise InputError(
+                f"a batch of {self.batch_size} cannot be computed in {self.accumulate} equal parts"
+            )
+        if self.steps <= 0 and self.epochs <= 0:
+            raise InputError("give the length of the run: steps, or epochs")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"ema is a decay from 0 (none) to below 1, e.g. 0.998; got {self.ema}")
+        if not all(0 < share < 1 for share in self.milestones):
+            raise InputError(
+                f"milestones are shares of the run, between 0 and 1; got {self.milestones}"
+            )
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read a run from a TOML file; what it does not name keeps its default.
+
+        Args:
+            path: The file. `[model]`, `[train]` and `[validation]` are tables.
+
+        Raises:
+            InputError: It cannot be read, a key is unknown (close ones are named), or a value is of
+                the wrong type.
+        """
+        try:
+            document = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise InputError(f"cannot read the configuration {path}: {error}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is no valid TOML: {error}") from error
+        return _build(cls, document, "")
+
+    def to_toml(self) -> str:
+        """Return the run as a TOML file, every value written out."""
+        tables = {key: value for key, value in vars(self).items() if _is_table(value)}
+        lines = [_line(key, value) for key, value in vars(self).items() if key not in tables]
+        for name, table in tables.items():
+            lines += ["", f"[{name}]", *(_line(key, value) for key, value in vars(table).items())]
+        return "\n".join(lines) + "\n"
+
+
+def _is_table(value: object) -> bool:
+    return dataclasses.is_dataclass(value)
+
+
+def _line(key: str, value: object) -> str:
+    return f"{key} = {_toml(value)}"
+
+
+def _toml(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(_toml(item) for item in cast(list[Any], value))}]"
+    if isinstance(value, Mapping):
+        items = cast(Mapping[str, Any], value).items()
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in items) + "}"
+    return repr(value)
+
+
+def _build(cls: Any, document: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
+    """Build a dataclass from a table, naming every key that it does not have."""
+    hints = typing.get_type_hints(cls)
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for key, value in document.items():
+        if key not in hints:
+            close = difflib.get_close_matches(key, hints, n=1)
+            guess = f" (did you mean {prefix}{close[0]}?)" if close else ""
+            problems.append(f"there is no {prefix}{key}{guess}")
+        elif dataclasses.is_dataclass(hints[key]):
+            if not isinstance(value, dict):
+                raise InputError(f"{prefix}{key} is a table; got {value!r}")
+            values[key] = _build(hints[key], cast(dict[str, Any], value), f"{prefix}{key}.")
+        else:
+            try:
+                values[key] = _convert(hints[key], value)
+            except TypeError as error:
+                problems.append(f"{prefix}{key} {error}")
+    if problems:
+        raise InputError(f"the configuration is not right: {'; '.join(problems)}")
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any) -> Any:  # noqa: ANN401
+    """Check a TOML value against a field's type; lists become tuples, integers floats."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise TypeError(f"is one of {', '.join(map(repr, arguments))}; got {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"is a list; got {value!r}")
+        items = cast(list[Any], value)
+        variadic = len(arguments) == 2 and arguments[1] is Ellipsis
+        if not variadic and len(items) != len(arguments):
+            raise TypeError(f"has {len(arguments)} values; got {value!r}")
+        kinds = (arguments[0],) * len(items) if variadic else arguments
+        return tuple(_convert(kind, item) for kind, item in zip(kinds, items, strict=True))
+    if origin in (Mapping, types.MappingProxyType) or hint is Mapping:
+        if not isinstance(value, dict):
+            raise TypeError(f"is a table; got {value!r}")
+        return cast(Any, value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise TypeError(f"is of type {hint.__name__}; got {value!r}")
+    return value

@@ -1,0 +1,67 @@
+"""Several processes on one run: what `torchrun` says, and what they tell each other."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of a run.
+
+    Attributes:
+        rank: This one's number; 0 writes the files.
+        size: How many there are.
+        local_rank: This one's number on its machine, and its GPU's.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes logs, checkpoints and models."""
+        return self.rank == 0
+
+    def mean(self, value: torch.Tensor) -> torch.Tensor:
+        """Average a number over all processes."""
+        if self.size > 1:
+            value = value.clone()
+            distributed.all_reduce(value)
+            value /= self.size
+        return value
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        if self.size == 1:
+            return flag
+        flags = torch.tensor(float(flag))
+        if distributed.get_backend() == "nccl":
+            flags = flags.cuda()
+        distributed.all_reduce(flags)
+        return bool(flags.item() > 0)
+
+
+@contextmanager
+def joined_team(device: torch.device) -> Generator[Team]:
+    """Join the processes that `torchrun` started, if it did, and leave them in the end."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        yield Team()
+        return
+    team = Team(
+        int(os.environ["RANK"]),
+        int(os.environ["WORLD_SIZE"]),
+        int(os.environ.get("LOCAL_RANK", "0")),
+    )
+    if device.type == "cuda":
+        torch.cuda.set_device(team.local_rank)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield team
+    finally:
+        distributed.destroy_process_group()

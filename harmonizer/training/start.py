@@ -1,0 +1,132 @@
+"""What a run begins with: a network, its weights, and which of them are trained."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from harmonizer.errors import InputError, WeightsCorruptedError
+from harmonizer.networks import build_network, learning_rate_multipliers
+from harmonizer.training.config import ModelConfig, TrainConfig
+from harmonizer.zoo.convert import load_backbone_weights
+from harmonizer.zoo.loader import load_model
+from harmonizer.zoo.manifest import ModelInfo, is_model, model_info
+from harmonizer.zoo.sources import FetchOptions, fetch_from_hub
+
+
+def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
+    """Build the network that a run trains.
+
+    Args:
+        config: The run; the weights are drawn with its seed.
+
+    Returns:
+        The network, with gradients where it is to be trained; and what is known of it.
+
+    Raises:
+        InputError: What it starts from is of another architecture, or `freeze` fits nothing.
+        UnknownModelError: There is no such network or model.
+    """
+    wanted = config.model
+    torch.manual_seed(config.seed)
+    if wanted.start in ("random", "imagenet"):
+        network = build_network(wanted.network, **wanted.arguments)
+        if wanted.start == "imagenet":
+            load_backbone_weights(network, _read_backbone_weights(wanted))
+        base = model_info(wanted.network) if is_model(wanted.network) else model_info("idih")
+        base = replace(base, arguments=dict(wanted.arguments), origin=None, licence=None)
+    else:
+        network, base = load_model(wanted.start, None, FetchOptions())
+        network.requires_grad_(True)
+        if base.architecture != wanted.network:
+            raise InputError(
+                f"{wanted.start} is of the network {base.architecture}, the configuration says "
+                f"{wanted.network}; make them agree"
+            )
+    _freeze(network, wanted.freeze)
+    info = replace(
+        base,
+        name=wanted.name,
+        description=wanted.description or f"{wanted.network}, trained with image-harmonizer",
+        architecture=wanted.network,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        preprocessing=replace(base.preprocessing, input_size=config.size),
+        licence=wanted.licence or base.licence,
+        licence_url=None if wanted.licence else base.licence_url,
+        status="unpublished",
+        sources=(),
+        aliases=(),
+        metrics=(),
+        note=None if wanted.start == "random" else f"Started from {wanted.start}.",
+    )
+    return network, info
+
+
+def _read_backbone_weights(wanted: ModelConfig) -> dict[str, torch.Tensor]:
+    place = wanted.backbone_weights
+    if not place:
+        raise InputError(
+            "start = 'imagenet' needs backbone_weights: a .safetensors file, or a repository of "
+            "the Hub such as timm/hrnet_w18.ms_in1k"
+        )
+    path = Path(place)
+    if path.suffix != ".safetensors":
+        path = fetch_from_hub(place, "model.safetensors", None, FetchOptions())
+    elif not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsCorruptedError(f"{path} is no sound safetensors file: {error}") from error
+
+
+def _freeze(network: nn.Module, beginnings: tuple[str, ...]) -> None:
+    names = [name for name, _ in network.named_parameters()]
+    for beginning in beginnings:
+        if not any(name.startswith(beginning) for name in names):
+            tops = sorted({name.split(".")[0] for name in names})
+            raise InputError(
+                f"freeze: no parameter begins with {beginning!r}; the first parts of their names "
+                f"are {', '.join(tops)}"
+            )
+    for name, parameter in network.named_parameters():
+        if name.startswith(beginnings):
+            parameter.requires_grad_(False)
+
+
+def set_training_mode(network: nn.Module, beginnings: tuple[str, ...]) -> None:
+    """Put a network into training mode, but for its frozen parts, whose statistics stay too."""
+    network.train()
+    if beginnings:
+        for name, module in network.named_modules():
+            if f"{name}.".startswith(beginnings):
+                module.eval()
+
+
+def parameter_groups(network: nn.Module, config: TrainConfig) -> list[dict[str, object]]:
+    """Group the parameters that are trained by their multiplier of the learning rate.
+
+    Args:
+        network: Any network of this library.
+        config: The run.
+
+    Returns:
+        Groups for a torch optimizer, each with its `multiplier` beside its `lr`.
+
+    Raises:
+        InputError: Everything is frozen.
+    """
+    multipliers = learning_rate_multipliers(network, pretrained=config.backbone_rate)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(multipliers[name], []).append(parameter)
+    if not groups:
+        raise InputError("freeze leaves nothing to train")
+    return [
+        {"params": parameters, "lr": config.learning_rate * multiplier, "multiplier": multiplier}
+        for multiplier, parameters in groups.items()
+    ]

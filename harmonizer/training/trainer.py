@@ -1,0 +1,399 @@
+"""The training loop: one file, to be read from top to bottom."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from harmonizer.data import Triplet
+from harmonizer.errors import InputError, TrainingError
+from harmonizer.runtime import resolve_device
+from harmonizer.saving import save_image, write_atomically
+from harmonizer.training.batches import Batch, batches
+from harmonizer.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from harmonizer.training.config import TrainConfig
+from harmonizer.training.distributed import Team, joined_team
+from harmonizer.training.logs import Log, open_board
+from harmonizer.training.losses import FNMSELoss, MSELoss
+from harmonizer.training.pictures import training_pictures, validation_pictures
+from harmonizer.training.schedule import learning_rate_factor
+from harmonizer.training.start import build_model, parameter_groups, set_training_mode
+from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
+from harmonizer.zoo.manifest import ModelInfo
+from harmonizer.zoo.publish import save_model
+
+CONFIG_FILE = "config.toml"
+MODEL_FOLDER = "model"
+BEST_FOLDER = "best"
+
+# What may differ between a run and its continuation, because the result does not depend on it.
+_FREE_TO_CHANGE = {
+    *("output", "workers", "device", "log_every", "validate_every", "checkpoint_every", "panel"),
+    *("tensorboard", "compile", "channels_last", "validation"),
+}
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What came of a run.
+
+    Attributes:
+        model: The folder of the trained model, as `Harmonizer.from_pretrained` takes it; the
+            weights' running average if the run kept one.
+        step: Updates that were made.
+        finished: False if the run was stopped by a signal; it goes on from its checkpoint.
+        metrics: The last validation.
+    """
+
+    model: Path
+    step: int
+    finished: bool
+    metrics: Mapping[str, float]
+
+
+def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
+    """Train a network.
+
+    Writes into the folder `config.output`: `config.toml`, `checkpoint.pth`, `log.csv`,
+    `validation.csv`, `panels/`, and the models `model/` (the last) and `best/` (the lowest fMSE in
+    validation), which `Harmonizer.from_pretrained` loads. SIGTERM and SIGINT end the run after the
+    step in hand, with a checkpoint. Under `torchrun`, all processes share each batch.
+
+    Args:
+        config: The run.
+        resume: Go on from the checkpoint in `config.output`. On one machine's CPU the run continues
+            bit for bit.
+
+    Raises:
+        InputError: The configuration or the data are not right, or there is a checkpoint already
+            and `resume` is not set, or none and it is.
+        TrainingError: The loss is no number any more; the last checkpoint is kept.
+        OSError: A file cannot be written in the end.
+    """
+    device = resolve_device(config.device)
+    with joined_team(device) as team, _stop_signals() as stop:
+        if device.type == "cuda" and team.size > 1:
+            device = torch.device("cuda", team.local_rank)
+        return _Run(config, device, team, resume=resume).go(stop)
+
+
+class _Run:
+    """The state of a run; `go` is the loop."""
+
+    def __init__(
+        self, config: TrainConfig, device: torch.device, team: Team, *, resume: bool
+    ) -> None:
+        self.config, self.device, self.team = config, device, team
+        if config.batch_size % (team.size * config.accumulate):
+            raise InputError(
+                f"a batch of {config.batch_size} cannot be shared by {team.size} processes in "
+                f"{config.accumulate} parts each"
+            )
+        self.folder = Path(config.output)
+        saved = self._open_folder(resume)
+
+        self.network, self.info = build_model(config)
+        self.network.to(device)
+        if config.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.average = deepcopy(self.network).eval().requires_grad_(False) if config.ema else None
+        self.optimizer = torch.optim.Adam(
+            parameter_groups(self.network, config), betas=config.betas, eps=config.epsilon
+        )
+        # Only float16 needs its gradients scaled; everywhere else the scaler does nothing.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+        self.loss = FNMSELoss(config.min_area) if config.loss == "fn-mse" else MSELoss()
+        torch.manual_seed(config.seed + 1 + team.rank)  # dropout differs between processes
+
+        self.pictures = training_pictures(config)
+        self.validation: Sequence[Triplet] = validation_pictures(config) if team.leads else ()
+        self.total = config.steps or config.epochs * (len(self.pictures) // config.batch_size)
+        self.step, self.best, self.metrics = 0, math.inf, dict[str, float]()
+        if saved is not None:
+            self._restore(saved)
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    def go(self, stop: threading.Event) -> TrainResult:
+        config = self.config
+        board = open_board(self.folder, config.tensorboard) if self.team.leads else None
+        columns = ("epoch", "loss", "learning_rate", "images_per_second")
+        log = scores = None
+        if self.team.leads:
+            log = Log(self.folder, "log", columns, self.step, board)
+            scores = Log(self.folder, "validation", COLUMNS, self.step, board)
+        step_network = self._network_for_steps()
+        set_training_mode(self.network, config.model.freeze)
+        data = batches(
+            self.pictures,
+            self.info.preprocessing,
+            batch_size=config.batch_size,
+            steps=range(self.step, self.total),
+            seed=config.seed,
+            workers=config.workers,
+            part=self.team.rank,
+            parts=self.team.size,
+        )
+        progress = tqdm(
+            total=self.total,
+            initial=self.step,
+            unit="step",
+            disable=None if self.team.leads else True,
+        )
+        recent: list[torch.Tensor] = []
+        since = time.perf_counter()
+        with progress:
+            for batch in data:
+                rate = self._set_learning_rate()
+                on_device = batch.to(self.device, channels_last=config.channels_last)
+                recent.append(self._update(step_network, on_device))
+                self.step += 1
+                progress.update()
+                ended = self.step == self.total
+                stopped = self.team.any(stop.is_set())
+
+                if self.step % config.log_every == 0 or ended or stopped:
+                    losses = [float(self.team.mean(loss)) for loss in recent]
+                    if not all(map(math.isfinite, losses)):
+                        raise TrainingError(
+                            f"the loss became {next(x for x in losses if not math.isfinite(x))} "
+                            f"before step {self.step}; the last checkpoint is kept. Lower "
+                            "learning_rate, set clip_gradient, or use precision = 'float32'"
+                        )
+                    now = time.perf_counter()
+                    speed = len(recent) * config.batch_size / (now - since)
+                    if log is not None:
+                        log.write(
+                            self.step,
+                            {
+                                "epoch": self.step * config.batch_size / len(self.pictures),
+                                "loss": float(np.mean(losses)),
+                                "learning_rate": rate,
+                                "images_per_second": speed,
+                            },
+                        )
+                    progress.set_postfix(loss=f"{np.mean(losses):.4f}")
+                    recent, since = [], now
+
+                due = config.validate_every and self.step % config.validate_every == 0
+                if scores is not None and self.validation and (due or ended):
+                    self._validate(scores)
+                    since = time.perf_counter()
+                if self.step % config.checkpoint_every == 0 or ended or stopped:
+                    self._check_weights()
+                    self._checkpoint(must=ended or stopped)
+                if stopped:
+                    break
+        if self.team.leads:
+            save_model(self._result(), self._described(), self.folder / MODEL_FOLDER)
+        if board is not None:
+            board.close()
+        finished = self.step >= self.total
+        return TrainResult(self.folder / MODEL_FOLDER, self.step, finished, self.metrics)
+
+    def _update(self, step_network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Make one update of the weights, and return the loss before it."""
+        config = self.config
+        parts = zip(
+            batch.composite.chunk(config.accumulate),
+            batch.mask.chunk(config.accumulate),
+            batch.target.chunk(config.accumulate),
+            strict=True,
+        )
+        total = torch.zeros((), device=self.device)
+        for number, (composite, mask, target) in enumerate(parts, start=1):
+            # Processes only have to agree on the gradients once they are complete.
+            waiting = number < config.accumulate and isinstance(
+                step_network, DistributedDataParallel
+            )
+            with step_network.no_sync() if waiting else nullcontext():
+                with self._autocast():
+                    answer = step_network(composite, mask)
+                loss = self.loss(answer.float(), target, mask) / config.accumulate
+                self.scaler.scale(loss).backward()
+            total += loss.detach()
+        if config.clip_gradient:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_gradient)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            _follow(self.average, self.network, config.ema, self.step)
+        return total
+
+    def _autocast(self) -> torch.autocast:
+        precision = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+        return torch.autocast(
+            self.device.type,
+            dtype=precision.get(self.config.precision),
+            enabled=self.config.precision in precision,
+        )
+
+    def _network_for_steps(self) -> nn.Module:
+        network: nn.Module = self.network
+        if self.team.size > 1:
+            network = DistributedDataParallel(network)
+        return cast(nn.Module, torch.compile(network)) if self.config.compile else network
+
+    def _set_learning_rate(self) -> float:
+        factor = learning_rate_factor(self.config, self.step, self.total)
+        rate = self.config.learning_rate * factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["multiplier"]
+        return rate
+
+    def _result(self) -> nn.Module:
+        return self.network if self.average is None else self.average
+
+    def _check_weights(self) -> None:
+        """Refuse to keep weights that are no numbers: the loss is only looked at now and then."""
+        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+            raise TrainingError(
+                f"the weights became NaN or infinite before step {self.step}; the last checkpoint "
+                "is kept. Lower learning_rate, set clip_gradient, or use precision = 'float32'"
+            )
+
+    # --- validation, checkpoints ------------------------------------------------------------------
+
+    def _validate(self, scores: Log) -> None:
+        network = self._result()
+        training = network.training
+        network.eval()
+        preprocessing = self.info.preprocessing
+        self.metrics = dict(validate(network, self.validation, preprocessing, self.device))
+        scores.write(self.step, self.metrics)
+        shown = self.validation[: self.config.panel]
+        if shown:
+            panel = draw_panel(shown, predict(network, shown, preprocessing, self.device))
+            folder = self.folder / "panels"
+            folder.mkdir(exist_ok=True)
+            save_image(Image.fromarray(panel), folder / f"step_{self.step:08d}.png", {})
+        if self.metrics["fmse"] < self.best:
+            self.best = self.metrics["fmse"]
+            save_model(network, self._described(), self.folder / BEST_FOLDER)
+        if training:
+            set_training_mode(self.network, self.config.model.freeze)
+
+    def _described(self) -> ModelInfo:
+        config = self.config
+        trained_on = (
+            f"{self.step * config.batch_size:,} composites in {self.step:,} steps, from "
+            f"{len(self.pictures):,} pictures"
+        )
+        metrics: tuple[Mapping[str, Any], ...] = ()
+        if self.metrics:
+            metrics = (
+                {
+                    "data": f"{len(self.validation)} validation pictures of the run",
+                    "protocol": f"{config.size[1]} x {config.size[0]}, float, unrounded",
+                    "source": "measured",
+                    "command": "harmonizer train",
+                    "values": {"validation": self.metrics},
+                },
+            )
+        return replace(self.info, trained_on=trained_on, metrics=metrics)
+
+    def _checkpoint(self, *, must: bool) -> None:
+        if not self.team.leads:
+            return
+        state = {
+            "config": self.config.to_toml(),
+            "step": self.step,
+            "best": self.best,
+            "metrics": self.metrics,
+            "network": self.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        try:
+            save_checkpoint(self.folder, state)
+        except OSError as error:
+            if must:
+                raise
+            # A disk that is full now may have room at the next checkpoint, hours from the end.
+            tqdm.write(f"warning: no checkpoint at step {self.step}: {error}")
+
+    def _open_folder(self, resume: bool) -> dict[str, Any] | None:
+        """Make the run's folder, or read where it stands."""
+        if resume:
+            saved = load_checkpoint(self.folder)
+            self._compare_configuration(saved["config"])
+            return saved
+        if (self.folder / CHECKPOINT_FILE).exists():
+            raise InputError(
+                f"{self.folder} holds a run already; go on with it (--resume, resume=True), or "
+                "choose another output"
+            )
+        if self.team.leads:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / CONFIG_FILE, self.config.to_toml().encode())
+        return None
+
+    def _compare_configuration(self, saved: str) -> None:
+        import tomllib
+
+        before, now = tomllib.loads(saved), tomllib.loads(self.config.to_toml())
+        changed = [key for key in now if key not in _FREE_TO_CHANGE and before.get(key) != now[key]]
+        if changed:
+            raise InputError(
+                f"the run in {self.folder} was started with another {', '.join(changed)}; go on "
+                f"with its own configuration, {self.folder / CONFIG_FILE}, or start a new run from "
+                f'its model: start = "{self.folder / MODEL_FOLDER}"'
+            )
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.step, self.best, self.metrics = saved["step"], saved["best"], saved["metrics"]
+        self.network.load_state_dict(saved["network"])
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
+        torch.set_rng_state(saved["random"])
+        if saved["random_cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(saved["random_cuda"])
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the running average of the weights towards the network's."""
+    # At the start the average would remember the random weights for too long.
+    decay = min(decay, (1 + step) / (10 + step))
+    pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+    for kept, new in pairs:
+        if kept.is_floating_point():
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
+
+
+@contextmanager
+def _stop_signals() -> Generator[threading.Event]:
+    """Set an event on SIGTERM and SIGINT, in place of dying in the middle of a step."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread may handle signals
+        return
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    before = {kind: signal.signal(kind, lambda *_: stop.set()) for kind in kinds}
+    try:
+        yield stop
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

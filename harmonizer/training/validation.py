@@ -1,0 +1,83 @@
+"""How good a network is during training, on pictures that it does not learn from."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from harmonizer.data import Triplet
+from harmonizer.evaluation.metrics import Array, fmse, mse, psnr
+from harmonizer.preprocessing import Preprocessing
+
+COLUMNS = ("mse", "fmse", "psnr", "composite_fmse", "share_worse")
+
+
+def predict(
+    network: nn.Module,
+    triplets: Sequence[Triplet],
+    preprocessing: Preprocessing,
+    device: torch.device,
+) -> list[Array]:
+    """Return the network's answers, (H, W, 3), float32, from 0 to 255, in evaluation mode."""
+    images = np.stack([preprocessing.to_network(one.composite, 255) for one in triplets])
+    masks = np.stack([one.mask[None] for one in triplets]).astype(np.float32)
+    with torch.inference_mode():
+        answers = network(torch.from_numpy(images).to(device), torch.from_numpy(masks).to(device))
+    return [preprocessing.from_network(answer, 255) for answer in answers.float().cpu().numpy()]
+
+
+def validate(
+    network: nn.Module,
+    triplets: Sequence[Triplet],
+    preprocessing: Preprocessing,
+    device: torch.device,
+    batch_size: int = 16,
+) -> Mapping[str, float]:
+    """Measure a network as the paper does, at the training size.
+
+    Args:
+        network: In evaluation mode.
+        triplets: Pictures at the training size.
+        preprocessing: The network's.
+        device: Where the network is.
+        batch_size: Pictures at a time.
+
+    Returns:
+        Means over the pictures: `mse`, `fmse` and `psnr` of the answers, `composite_fmse` of the
+        untouched composites, and `share_worse`, the share of pictures whose fMSE rose.
+    """
+    rows: list[tuple[float, ...]] = []
+    for start in range(0, len(triplets), batch_size):
+        part = triplets[start : start + batch_size]
+        for one, answer in zip(part, predict(network, part, preprocessing, device), strict=True):
+            error, before = (
+                fmse(answer, one.real, one.mask),
+                fmse(one.composite, one.real, one.mask),
+            )
+            rows.append(
+                (mse(answer, one.real), error, psnr(answer, one.real), before, error > before)
+            )
+    means = np.mean(np.array(rows, np.float64), axis=0)
+    return dict(zip(COLUMNS, map(float, means), strict=True))
+
+
+def draw_panel(triplets: Sequence[Triplet], answers: Sequence[Array]) -> Array:
+    """Draw composite, mask, answer and real picture beside each other, a row for each triplet.
+
+    Returns:
+        uint8, RGB.
+    """
+    rows = [
+        np.hstack(
+            [
+                one.composite,
+                cv2.cvtColor(np.rint(one.mask * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB),
+                np.rint(answer).astype(np.uint8),
+                one.real,
+            ]
+        )
+        for one, answer in zip(triplets, answers, strict=True)
+    ]
+    return np.vstack(rows)
