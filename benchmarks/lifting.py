@@ -2,10 +2,11 @@
 
     python benchmarks/lifting.py [FOLDER] [--crops DIRECTORY]
 
-FOLDER holds triples ``ID_composite.*``, ``ID_mask.*``, ``ID_real.*`` (folders inside it count too).
+FOLDER holds triples ``ID_composite.*``, ``ID_mask.*``, ``ID_real.*``, in folders inside it too.
 Without it the pictures are synthetic. A network's answer is stood in for by the real picture at
-256 x 256, as it is (a perfect answer) and in three degrees blurred and noisy. The figure is the mean
-squared error over the foreground at full size, against the real picture, on a scale of 0 to 255.
+256 x 256, as it is (a perfect answer) and in three degrees blurred and noisy. The figure is the
+mean squared error over the foreground at full size, against the real picture, on a scale of 0 to
+255.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -43,7 +44,7 @@ def read_triples(folder: Path) -> Iterator[Triple]:
     for path in sorted(folder.rglob("*_composite.*")):
         name = path.name.split("_composite.")[0]
         mask, real = (next(path.parent.glob(f"{name}_{kind}.*")) for kind in ("mask", "real"))
-        grey = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
+        grey = _read(mask).max(axis=2)
         yield Triple(
             name,
             _read(path),
@@ -53,11 +54,14 @@ def read_triples(folder: Path) -> Iterator[Triple]:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise SystemExit(f"{path} is not a picture that OpenCV reads.")
+    return cast(NDArray[np.uint8], cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
 
 def synthetic_triples(count: int = 6) -> Iterator[Triple]:
-    """Make pictures with detail at every scale, and composites by a curve, a cast and a gradient."""
+    """Make pictures with detail at every scale, edited by a curve, a cast and a gradient."""
     for index in range(count):
         rng = np.random.default_rng(index)
         height, width = rng.integers(700, 1600, 2)
@@ -170,12 +174,9 @@ def _cost(task: str, height: int, width: int) -> tuple[float, float]:
 def measure_costs(height: int, width: int) -> None:
     """Print time and memory of each method beside cv2.resize of a float picture of that size."""
     megapixels = height * width / 1e6
-    print(
-        f"\n{megapixels:.0f} megapixels, a quarter of them foreground, {cv2.getNumThreads()} threads\n"
-    )
-    print(
-        "| method | s | ms/megapixel | x cv2.resize | MB beyond input and output |\n|---|--:|--:|--:|--:|"
-    )
+    print(f"\n{megapixels:.0f} megapixels, a quarter foreground, {cv2.getNumThreads()} threads\n")
+    print("| method | s | ms/megapixel | x cv2.resize | MB beyond input and output |")
+    print("|---|--:|--:|--:|--:|")
     # A process each: the peak of one would hide that of the next.
     context = multiprocessing.get_context("spawn")
     baseline = 0.0
@@ -189,7 +190,7 @@ def measure_costs(height: int, width: int) -> None:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Measure the lifting of corrections.")
     parser.add_argument("folder", nargs="?", type=Path, help="triples (default: synthetic ones)")
     parser.add_argument("--crops", type=Path, help="write the worst crop of each result there")
     arguments = parser.parse_args()

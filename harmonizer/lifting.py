@@ -10,9 +10,8 @@ Nothing here knows of networks or of image files: arrays come in, arrays go out.
 
 import math
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import cv2
 import numpy as np
@@ -37,12 +36,15 @@ _BLURS = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0)
 _BAND_SIGMAS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0)
 # Pixels of evidence that a coefficient must outweigh, by degree: with few foreground pixels the
 # cubic shrinks to an affine map and that to an offset, without a switch.
-_RIDGE = np.repeat([1e-6, 0.5, 10.0, 40.0], [1, 3, 6, 10])
+_RIDGE = np.repeat([1e-6, 5.0, 100.0, 400.0], [1, 3, 6, 10])
+_LEAST_SHARE = 0.97
 _MAX_FIT_PIXELS = 1 << 14
 _TILE_WIDTH = 1024
-# Small enough for the twenty-three planes to stay in a core's cache, and for the matrix product to
-# stay on the thread that calls it.
-_CHUNK_PIXELS = 3584
+# Small enough for the twenty-three planes of a piece's features to stay in a core's cache.
+_PIECE_PIXELS = 1 << 14
+# Small enough that OpenBLAS computes the product on the calling thread: waking its own for so
+# little takes longer.
+_PRODUCT_PIXELS = 3584
 
 
 def lift(
@@ -78,15 +80,18 @@ def lift(
     box = _bounding_box(mask)
     if box is None:
         return out
-    scale = float(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else 1.0
-    before = np.asarray(low_res_image, dtype=np.float32) / np.float32(scale)
-    after = np.asarray(low_res_harmonized, dtype=np.float32) / np.float32(scale)
+    scale = {"uint8": 255.0, "uint16": 65535.0}.get(image.dtype.name, 1.0)
+    before, after = (
+        low.astype(np.float32) * np.float32(1 / scale)
+        for low in (low_res_image, low_res_harmonized)
+    )
     if method == "resize":
         correction = _Correction.of_field(after, keep=0.0)
     else:
-        weight = _low_res_weight(mask, before.shape[0], before.shape[1])
+        weight = _low_res_weight(image, mask, before, scale)
         if method == "residual":
-            correction = _Correction.of_field(_filled(after - before, weight), keep=1.0)
+            change: Array = after - before
+            correction = _Correction.of_field(_filled(change, weight), keep=1.0)
         else:
             correction = _fit(before, after, weight)
     _apply(correction, image, mask, out, box, scale)
@@ -111,22 +116,24 @@ class _Correction:
     @classmethod
     def of_field(cls, field: Array, *, keep: float) -> "_Correction":
         """A correction that adds a field to ``keep`` times the colour."""
-        linear = (keep - 1.0) * np.eye(3, dtype=np.float32)
+        linear = np.diag(np.full(3, keep - 1, np.float32))
         everywhere = np.full((3, 1), np.inf, np.float32)
         return cls(np.eye(3, 4, dtype=np.float32), -everywhere, everywhere, linear, field)
 
     def of_colours(self, colours: Array) -> Array:
         """The part of the change that depends on the colour: 3 x n in [0, 1] to 3 x n."""
-        whitened = self.whitening[:, :3] @ colours
+        whitened: Array = self.whitening[:, :3] @ colours
         whitened += self.whitening[:, 3:]
         if self.coefficients.shape[1] == 3:
-            return self.coefficients @ whitened
+            return cast(Array, self.coefficients @ whitened)
         features = np.empty((23, colours.shape[1]), np.float32)
         features[:3] = whitened
         np.maximum(whitened, self.lower, out=whitened)
         np.minimum(whitened, self.upper, out=whitened)
         _monomials(whitened, out=features[3:])
-        return self.coefficients @ features
+        for piece in _pieces(0, colours.shape[1], _PRODUCT_PIXELS):
+            np.matmul(self.coefficients, features[:, piece], out=whitened[:, piece])
+        return whitened
 
 
 def _monomials(x: NDArray[Any], out: NDArray[Any]) -> None:
@@ -171,9 +178,7 @@ def _fit(before: Array, after: Array, weight: Array) -> _Correction:
     )
     explained = correction.of_colours(before.reshape(-1, 3).T).T.reshape(before.shape)
     field = _filled(_without_noise(change - explained, weight), weight)
-    return _Correction(
-        correction.whitening, correction.lower, correction.upper, correction.coefficients, field
-    )
+    return replace(correction, field=field)
 
 
 def _blurred_alike(before: Array, after: Array, weight: Array) -> Array:
@@ -188,7 +193,7 @@ def _blurred_alike(before: Array, after: Array, weight: Array) -> Array:
     target = after[pixels] * w[:, None]
 
     def unexplained(image: Array) -> float:
-        design = np.c_[image[pixels], np.ones_like(w)] * w[:, None]
+        design: Array = np.column_stack([image[pixels], np.ones_like(w)]) * w[:, None]
         gram = (design.T @ design).astype(np.float64)
         moment = (design.T @ target).astype(np.float64)
         gram[np.diag_indices(3)] += 1e-6 * len(w)
@@ -196,7 +201,7 @@ def _blurred_alike(before: Array, after: Array, weight: Array) -> Array:
 
     best, least = before, 0.97 * unexplained(before)
     for sigma in _BLURS:
-        candidate = cv2.GaussianBlur(before, (0, 0), sigma)
+        candidate = cast(Array, cv2.GaussianBlur(before, (0, 0), sigma))
         left = unexplained(candidate)
         if left >= least:
             break
@@ -220,7 +225,7 @@ def _ridge(
     """Weighted ridge regression of target (3 x n) on features (k x n): 3 x k coefficients."""
     weighted = features * w
     gram = weighted @ features.T + np.diag(_RIDGE[: len(features)])
-    return np.linalg.solve(gram, weighted @ target.T).T
+    return cast(NDArray[np.float64], np.linalg.solve(gram, weighted @ target.T).T)
 
 
 def _without_noise(residual: Array, weight: Array) -> Array:
@@ -258,8 +263,8 @@ def _noise_variance(residual: Array, weight: Array) -> float:
     inner = (weight > 0.5 * weight.max()) & (support > 0)
     if np.count_nonzero(inner) < 30:  # too few to tell noise from signal
         return 0.0
-    # The quantile of an estimate from some 100 pixels lies about a tenth below its mean.
-    return 1.1 * max(0.0, float(np.quantile((2 * one - two)[inner], 0.1)))
+    # So low a quantile of estimates from some 100 pixels each lies below their mean.
+    return 1.1 * max(0.0, float(np.quantile((2 * one - two)[inner], 0.05)))
 
 
 def _semivariance(residual: Array, weight: Array, lag: int) -> tuple[Array, Array]:
@@ -273,7 +278,7 @@ def _semivariance(residual: Array, weight: Array, lag: int) -> tuple[Array, Arra
         total[first] += both * np.square(residual[first] - residual[second]).mean(axis=2)
         support[first] += both
     total, support = _smoothed(total, 4.0), _smoothed(support, 4.0)
-    return total / np.maximum(2 * support, 1e-6), support
+    return cast(Array, total / np.maximum(2 * support, 1e-6)), support
 
 
 def _white_noise_gain(finer: float, coarser: float) -> float:
@@ -281,9 +286,8 @@ def _white_noise_gain(finer: float, coarser: float) -> float:
     positions = np.arange(-40, 41)
 
     def kernel(sigma: float) -> NDArray[np.float64]:
-        line = np.exp(-0.5 * np.square(positions / max(sigma, 1e-3)))
-        line /= line.sum()
-        return np.outer(line, line)
+        line = np.exp(-0.5 * (positions / max(sigma, 1e-3)) ** 2)
+        return np.outer(line, line) / line.sum() ** 2
 
     return float(np.square(kernel(finer) - kernel(coarser)).sum())
 
@@ -293,7 +297,7 @@ def _filled(values: Array, weight: Array) -> Array:
 
     Without it the bilinear stretch would mix the background's values in along the rim.
     """
-    weighted = np.dstack([values * weight[..., None], weight])
+    weighted: Array = np.dstack([values * weight[..., None], weight])
     total = weighted.copy()
     height, width = weight.shape
     share = 1.0
@@ -303,7 +307,7 @@ def _filled(values: Array, weight: Array) -> Array:
         around = cv2.resize(weighted, small, interpolation=cv2.INTER_AREA)
         total += share * cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)
     total += 1e-3 * share * weighted.mean(axis=(0, 1))
-    return total[..., :3] / np.maximum(total[..., 3:], 1e-30)
+    return (total[..., :3] / np.maximum(total[..., 3:], 1e-30)).astype(np.float32)
 
 
 def _smoothed(values: Array, sigma: float) -> Array:
@@ -311,19 +315,40 @@ def _smoothed(values: Array, sigma: float) -> Array:
     return cast(Array, cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT))
 
 
-def _low_res_weight(mask: Array, height: int, width: int) -> Array:
-    """How far each low-resolution pixel shows the foreground: height x width in [0, 1].
+def _low_res_weight(image: NDArray[Any], mask: Array, low: Array, scale: float) -> Array:
+    """How far each low-resolution pixel (of h x w x 3) speaks for the foreground: h x w in [0, 1].
 
-    The image may have been resized by averaging or by taking samples, so a pixel counts as far as
-    the mask resized in both ways says so. Where no sample hits a thin object, its average does.
+    A pixel at the rim holds the background's colour too, and less of the change, so only what shows
+    next to nothing but foreground counts. Whether a pixel does depends on how the image was
+    resized: by taking samples, as OpenCV's ``INTER_LINEAR``, or otherwise by averaging.
     """
-    average = _averaged(mask, height, width)
-    sample = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
-    both = np.minimum(average, sample)
-    if both.max() < 1e-3:
-        both = average
-    # The mask's faintest traces (a lossy file's, say) carry the background's colour.
-    return np.where(both > 0.02 * both.max(), both, np.float32(0))
+    height, width = low.shape[:2]
+    shown = _sampled(mask[..., None], height, width)[..., 0]
+    sampling = np.abs(_sampled(image, height, width) / scale - low).max() < _GREY_LEVEL
+    if not sampling:
+        shown = np.minimum(shown, _averaged(mask, height, width))
+    if shown.max() < 1e-3:  # no sample hit the object
+        shown = _averaged(mask, height, width)
+    # Thin objects are measured by their own best pixels.
+    shown /= max(float(shown.max()), 1e-30)
+    return np.square(np.maximum(0, (shown - _LEAST_SHARE) / (1 - _LEAST_SHARE)))
+
+
+def _sampled(image: NDArray[Any], height: int, width: int) -> Array:
+    """Resize by linear interpolation between the nearest pixels (H x W x C to h x w x C)."""
+    ends: list[list[tuple[NDArray[np.intp], NDArray[np.float64]]]] = []
+    for size, low_size in zip(image.shape[:2], (height, width), strict=True):
+        centres = (np.arange(low_size, dtype=np.float64) + 0.5) * (size / low_size) - 0.5
+        position = np.minimum(np.maximum(centres, 0), size - 1)
+        first = position.astype(np.intp)
+        share = position - first
+        ends.append([(first, 1 - share), (np.minimum(first + 1, size - 1), share)])
+    total = np.zeros((height, width, image.shape[2]), np.float32)
+    for rows, row_share in ends[0]:
+        for columns, column_share in ends[1]:
+            share = np.outer(row_share, column_share)[..., None]
+            total += (image[np.ix_(rows, columns)] * share).astype(np.float32)
+    return total
 
 
 def _averaged(mask: Array, height: int, width: int) -> Array:
@@ -353,40 +378,31 @@ def _apply(
     box: tuple[Range, Range],
     scale: float,
 ) -> None:
-    """Write the corrected pixels of the box into ``out``, in pieces of bounded size."""
+    """Write the corrected pixels of the box into ``out``, in pieces of bounded size.
+
+    One thread: a second one on a second core gained nothing measurable.
+    """
     (top, bottom), (left, right) = box
-    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
-        for columns in _pieces(left, right, _TILE_WIDTH):
-            stretched = _stretched_columns(correction.field, columns, image.shape[1])
-
-            def work(rows: slice, columns: slice = columns, stretched: Array = stretched) -> None:
-                piece = (rows, columns)
+    for columns in _pieces(left, right, _TILE_WIDTH):
+        stretched = _stretched_columns(correction.field, columns, image.shape[1])
+        for rows in _pieces(top, bottom, max(1, _PIECE_PIXELS // (columns.stop - columns.start))):
+            piece = (rows, columns)
+            if mask[piece].any():
                 field = _stretched_rows(stretched, rows, image.shape[0])
-                _write(correction, image[piece], mask[piece], field, out[piece], scale)
-
-            height = max(1, _CHUNK_PIXELS // (columns.stop - columns.start))
-            list(pool.map(work, _pieces(top, bottom, height)))
+                out[piece] = _corrected(correction, image[piece], mask[piece], field, scale)
 
 
 def _pieces(start: int, stop: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, stop)) for first in range(start, stop, size))
 
 
-def _write(
-    correction: _Correction,
-    image: NDArray[Any],
-    mask: Array,
-    field: Array,
-    out: NDArray[Any],
-    scale: float,
-) -> None:
-    """Correct one piece: image and out n x m x 3, mask n x m, field 3 x n x m."""
-    if not mask.any():
-        return
+def _corrected(
+    correction: _Correction, image: NDArray[Any], mask: Array, field: Array, scale: float
+) -> NDArray[Any]:
+    """Correct a piece: image n x m x 3, mask n x m, field 3 x n x m; returns n x m x 3."""
     precise = np.float64 if image.dtype == np.float64 else np.float32
     colours = np.moveaxis(image, 2, 0).astype(precise, order="C")
-    if scale != 1:
-        colours *= precise(1 / scale)
+    colours *= precise(1 / scale)
     change = correction.of_colours(colours.reshape(3, -1).astype(np.float32, copy=False))
     change = change.reshape(field.shape)
     change += field
@@ -394,50 +410,36 @@ def _write(
     colours += change
     np.maximum(colours, 0, out=colours)
     np.minimum(colours, 1, out=colours)
-    if scale != 1:
-        # A change of 0 comes back as the very integer that went in: the background needs no care.
-        colours *= precise(scale)
+    colours *= precise(scale)
+    if image.dtype.kind == "u":
+        # An integer that changes by 0 comes back as itself: the background needs no further care.
         np.rint(colours, out=colours)
-        out[...] = np.moveaxis(colours.astype(image.dtype), 0, 2)
-    else:
-        np.copyto(out, np.moveaxis(colours, 0, 2), casting="same_kind", where=mask[..., None] > 0)
+        return np.moveaxis(colours.astype(image.dtype), 0, 2)
+    return np.where(mask[..., None] > 0, np.moveaxis(colours, 0, 2).astype(image.dtype), image)
 
 
-class _Samples(NamedTuple):
-    """Where pixels fall between the pixels of a smaller image, along one axis."""
+def _interpolation(pixels: slice, size: int, low_size: int) -> tuple[slice, Array]:
+    """Linear interpolation along one axis, from ``low_size`` pixels to a range of ``size``.
 
-    first: NDArray[np.intp]
-    second: NDArray[np.intp]
-    share: Array  # of the second
-
-    @classmethod
-    def of(cls, pixels: slice, size: int, low_size: int) -> "_Samples":
-        """Place a range of an axis of ``size`` pixels on one of ``low_size``, centre to centre."""
-        position = (np.arange(pixels.start, pixels.stop) + 0.5) * (low_size / size) - 0.5
-        position = np.clip(position, 0, low_size - 1)
-        first = position.astype(np.intp)
-        second = np.minimum(first + 1, low_size - 1)
-        return cls(first, second, (position - first).astype(np.float32))
+    Returns the k low-resolution pixels that the range needs, and the n x k weights of each.
+    """
+    centres = np.arange(pixels.start, pixels.stop, dtype=np.float64) + 0.5
+    position = np.minimum(np.maximum(centres * (low_size / size) - 0.5, 0), low_size - 1)
+    first, last = int(position[0]), math.ceil(float(position[-1]))
+    distance = np.abs(position[:, None] - np.arange(first, last + 1))
+    return slice(first, last + 1), np.maximum(0, 1 - distance).astype(np.float32)
 
 
 def _stretched_columns(field: Array, columns: slice, width: int) -> Array:
     """Stretch a field (h x w x 3) along its rows to the given columns: 3 x h x m."""
-    first, second, share = _Samples.of(columns, width, field.shape[1])
-    planes = np.ascontiguousarray(np.moveaxis(field, 2, 0))
-    stretched = planes[:, :, first]
-    stretched += share * (planes[:, :, second] - stretched)
-    return stretched
+    needed, weights = _interpolation(columns, width, field.shape[1])
+    return np.moveaxis(field[:, needed], 2, 0) @ weights.T
 
 
 def _stretched_rows(stretched: Array, rows: slice, height: int) -> Array:
     """Stretch a field whose columns are stretched (3 x h x m) to the given rows: 3 x n x m."""
-    first, second, share = _Samples.of(rows, height, stretched.shape[1])
-    field = stretched[:, first]
-    step = stretched[:, second]
-    step -= field
-    step *= share[:, None]
-    field += step
-    return field
+    needed, weights = _interpolation(rows, height, stretched.shape[1])
+    return weights @ stretched[:, needed]
 
 
 def _checked(
@@ -484,7 +486,7 @@ def _checked(
         )
     mask = np.ascontiguousarray(mask, dtype=np.float32)
     lowest, highest = float(mask.min()), float(mask.max())
-    if not (lowest >= 0 and highest <= 1):  # so written, it refuses NaN too
+    if not (lowest >= -1e-3 and highest <= 1 + 1e-3):  # so written, it refuses NaN too
         raise InputError(
             f"mask must lie in [0, 1]; it goes from {lowest} to {highest}."
             " Divide a mask of 0 to 255 by 255."
