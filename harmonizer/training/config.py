@@ -45,24 +45,26 @@ class DataConfig:
     """One set of pictures.
 
     Attributes:
-        kind: `iharmony4` (its layout and lists), `triplets` (a folder with `composites`, `masks`
-            and `real`, or a CSV) or `photos` (photographs and object masks; composites are made
-            from them).
-        root: The folder, or the CSV.
-        split: For `iharmony4`, and for `photos` with a CSV that has splits.
-        parts: For `iharmony4`: which of its four parts; empty is all.
+        kind: `triplets` (composites, masks and real pictures: iHarmony4's layout, a folder with
+            `composites`, `masks` and `real`, or a CSV) or `photos` (photographs and object masks:
+            composites are made from them).
+        root: The folder, or the CSV; empty is no pictures at all.
+        split: `train` or `test` of iHarmony4, or what a CSV calls them; empty is all of a CSV.
+        parts: Which of iHarmony4's four parts; empty is all.
+        in_memory: Keep decoded photographs in memory.
         horizontal_flip: Mirror every other picture. For training only.
         random_crop: Crop at random, 0.5 to 1 of the area. For training only.
         skip_broken: Go on past a picture that cannot be read, in place of stopping.
         limit: Use this many pictures at most, evenly spread; 0 is all.
     """
 
-    kind: Literal["iharmony4", "triplets", "photos"] = "photos"
+    kind: Literal["triplets", "photos"] = "photos"
     root: str = ""
     split: str = ""
     parts: tuple[str, ...] = ()
     horizontal_flip: bool = True
     random_crop: bool = True
+    in_memory: bool = False
     skip_broken: bool = False
     limit: int = 0
 
@@ -77,7 +79,7 @@ class TrainConfig:
         validation: What it is measured on; no root: no validation.
         output: The run's folder: checkpoint, logs, pictures and the trained model.
         seed: Of weights, order, augmentation and synthesis.
-        size: Height and width that the network is trained at.
+        size: Height and width that the network is trained at, in pixels.
         loss: `fn-mse` (paper, eq. 2) or `mse`.
         min_area: A_min of `fn-mse`, in pixels at the training size.
         steps: Updates of the weights. 0: `epochs` decides.
@@ -111,7 +113,7 @@ class TrainConfig:
     validation: DataConfig = field(default_factory=DataConfig)
     output: str = "runs/my-model"
     seed: int = 0
-    size: tuple[int, int] = (256, 256)
+    size: int = 256
     loss: Literal["fn-mse", "mse"] = "fn-mse"
     min_area: float = 100.0
     steps: int = 0
@@ -140,7 +142,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of."""
-        positive = ("batch_size", "accumulate", "learning_rate", "checkpoint_every", "log_every")
+        positive = ("size", "batch_size", "accumulate", "learning_rate", "checkpoint_every")
+        positive += ("log_every", "min_area")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} has to be above 0; got {getattr(self, name)}")
@@ -207,27 +210,32 @@ def _toml(value: Any) -> str:  # noqa: ANN401
     return repr(value)
 
 
+_WRONG = "the configuration is not right: "
+
+
 def _build(cls: Any, document: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
     """Build a dataclass from a table, naming every key that it does not have."""
     hints = typing.get_type_hints(cls)
     problems: list[str] = []
     values: dict[str, Any] = {}
     for key, value in document.items():
-        if key not in hints:
-            close = difflib.get_close_matches(key, hints, n=1)
-            guess = f" (did you mean {prefix}{close[0]}?)" if close else ""
-            problems.append(f"there is no {prefix}{key}{guess}")
-        elif dataclasses.is_dataclass(hints[key]):
-            if not isinstance(value, dict):
-                raise InputError(f"{prefix}{key} is a table; got {value!r}")
-            values[key] = _build(hints[key], cast(dict[str, Any], value), f"{prefix}{key}.")
-        else:
-            try:
+        try:
+            if key not in hints:
+                close = difflib.get_close_matches(key, hints, n=1)
+                guess = f" (did you mean {prefix}{close[0]}?)" if close else ""
+                problems.append(f"there is no {prefix}{key}{guess}")
+            elif not dataclasses.is_dataclass(hints[key]):
                 values[key] = _convert(hints[key], value)
-            except TypeError as error:
-                problems.append(f"{prefix}{key} {error}")
+            elif isinstance(value, dict):
+                values[key] = _build(hints[key], cast(dict[str, Any], value), f"{key}.")
+            else:
+                raise TypeError(f"is a table; got {value!r}")
+        except TypeError as error:
+            problems.append(f"{prefix}{key} {error}")
+        except InputError as error:
+            problems.append(str(error).removeprefix(_WRONG))
     if problems:
-        raise InputError(f"the configuration is not right: {'; '.join(problems)}")
+        raise InputError(f"{_WRONG}{'; '.join(problems)}")
     return cls(**values)
 
 

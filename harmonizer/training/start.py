@@ -53,7 +53,7 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
         description=wanted.description or f"{wanted.network}, trained with image-harmonizer",
         architecture=wanted.network,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        preprocessing=replace(base.preprocessing, input_size=config.size),
+        preprocessing=replace(base.preprocessing, input_size=(config.size, config.size)),
         licence=wanted.licence or base.licence,
         licence_url=None if wanted.licence else base.licence_url,
         status="unpublished",

@@ -299,7 +299,7 @@ class _Run:
             metrics = (
                 {
                     "data": f"{len(self.validation)} validation pictures of the run",
-                    "protocol": f"{config.size[1]} x {config.size[0]}, float, unrounded",
+                    "protocol": f"{config.size} x {config.size}, float, unrounded",
                     "source": "measured",
                     "command": "harmonizer train",
                     "values": {"validation": self.metrics},
