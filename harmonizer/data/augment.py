@@ -1,0 +1,188 @@
+"""Augmentation as the paper's authors did it, and triplets through it.
+
+The numbers are those of the authors' released training code: a random part of the picture, of a
+random shape, is resized to the training size and flipped in half of the cases; composite, mask and
+real image are treated alike.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.data.files import OnError, read_or_replace
+from harmonizer.data.triplets import Triplet, TripletDataset
+from harmonizer.errors import InputError
+
+_ATTEMPTS = 10  # to fit a part of the drawn area and shape into the picture
+_REDRAWS = 100  # to find a part that shows the foreground
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How a sample is varied.
+
+    Attributes:
+        area: The part's share of the picture's area, smallest and largest, in (0, 1]; None takes
+            the whole picture.
+        aspect: The part's width by its height, smallest and largest.
+        flip: Probability of mirroring left and right.
+        keep_empty: Probability of keeping a part in which the mask sums to `least_mask` or less;
+            otherwise another part is drawn.
+        least_mask: In pixels of the training size.
+    """
+
+    area: tuple[float, float] | None = (0.5, 1.0)
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: float = 0.5
+    keep_empty: float = 0.05
+    least_mask: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            InputError: A number is out of its range.
+        """
+        if self.area is not None and not 0 < self.area[0] <= self.area[1] <= 1:
+            raise InputError(f"area is two shares with 0 < first <= second <= 1; got {self.area}")
+        if not 0 < self.aspect[0] <= self.aspect[1]:
+            raise InputError(f"aspect is two ratios with 0 < first <= second; got {self.aspect}")
+        for name, value in (("flip", self.flip), ("keep_empty", self.keep_empty)):
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} is a probability in [0, 1]; got {value}")
+
+
+class Crop(NamedTuple):
+    """A part of a picture, in pixels, and whether it is mirrored."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    flipped: bool
+
+    def apply(self, plane: NDArray[Any], size: int) -> NDArray[Any]:
+        """Cut the part out of an array (H, W) or (H, W, C) and resize it to `size` x `size`."""
+        part = plane[self.top : self.top + self.height, self.left : self.left + self.width]
+        resized = cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR)
+        return cv2.flip(resized, 1) if self.flipped else resized
+
+
+def draw_crop(
+    mask: NDArray[Any],
+    size: int,
+    augmentation: Augmentation,
+    generator: np.random.Generator,
+) -> Crop:
+    """Draw the part of a picture to train on.
+
+    Args:
+        mask: (H, W), float in [0, 1] or uint8 up to 255, of the whole picture.
+        size: Side of the training pictures.
+        augmentation: How to vary.
+        generator: Of the random numbers.
+
+    Returns:
+        The part.
+    """
+    full = 255 if mask.dtype == np.uint8 else 1
+    height, width = mask.shape
+    flipped = generator.random() < augmentation.flip
+    if augmentation.area is None:
+        return Crop(0, 0, height, width, flipped)
+    crop = Crop(0, 0, height, width, flipped)
+    for _ in range(_REDRAWS):
+        crop = Crop(
+            *_draw_box(height, width, augmentation.area, augmentation.aspect, generator), flipped
+        )
+        if generator.random() < augmentation.keep_empty:
+            break
+        # The sum after resizing, without resizing.
+        part = mask[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        if float(part.mean(dtype=np.float64)) * size * size > augmentation.least_mask * full:
+            break
+    return crop
+
+
+def _draw_box(
+    height: int,
+    width: int,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    generator: np.random.Generator,
+) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a random part."""
+    for _ in range(_ATTEMPTS):
+        pixels = generator.uniform(*area) * height * width
+        ratio = math.exp(generator.uniform(math.log(aspect[0]), math.log(aspect[1])))
+        part_width = round(math.sqrt(pixels * ratio))
+        part_height = round(math.sqrt(pixels / ratio))
+        if 0 < part_width <= width and 0 < part_height <= height:
+            top = int(generator.integers(height - part_height + 1))
+            left = int(generator.integers(width - part_width + 1))
+            return top, left, part_height, part_width
+    # A picture so long that no such part fits: its middle.
+    ratio = min(max(width / height, aspect[0]), aspect[1])
+    part_width = min(width, max(1, round(height * ratio)))
+    part_height = min(height, max(1, round(width / ratio)))
+    return (height - part_height) // 2, (width - part_width) // 2, part_height, part_width
+
+
+class AugmentedTriplets:
+    """Triplets as training data: a random part of each, at the training size.
+
+    Args:
+        triplets: What to draw from.
+        size: Side of the drawn pictures.
+        seed: Of all random numbers.
+        augmentation: How to vary.
+        on_error: "raise" stops at a damaged picture; "skip" names it in the log (logger
+            `harmonizer.data`), notes it in `skipped`, and draws another one, always the same.
+
+    Attributes:
+        skipped: Index -> reason, of the damaged triplets that this process came across.
+    """
+
+    def __init__(
+        self,
+        triplets: TripletDataset,
+        *,
+        size: int = 256,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        on_error: OnError = "raise",
+    ) -> None:
+        """Keep the arguments."""
+        self.triplets = triplets
+        self.size = size
+        self.seed = seed
+        self.augmentation = augmentation or Augmentation()
+        self.on_error: OnError = on_error
+        self.skipped: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        """How many triplets there are."""
+        return len(self.triplets)
+
+    def draw(self, index: int, epoch: int) -> Triplet:
+        """Give one triplet, augmented; see `TrainingData`.
+
+        Args:
+            index: Which triplet.
+            epoch: Which time it is drawn; each gives another part.
+
+        Returns:
+            The triplet, its pictures `size` x `size`.
+
+        Raises:
+            InputError: It cannot be read, unless `on_error` is "skip".
+        """
+        generator = np.random.Generator(np.random.Philox([self.seed, epoch, index]))
+        _, whole = read_or_replace(self.triplets, index, generator, self.on_error, self.skipped)
+        crop = draw_crop(whole.mask, self.size, self.augmentation, generator)
+        composite, mask, real = (crop.apply(plane, self.size) for plane in whole[:3])
+        return Triplet(composite, mask, real, whole.name)

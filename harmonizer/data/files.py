@@ -1,0 +1,166 @@
+"""What the datasets share: finding files, reading them, and saying which are missing."""
+
+import csv
+import os
+from collections.abc import Iterable, MutableMapping, Sequence
+from logging import getLogger
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from harmonizer.errors import InputError
+from harmonizer.image import open_image
+from harmonizer.mask import open_mask
+
+# What to do with a file that cannot be read: stop, or name it and take another one.
+OnError: TypeAlias = Literal["raise", "skip"]
+
+_LISTED = 20  # how many missing files an error names before it only counts them
+_TRIES = 20  # how many damaged files in a row are a damaged dataset
+
+_logger = getLogger("harmonizer.data")
+_Item = TypeVar("_Item", covariant=True)
+
+
+class _Readable(Protocol[_Item]):
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> _Item: ...
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The picture files of a folder, sorted; folders in it and hidden files are left out.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
+    endings = Image.registered_extensions()
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    return [folder / name for name in names if Path(name).suffix.lower() in endings]
+
+
+def refuse_missing(missing: Sequence[str], where: Path | str, advice: str) -> None:
+    """Stop if anything is missing, and say everything that is.
+
+    Args:
+        missing: One text for each missing thing.
+        where: The folder or table that was looked at.
+        advice: What to do about it.
+
+    Raises:
+        InputError: `missing` is not empty.
+    """
+    if not missing:
+        return
+    listed = "".join(f"\n  {text}" for text in missing[:_LISTED])
+    more = f"\n  and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
+    raise InputError(f"{where}: {len(missing)} missing:{listed}{more}\n{advice}")
+
+
+def refuse_missing_files(files: Iterable[Path], where: Path | str) -> None:
+    """Stop if any of these files does not exist, and list all that do not."""
+    missing = [str(path) for path in dict.fromkeys(files) if not path.is_file()]
+    refuse_missing(missing, where, "relative paths are taken from the table's own folder")
+
+
+def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The column names and the rows of a CSV file with a header.
+
+    Raises:
+        InputError: It cannot be read, has no rows, or rows of different lengths.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restkey="", restval="")
+            rows = list(reader)
+            columns = list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"the table {path} cannot be read: {error}; expected a CSV file in UTF-8"
+        ) from error
+    if not rows:
+        raise InputError(f"the table {path} has no rows; expected a header and one row a picture")
+    if any("" in row for row in rows):
+        number = next(i for i, row in enumerate(rows) if "" in row) + 2
+        raise InputError(f"{path}, line {number}: more fields than the header has columns")
+    return columns, rows
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Read a picture: (H, W, 3), RGB, upright, 8 bits a channel.
+
+    Raises:
+        InputError: It cannot be read; the message names the file.
+    """
+    pixels = open_image(path).pixels
+    if pixels.dtype == np.uint8:
+        return pixels
+    full = 65535 if pixels.dtype == np.uint16 else 1
+    return np.rint(pixels.astype(np.float32) * np.float32(255 / full)).astype(np.uint8)
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Read a mask that has a foreground: (H, W), in [0, 1].
+
+    Args:
+        path: The file.
+        size: Height and width of the picture it belongs to.
+
+    Raises:
+        InputError: It cannot be read, has another size, or is empty; the message names the file.
+    """
+    try:
+        mask = open_mask(path, size)
+    except InputError as error:
+        # Of what is advised to a caller with a mask in hand, nothing applies to a file.
+        text = str(error).split("; pass resize_mask=True")[0]
+        raise InputError(text if str(path) in text else f"{path}: {text}") from error
+    if not mask.any():
+        raise InputError(
+            f"{path}: the mask is empty, so there is no foreground to learn from; expected values "
+            "above 0 where the object is"
+        )
+    return mask
+
+
+def read_or_replace(
+    dataset: _Readable[_Item],
+    index: int,
+    generator: np.random.Generator,
+    on_error: OnError,
+    skipped: MutableMapping[int, str],
+) -> tuple[int, _Item]:
+    """Read a sample; in place of a damaged one, another one drawn from `generator`.
+
+    Args:
+        dataset: What to read from.
+        index: Which sample.
+        generator: Chooses the replacement.
+        on_error: "raise" to have none.
+        skipped: Takes the index and the reason of every sample that could not be read.
+
+    Returns:
+        The index of the sample that was read, and the sample.
+
+    Raises:
+        InputError: It is damaged and `on_error` is "raise", or so are many in a row.
+    """
+    for _ in range(_TRIES):
+        try:
+            return index, dataset[index]
+        except InputError as error:
+            if on_error == "raise":
+                raise
+            if index not in skipped:
+                skipped[index] = str(error)
+                _logger.warning("skipped (%d so far): %s", len(skipped), error)
+            index = int(generator.integers(len(dataset)))
+    raise InputError(
+        f"{_TRIES} samples drawn one after the other cannot be read; the last: "
+        f"{list(skipped.values())[-1]}"
+    )

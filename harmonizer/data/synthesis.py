@@ -1,0 +1,282 @@
+"""Composites made from photographs with object masks, as they are drawn."""
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.classical import TRANSFER_METHODS, Colours
+from harmonizer.data.augment import Augmentation, draw_crop
+from harmonizer.data.edits import EditStrengths, draw_edit
+from harmonizer.data.files import OnError, read_or_replace
+from harmonizer.data.photos import Photo, PhotoDataset
+from harmonizer.data.triplets import Triplet
+from harmonizer.errors import InputError
+
+Recipe: TypeAlias = Literal["rendition", "transfer", "light"]
+
+_REFERENCE_COLOURS = 2000  # of the reference object: its statistics need no more
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """How composites are made.
+
+    The target is the photograph, or an edit of it; three recipes give the foreground:
+
+    - rendition: the same photograph, edited in another way, as HAdobe5k takes it from what an
+      expert made of a raw file. In `flat` of these cases the target is a flat, dark rendition, as
+      cameras record it and HAdobe5k has it.
+    - transfer: the object takes the colours of an object in another photograph, by one of the four
+      methods of HCOCO and HFlickr.
+    - light: two edits that fade into each other across the object, as if lit from one side.
+
+    Attributes:
+        rendition: Weight of the recipe, from 0 up; the three weights count relative to their sum.
+        transfer: Weight of the recipe.
+        light: Weight of the recipe.
+        flat: Probability in [0, 1] that the target of a rendition is flat and dark.
+        edited: Probability in [0, 1] that the target is edited as a whole, in the other cases.
+        same_label: Probability in [0, 1] of taking the reference among the objects of the same
+            label, or, where there is no other, of the same group.
+        methods: Names of colour transfers in `harmonizer.classical.TRANSFER_METHODS`, drawn evenly.
+        least_strength: A transfer's share of the way to the full effect is drawn evenly from here
+            to 1.
+        most_change: Foreground mean squared error (0 to 65025) above which a change is scaled back;
+            such composites would be sorted out by hand.
+        target: Strengths of the edits of targets.
+        foreground: Strengths of the edits of foregrounds.
+        dark: Strengths of flat and dark renditions.
+    """
+
+    rendition: float = 0.5
+    transfer: float = 0.4
+    light: float = 0.1
+    flat: float = 0.5
+    edited: float = 2 / 3
+    same_label: float = 0.9
+    methods: tuple[str, ...] = ("reinhard", "xiao", "histogram", "distribution")
+    least_strength: float = 0.5
+    most_change: float = 10_000.0
+    target: EditStrengths = field(default_factory=EditStrengths)
+    foreground: EditStrengths = field(default_factory=EditStrengths)
+    dark: EditStrengths = field(
+        default_factory=lambda: EditStrengths(
+            exposure_mean=-1.0, exposure=0.5, black_mean=0.02, contrast=0.1
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            InputError: A number is out of its range, or a method unknown.
+        """
+        weights = (self.rendition, self.transfer, self.light)
+        if min(weights) < 0 or sum(weights) == 0:
+            raise InputError(f"recipes have weights from 0 up, not all 0; got {weights}")
+        for name in ("flat", "edited", "same_label", "least_strength"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is in [0, 1]; got {getattr(self, name)}")
+        unknown = [name for name in self.methods if name not in TRANSFER_METHODS]
+        if unknown or not self.methods:
+            raise InputError(
+                f"methods are some of {', '.join(TRANSFER_METHODS)}; got {self.methods}"
+            )
+        if self.most_change <= 0:
+            raise InputError(f"most_change is above 0; got {self.most_change}")
+
+
+class CompositeSynthesizer:
+    """Photographs with object masks as training data: each draw makes another composite.
+
+    A part of the photograph is cut out, resized and mirrored first; what follows works on the
+    training size. Outside the mask, composite and target are equal bit for bit.
+
+    Args:
+        photos: What to draw from.
+        size: Side of the drawn pictures.
+        seed: Of all random numbers.
+        synthesis: How composites are made.
+        augmentation: How the parts are chosen.
+        balance: How groups share an epoch, from 1 (each photograph once) to 0 (each group as often
+            as any other); a group of n photographs is drawn in proportion to n ** balance.
+        on_error: "raise" stops at a damaged picture; "skip" names it in the log (logger
+            `harmonizer.data`), notes it in `skipped`, and draws another one, always the same.
+
+    Attributes:
+        skipped: Index -> reason, of the damaged photographs that this process came across.
+
+    Raises:
+        InputError: `balance` is out of its range.
+    """
+
+    def __init__(
+        self,
+        photos: PhotoDataset,
+        *,
+        size: int = 256,
+        seed: int = 0,
+        synthesis: Synthesis | None = None,
+        augmentation: Augmentation | None = None,
+        balance: float = 1.0,
+        on_error: OnError = "raise",
+    ) -> None:
+        """Sort the photographs by label and group; nothing is read yet."""
+        if not 0 <= balance <= 1:
+            raise InputError(f"balance is from 0 to 1; got {balance}")
+        self.photos = photos
+        self.size = size
+        self.seed = seed
+        self.synthesis = synthesis or Synthesis()
+        self.augmentation = augmentation or Augmentation()
+        self.balance = balance
+        self.on_error: OnError = on_error
+        self.skipped: dict[int, str] = {}
+        self._labels = _members([files.label for files in photos.files])
+        self._groups = _members([files.group for files in photos.files])
+        shares = np.array([len(members) ** balance for members in self._groups.values()])
+        self._group_shares = np.cumsum(shares / shares.sum())
+
+    def __len__(self) -> int:
+        """How many photographs there are."""
+        return len(self.photos)
+
+    def draw(self, index: int, epoch: int) -> Triplet:
+        """Make one composite; see `TrainingData`.
+
+        Args:
+            index: Which photograph; with `balance` below 1, only which draw.
+            epoch: Which time it is drawn; each gives another composite.
+
+        Returns:
+            Composite, mask and target, `size` x `size`; the name is the photograph's.
+
+        Raises:
+            InputError: A picture cannot be read, unless `on_error` is "skip".
+        """
+        generator = np.random.Generator(np.random.Philox([self.seed, epoch, index]))
+        chosen = index if self.balance == 1 else self._draw_balanced(generator)
+        chosen, photo = read_or_replace(self.photos, chosen, generator, self.on_error, self.skipped)
+        crop = draw_crop(photo.mask, self.size, self.augmentation, generator)
+        image = crop.apply(photo.image, self.size)
+        mask = crop.apply(photo.mask, self.size).astype(np.float32) / np.float32(255)
+        target, changed = self._recolour(image, mask, chosen, generator)
+        return Triplet(
+            _paste(changed, target, mask, self.synthesis.most_change), mask, target, photo.name
+        )
+
+    def _draw_balanced(self, generator: np.random.Generator) -> int:
+        groups = list(self._groups.values())
+        place = int(np.searchsorted(self._group_shares, generator.random(), side="right"))
+        members = groups[min(place, len(groups) - 1)]
+        return int(members[generator.integers(len(members))])
+
+    def _recolour(
+        self,
+        image: NDArray[np.uint8],
+        mask: NDArray[np.float32],
+        index: int,
+        generator: np.random.Generator,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The target, and the same picture with the colours the foreground shall take."""
+        s = self.synthesis
+        weights = np.array([s.rendition, s.transfer, s.light])
+        recipe = int(np.searchsorted(np.cumsum(weights / weights.sum()), generator.random()))
+        flat = recipe == 0 and generator.random() < s.flat
+        target = image
+        if flat:
+            target = draw_edit(s.dark, generator).apply(image)
+        elif generator.random() < s.edited:
+            target = draw_edit(s.target, generator).apply(image)
+        if recipe == 0:
+            return target, draw_edit(s.foreground, generator).apply(image)
+        if recipe == 1:
+            return target, self._transfer(target, mask, index, generator)
+        sides = [draw_edit(s.foreground, generator).apply(target) for _ in range(2)]
+        fade = _fade(mask, generator)
+        lit = cv2.blendLinear(sides[0], sides[1], fade, 1 - fade)
+        return target, lit.astype(np.uint8, copy=False)
+
+    def _transfer(
+        self,
+        target: NDArray[np.uint8],
+        mask: NDArray[np.float32],
+        index: int,
+        generator: np.random.Generator,
+    ) -> NDArray[np.uint8]:
+        reference = self._draw_reference(index, generator)
+        name = self.synthesis.methods[generator.integers(len(self.synthesis.methods))]
+        strength = np.float32(generator.uniform(self.synthesis.least_strength, 1))
+        inside = mask > 0
+        source = target[inside].astype(np.float32)
+        if not len(source):
+            return target
+        moved = TRANSFER_METHODS[name](source, _colours(reference, generator))
+        changed = target.copy()
+        changed[inside] = np.rint(source + strength * (moved - source)).astype(np.uint8)
+        return changed
+
+    def _draw_reference(self, index: int, generator: np.random.Generator) -> Photo:
+        files = self.photos.files[index]
+        candidates = None
+        if generator.random() < self.synthesis.same_label:
+            candidates = self._labels[files.label]
+            if len(candidates) < 2:
+                candidates = self._groups[files.group]
+        if candidates is None or len(candidates) < 2:
+            candidates = np.arange(len(self.photos))
+        other = int(candidates[generator.integers(len(candidates))])
+        _, photo = read_or_replace(self.photos, other, generator, self.on_error, self.skipped)
+        return photo
+
+
+def _members(names: list[str]) -> dict[str, NDArray[np.intp]]:
+    """The indices that share each name."""
+    members: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        members.setdefault(name, []).append(index)
+    return {name: np.array(indices) for name, indices in members.items()}
+
+
+def _colours(photo: Photo, generator: np.random.Generator) -> Colours:
+    """Colours of the object in a photograph, drawn with replacement."""
+    places = np.flatnonzero(photo.mask > 127)
+    if not len(places):  # a soft mask
+        places = np.flatnonzero(photo.mask)
+    chosen = places[generator.integers(len(places), size=_REFERENCE_COLOURS)]
+    return photo.image.reshape(-1, 3)[chosen].astype(np.float32)
+
+
+def _fade(mask: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
+    """From 0 to 1 across the object, in a random direction."""
+    angle = generator.uniform(0, 2 * np.pi)
+    size = mask.shape[0]
+    steps = np.linspace(-1, 1, size, dtype=np.float32)
+    along = np.float32(np.cos(angle)) * steps + np.float32(np.sin(angle)) * steps[:, None]
+    inside = along[mask > 0]
+    if not len(inside):
+        return np.full_like(mask, 0.5)
+    low, high = float(inside.min()), float(inside.max())
+    share = ((along - low) / max(high - low, 1e-3)).clip(0, 1)
+    return share * share * (3 - 2 * share)  # no crease where it begins and ends
+
+
+def _paste(
+    changed: NDArray[np.uint8],
+    target: NDArray[np.uint8],
+    mask: NDArray[np.float32],
+    most_change: float,
+) -> NDArray[np.uint8]:
+    """The target with the changed foreground, scaled back if that changes more than allowed."""
+    weight = mask
+    total = float(mask.sum())
+    if total > 0:
+        error = cv2.absdiff(changed, target).astype(np.float32)
+        change = float((error * error).sum(axis=2).ravel() @ mask.ravel()) / (3 * total)
+        if change > most_change:
+            weight = mask * np.float32(np.sqrt(most_change / change))
+    pasted = cv2.blendLinear(changed, target, weight, 1 - weight)
+    return pasted.astype(np.uint8, copy=False)

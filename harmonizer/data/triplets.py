@@ -1,0 +1,279 @@
+"""Composites with their masks and real images: iHarmony4, a folder, or a table."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.data.files import (
+    list_pictures,
+    read_mask,
+    read_rgb,
+    read_table,
+    refuse_missing,
+    refuse_missing_files,
+)
+from harmonizer.errors import InputError
+
+IHARMONY4_PARTS = ("HCOCO", "HFlickr", "HAdobe5k", "Hday2night")
+
+# iHarmony4's names of its sub-folders, and plain ones.
+_FOLDER_NAMES = (("composite_images", "masks", "real_images"), ("composites", "masks", "real"))
+
+
+class Triplet(NamedTuple):
+    """A composite and what it should become.
+
+    Attributes:
+        composite: (H, W, 3), uint8, RGB.
+        mask: (H, W), float32 in [0, 1]; 1 is the foreground.
+        real: (H, W, 3), uint8, RGB.
+        name: Where it comes from; unique in a dataset.
+    """
+
+    composite: NDArray[np.uint8]
+    mask: NDArray[np.float32]
+    real: NDArray[np.uint8]
+    name: str
+
+
+class TrainingData(Protocol):
+    """What training draws its samples from."""
+
+    def __len__(self) -> int:
+        """How many samples make an epoch."""
+        ...
+
+    def draw(self, index: int, epoch: int) -> Triplet:
+        """Give one sample, augmented, at the training size.
+
+        A pure function of the data's seed, `index` and `epoch`: neither the process nor the order
+        of the calls plays a part.
+        """
+        ...
+
+
+class TripletFiles(NamedTuple):
+    """The files of one triplet, and its name."""
+
+    composite: Path
+    mask: Path
+    real: Path
+    name: str
+
+
+class TripletDataset:
+    """Triplets, read when they are asked for, at their full size.
+
+    Args:
+        triplets: The files.
+
+    Raises:
+        InputError: There are none.
+    """
+
+    def __init__(self, triplets: Iterable[TripletFiles]) -> None:
+        """Keep the list; nothing is read yet."""
+        self.files = list(triplets)
+        if not self.files:
+            raise InputError("a dataset of triplets needs at least one; got none")
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        split: Literal["train", "test"] = "train",
+        parts: Sequence[str] | None = None,
+    ) -> "TripletDataset":
+        """Open whatever is there: a table, iHarmony4 or one part of it, or a plain folder.
+
+        Args:
+            path: A CSV file as in `from_csv`, a folder as in `from_iharmony4`, or else one as in
+                `from_folder`.
+            split: Of iHarmony4, the list to take. The others have no splits.
+            parts: Of iHarmony4, the parts to take; None takes all that are there.
+
+        Raises:
+            InputError: As in those.
+        """
+        path = Path(path)
+        if path.is_file():
+            return cls.from_csv(path)
+        if not path.is_dir():
+            raise InputError(f"there is no folder or table {path}")
+        if _parts_in(path):
+            return cls.from_iharmony4(path, split=split, parts=parts)
+        if parts is not None:
+            raise InputError(
+                f"only iHarmony4 has parts, and {path} holds none of {', '.join(IHARMONY4_PARTS)}"
+            )
+        return cls.from_folder(path)
+
+    @classmethod
+    def from_iharmony4(
+        cls,
+        root: Path | str,
+        *,
+        split: Literal["train", "test"] = "train",
+        parts: Sequence[str] | None = None,
+    ) -> "TripletDataset":
+        """Open iHarmony4 as it is released, by its own lists.
+
+        Each part is a folder with `composite_images`, `masks`, `real_images`, `<part>_train.txt`
+        and `<part>_test.txt`. The composite `a_b_c.jpg` has the mask `a_b.png` and the real image
+        `a.jpg`; other endings are accepted, so that a resized copy works as well.
+
+        Args:
+            root: The folder that holds the parts, or one of them.
+            split: The list to take.
+            parts: The parts to take, in order; None takes all that are there.
+
+        Raises:
+            InputError: A part or files of it are missing; all of them are named.
+        """
+        root = Path(root)
+        if split not in ("train", "test"):
+            raise InputError(f'iHarmony4 is split in "train" and "test"; got {split!r}')
+        found = _parts_in(root)
+        chosen = list(found) if parts is None else list(parts)
+        absent = [name for name in chosen if name not in found]
+        if absent or not chosen:
+            raise InputError(
+                f"{root} must hold iHarmony4's parts, a folder each; wanted "
+                f"{', '.join(chosen) or 'any of ' + ', '.join(IHARMONY4_PARTS)}, found "
+                f"{', '.join(found) or 'none'}"
+            )
+        triplets: list[TripletFiles] = []
+        missing: list[str] = []
+        for name in chosen:
+            listing = found[name] / f"{name}_{split}.txt"
+            if not listing.is_file():
+                missing.append(str(listing))
+                continue
+            stems = [Path(line.strip()).stem for line in _lines(listing) if line.strip()]
+            more, absent = _match(found[name], _FOLDER_NAMES[0], stems, prefix=f"{name}/")
+            triplets += more
+            missing += absent
+        refuse_missing(missing, root, "download the part again, or correct its lists")
+        return cls(triplets)
+
+    @classmethod
+    def from_folder(cls, folder: Path | str) -> "TripletDataset":
+        """Open a folder with the sub-folders `composites`, `masks` and `real`.
+
+        Mask and real image have the composite's name, with any ending; or, as in iHarmony4, the
+        composite `a_b_c` has the mask `a_b` and the real image `a`. The sub-folders may also be
+        called `composite_images`, `masks` and `real_images`.
+
+        Args:
+            folder: The folder.
+
+        Raises:
+            InputError: A sub-folder is missing, or files in it are; all of them are named.
+        """
+        folder = Path(folder)
+        names = next(
+            (names for names in _FOLDER_NAMES if all((folder / n).is_dir() for n in names)), None
+        )
+        if names is None:
+            there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+            raise InputError(
+                f"{folder} must hold the folders composites, masks and real (or iHarmony4's "
+                f"parts); found {', '.join(there[:10]) or 'nothing'}"
+            )
+        stems = [path.stem for path in list_pictures(folder / names[0])]
+        triplets, missing = _match(folder, names, stems, prefix="")
+        refuse_missing(missing, folder, "each composite needs a mask and a real image")
+        if not triplets:
+            raise InputError(f"there are no pictures in {folder / names[0]}")
+        return cls(triplets)
+
+    @classmethod
+    def from_csv(cls, path: Path | str) -> "TripletDataset":
+        """Open a table with the columns `composite`, `mask` and `real`.
+
+        Args:
+            path: The CSV file, with a header; relative paths are taken from its folder. Other
+                columns are ignored.
+
+        Raises:
+            InputError: A column, or files, are missing; all of them are named.
+        """
+        path = Path(path)
+        columns, rows = read_table(path)
+        if not {"composite", "mask", "real"} <= set(columns):
+            raise InputError(
+                f"the table {path} needs the columns composite, mask and real; it has "
+                f"{', '.join(columns)}"
+            )
+        base = path.parent
+        triplets = [
+            TripletFiles(
+                base / row["composite"], base / row["mask"], base / row["real"], row["composite"]
+            )
+            for row in rows
+        ]
+        refuse_missing_files((file for files in triplets for file in files[:3]), path)
+        return cls(triplets)
+
+    def __len__(self) -> int:
+        """How many triplets there are."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Triplet:
+        """Read one triplet, at full size.
+
+        Raises:
+            InputError: A file is damaged, or their sizes differ; the message names it.
+            IndexError: There is no such triplet.
+        """
+        files = self.files[index]
+        composite, real = read_rgb(files.composite), read_rgb(files.real)
+        if composite.shape != real.shape:
+            raise InputError(
+                "composite and real image must have the same size: "
+                f"{files.composite} is {composite.shape[1]} x {composite.shape[0]}, "
+                f"{files.real} is {real.shape[1]} x {real.shape[0]}"
+            )
+        mask = read_mask(files.mask, (composite.shape[0], composite.shape[1]))
+        return Triplet(composite, mask, real, files.name)
+
+
+def _parts_in(root: Path) -> dict[str, Path]:
+    """The parts of iHarmony4 in a folder, which may itself be one."""
+    if root.name in IHARMONY4_PARTS and (root / _FOLDER_NAMES[0][0]).is_dir():
+        return {root.name: root}
+    return {name: root / name for name in IHARMONY4_PARTS if (root / name).is_dir()}
+
+
+def _lines(listing: Path) -> list[str]:
+    try:
+        return listing.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the list {listing} cannot be read: {error}") from error
+
+
+def _match(
+    folder: Path, names: tuple[str, str, str], stems: Iterable[str], prefix: str
+) -> tuple[list[TripletFiles], list[str]]:
+    """The triplets of these composites, and what is missing of them."""
+    composites, masks, reals = (
+        {path.stem: path for path in list_pictures(folder / name)} for name in names
+    )
+    triplets: list[TripletFiles] = []
+    missing: list[str] = []
+    for stem in stems:
+        base = stem.rpartition("_")[0]
+        composite = composites.get(stem)
+        mask = masks.get(stem) or masks.get(base)
+        real = reals.get(stem) or reals.get(base.rpartition("_")[0])
+        if composite and mask and real:
+            triplets.append(TripletFiles(composite, mask, real, prefix + stem))
+            continue
+        for name, found in zip(names, (composite, mask, real), strict=True):
+            if found is None:
+                missing.append(f"{folder.name}/{name} for {stem}")
+    return triplets, missing
