@@ -106,6 +106,24 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     convert.set_defaults(command=_convert)
 
+    train = commands.add_parser(
+        "train",
+        help="train or fine-tune a network",
+        description="Train or fine-tune a network. The configuration is a TOML file; "
+        "--print-recipe shows those of the paper, to be adapted.",
+        epilog="Under torchrun, several GPUs or machines share each batch.",
+    )
+    train.add_argument("--config", type=Path, metavar="FILE", help="the run, as a TOML file")
+    train.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in the run's folder"
+    )
+    train.add_argument(
+        "--print-recipe",
+        metavar="NAME",
+        help="print a recipe of the paper and exit; 'list' prints their names",
+    )
+    train.set_defaults(command=_train, usage_error=train.error)
+
     publish = commands.add_parser(
         "publish",
         help="upload a saved model to the Hugging Face Hub",
@@ -265,6 +283,26 @@ def _convert(parsed: argparse.Namespace) -> int:
     network = build_network(info.architecture, **info.arguments)
     network.load_state_dict(state)
     save_model(network, replace(info, note=f"Converted from {parsed.file.name}."), parsed.output)
+    return 0
+
+
+def _train(parsed: argparse.Namespace) -> int:
+    if (parsed.config is None) == (parsed.print_recipe is None):
+        parsed.usage_error("give --config FILE, or --print-recipe NAME")
+    if parsed.print_recipe is not None:
+        from harmonizer.training.recipes import list_recipes, read_recipe
+
+        listing = parsed.print_recipe == "list"
+        print("\n".join(list_recipes()) if listing else read_recipe(parsed.print_recipe).rstrip())
+        return 0
+
+    from harmonizer.training import TrainConfig, train
+
+    result = train(TrainConfig.from_toml(parsed.config), resume=parsed.resume)
+    if not result.finished:
+        _complain(f"stopped at step {result.step}; go on with --resume")
+        return 1
+    print(result.model)
     return 0
 
 

@@ -121,6 +121,8 @@ def batches(
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if workers else None,
+        # Its own, so that starting to load takes no number from the run's.
+        generator=torch.Generator(),
     )
     for composite, mask, target in loader:
         yield Batch(composite, mask, target)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
+from harmonizer.data import Synthesis
 from harmonizer.errors import InputError
 
 
@@ -51,6 +52,10 @@ class DataConfig:
         root: The folder, or the CSV; empty is no pictures at all.
         split: `train` or `test` of iHarmony4, or what a CSV calls them; empty is all of a CSV.
         parts: Which of iHarmony4's four parts; empty is all.
+        group: For a CSV of photographs: the column that says which collection one is of.
+        balance: How collections share an epoch, from 1 (each photograph once) to 0 (each collection
+            as often as any other).
+        synthesis: How composites are made from photographs.
         in_memory: Keep decoded photographs in memory.
         horizontal_flip: Mirror every other picture. For training only.
         random_crop: Crop at random, 0.5 to 1 of the area. For training only.
@@ -64,6 +69,9 @@ class DataConfig:
     parts: tuple[str, ...] = ()
     horizontal_flip: bool = True
     random_crop: bool = True
+    group: str = "group"
+    balance: float = 1.0
+    synthesis: Synthesis = field(default_factory=Synthesis)
     in_memory: bool = False
     skip_broken: bool = False
     limit: int = 0
@@ -181,19 +189,17 @@ class TrainConfig:
 
     def to_toml(self) -> str:
         """Return the run as a TOML file, every value written out."""
-        tables = {key: value for key, value in vars(self).items() if _is_table(value)}
-        lines = [_line(key, value) for key, value in vars(self).items() if key not in tables]
-        for name, table in tables.items():
-            lines += ["", f"[{name}]", *(_line(key, value) for key, value in vars(table).items())]
-        return "\n".join(lines) + "\n"
+        return "\n".join(_lines(self, "")) + "\n"
 
 
-def _is_table(value: object) -> bool:
-    return dataclasses.is_dataclass(value)
-
-
-def _line(key: str, value: object) -> str:
-    return f"{key} = {_toml(value)}"
+def _lines(table: object, prefix: str) -> list[str]:
+    """A dataclass as TOML: plain values first, then the dataclasses in it as tables."""
+    values: dict[str, Any] = vars(table)
+    tables = {key: value for key, value in values.items() if dataclasses.is_dataclass(value)}
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if key not in tables]
+    for key, inner in tables.items():
+        lines += ["", f"[{prefix}{key}]", *_lines(inner, f"{prefix}{key}.")]
+    return lines
 
 
 def _toml(value: Any) -> str:  # noqa: ANN401
@@ -227,7 +233,7 @@ def _build(cls: Any, document: Mapping[str, Any], prefix: str) -> Any:  # noqa: 
             elif not dataclasses.is_dataclass(hints[key]):
                 values[key] = _convert(hints[key], value)
             elif isinstance(value, dict):
-                values[key] = _build(hints[key], cast(dict[str, Any], value), f"{key}.")
+                values[key] = _build(hints[key], cast(dict[str, Any], value), f"{prefix}{key}.")
             else:
                 raise TypeError(f"is a table; got {value!r}")
         except TypeError as error:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import torch as safetensors_torch
 from torch import nn
 
 from harmonizer.errors import InputError, WeightsCorruptedError
@@ -37,7 +38,9 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
         if wanted.start == "imagenet":
             load_backbone_weights(network, _read_backbone_weights(wanted))
         base = model_info(wanted.network) if is_model(wanted.network) else model_info("idih")
-        base = replace(base, arguments=dict(wanted.arguments), origin=None, licence=None)
+        base = replace(
+            base, arguments=dict(wanted.arguments), origin=None, licence=None, licence_url=None
+        )
     else:
         network, base = load_model(wanted.start, None, FetchOptions())
         network.requires_grad_(True)
@@ -57,6 +60,7 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
         licence=wanted.licence or base.licence,
         licence_url=None if wanted.licence else base.licence_url,
         status="unpublished",
+        origin=None,
         sources=(),
         aliases=(),
         metrics=(),
@@ -78,7 +82,7 @@ def _read_backbone_weights(wanted: ModelConfig) -> dict[str, torch.Tensor]:
     elif not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
-        return load_file(path)
+        return safetensors_torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsCorruptedError(f"{path} is no sound safetensors file: {error}") from error
 
@@ -101,7 +105,7 @@ def set_training_mode(network: nn.Module, beginnings: tuple[str, ...]) -> None:
     """Put a network into training mode, but for its frozen parts, whose statistics stay too."""
     network.train()
     if beginnings:
-        for name, module in network.named_modules():
+        for name, module in cast(Any, network).named_modules():
             if f"{name}.".startswith(beginnings):
                 module.eval()
 

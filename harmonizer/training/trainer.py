@@ -216,10 +216,10 @@ class _Run:
         total = torch.zeros((), device=self.device)
         for number, (composite, mask, target) in enumerate(parts, start=1):
             # Processes only have to agree on the gradients once they are complete.
-            waiting = number < config.accumulate and isinstance(
-                step_network, DistributedDataParallel
-            )
-            with step_network.no_sync() if waiting else nullcontext():
+            waiting = nullcontext
+            if number < config.accumulate and isinstance(step_network, DistributedDataParallel):
+                waiting = cast(Any, step_network).no_sync
+            with waiting():
                 with self._autocast():
                     answer = step_network(composite, mask)
                 loss = self.loss(answer.float(), target, mask) / config.accumulate
@@ -391,7 +391,12 @@ def _stop_signals() -> Generator[threading.Event]:
         yield stop  # only the main thread may handle signals
         return
     kinds = (signal.SIGTERM, signal.SIGINT)
-    before = {kind: signal.signal(kind, lambda *_: stop.set()) for kind in kinds}
+
+    def set_stop(number: int, frame: object) -> None:
+        del number, frame
+        stop.set()
+
+    before = {kind: signal.signal(kind, set_stop) for kind in kinds}
     try:
         yield stop
     finally:

@@ -1,0 +1,89 @@
+"""The pictures of a run, as its configuration names them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+import numpy as np
+
+from harmonizer.data import (
+    Augmentation,
+    AugmentedTriplets,
+    CompositeSynthesizer,
+    PhotoDataset,
+    TrainingData,
+    Triplet,
+    TripletDataset,
+)
+from harmonizer.data.files import OnError
+from harmonizer.errors import InputError
+from harmonizer.training.config import DataConfig, TrainConfig
+
+_Item = TypeVar("_Item")
+# Validation has to be the same in every run: what it draws depends on nothing but this.
+_VALIDATION_SEED = 20_000
+
+
+def training_pictures(config: TrainConfig) -> TrainingData:
+    """Open the pictures to learn from; they are read when they are drawn.
+
+    Raises:
+        InputError: No root is given, or the pictures are not as the configuration says.
+    """
+    if not config.train.root:
+        raise InputError("train.root is the folder or the CSV of the pictures to learn from")
+    wanted = config.train
+    augmentation = Augmentation(
+        area=(0.5, 1.0) if wanted.random_crop else None, flip=0.5 if wanted.horizontal_flip else 0.0
+    )
+    return _open(wanted, augmentation, config.size, config.seed)
+
+
+def validation_pictures(config: TrainConfig) -> list[Triplet]:
+    """Draw the pictures to measure on, once: whole, not mirrored, and always the same.
+
+    Raises:
+        InputError: The pictures are not as the configuration says.
+    """
+    if not config.validation.root:
+        return []
+    pictures = _open(
+        config.validation, Augmentation(area=None, flip=0.0), config.size, _VALIDATION_SEED
+    )
+    return [pictures.draw(index, 0) for index in range(len(pictures))]
+
+
+def _open(wanted: DataConfig, augmentation: Augmentation, size: int, seed: int) -> TrainingData:
+    on_error: OnError = "skip" if wanted.skip_broken else "raise"
+    root = Path(wanted.root)
+    if wanted.kind == "triplets":
+        triplets = TripletDataset.open(
+            root,
+            split=cast(Literal["train", "test"], wanted.split or "train"),
+            parts=wanted.parts or None,
+        )
+        chosen = TripletDataset(_evenly(triplets.files, wanted.limit))
+        return AugmentedTriplets(
+            chosen, size=size, seed=seed, augmentation=augmentation, on_error=on_error
+        )
+    if root.is_file():
+        photos = PhotoDataset.from_csv(
+            root, split=wanted.split or None, group=wanted.group, cache=wanted.in_memory
+        )
+    else:
+        photos = PhotoDataset.from_folder(root, cache=wanted.in_memory)
+    return CompositeSynthesizer(
+        PhotoDataset(_evenly(photos.files, wanted.limit), cache=wanted.in_memory),
+        size=size,
+        seed=seed,
+        synthesis=wanted.synthesis,
+        augmentation=augmentation,
+        balance=wanted.balance,
+        on_error=on_error,
+    )
+
+
+def _evenly(items: Sequence[_Item], limit: int) -> list[_Item]:
+    if not 0 < limit < len(items):
+        return list(items)
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, limit)]

@@ -1,0 +1,95 @@
+"""Configurations: files in and out, and refusals that name every fault."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harmonizer.errors import InputError
+from harmonizer.networks import list_networks
+from harmonizer.training import DataConfig, ModelConfig, TrainConfig
+from harmonizer.training.recipes import list_recipes, read_recipe
+from harmonizer.training.schedule import learning_rate_factor
+
+
+def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
+    config = TrainConfig(
+        model=ModelConfig(
+            arguments={"width": 32}, freeze=("encoder.",), description='a "quoted" \\'
+        ),
+        train=DataConfig(root="a folder", parts=("HCOCO",)),
+        betas=(0.8, 0.99),
+        ema=0.998,
+        compile=True,
+    )
+    path = tmp_path / "run.toml"
+    path.write_text(config.to_toml())
+    assert TrainConfig.from_toml(path) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "reasons"),
+    [
+        ("learning_rat = 1", ["there is no learning_rat (did you mean learning_rate?)"]),
+        ("[trian]\nroot = 'x'", ["there is no trian (did you mean train?)"]),
+        ("steps = 'many'", ["steps is of type int; got 'many'"]),
+        ("steps = true", ["steps is of type int; got True"]),
+        ("compile = 1", ["compile is of type bool; got 1"]),
+        ("loss = 'l1'", ["loss is one of 'fn-mse', 'mse'; got 'l1'"]),
+        ("betas = [0.9]", ["betas has 2 values"]),
+        ("milestones = 0.5", ["milestones is a list"]),
+        ("train = 3", ["train is a table"]),
+        ("[model]\narguments = 3", ["model.arguments is a table"]),
+        ("stps = 1\n[train]\nroto = 'x'\nkind = 'y'", ["no stps", "no train.roto", "train.kind"]),
+        ("[train.synthesis]\nflatt = 1.0", ["train.synthesis.flatt (did you mean", "flat?)"]),
+        ("= 3", ["no valid TOML"]),
+        ("batch_size = 0", ["batch_size has to be above 0"]),
+        ("learning_rate = -1.0", ["learning_rate has to be above 0"]),
+        ("batch_size = 10\naccumulate = 3", ["cannot be computed in 3 equal parts"]),
+        ("epochs = 0", ["steps, or epochs"]),
+        ("ema = 1.0", ["ema is a decay"]),
+        ("milestones = [160.0]", ["milestones are shares"]),
+    ],
+)
+def test_faults_are_named(text: str, reasons: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        TrainConfig.from_toml(path)
+    assert all(reason in str(caught.value) for reason in reasons), str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read the configuration"):
+        TrainConfig.from_toml(tmp_path / "no.toml")
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_is_a_configuration(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(read_recipe(name))
+    config = TrainConfig.from_toml(path)
+    assert config.model.network in list_networks()
+    backbone = config.model.start == "imagenet"
+    # The released recipes: x 0.1 at 160 and 175 of 180 epochs, or at 105 and 115 of 120.
+    assert config.epochs == (180 if backbone else 120)
+    steps = config.epochs * 4109
+    epochs = [160, 175] if backbone else [105, 115]
+    for epoch, after in zip(epochs, (0.1, 0.01), strict=True):
+        assert learning_rate_factor(config, epoch * 4109 + 4, steps) == pytest.approx(after)
+        assert learning_rate_factor(config, epoch * 4109 - 4, steps) == pytest.approx(after * 10)
+
+
+def test_recipes_cover_the_papers_systems() -> None:
+    assert set(list_networks()) - {"dovenet"} <= set(list_recipes())
+    with pytest.raises(InputError, match="the recipes are"):
+        read_recipe("nonsense")
+
+
+def test_schedules() -> None:
+    config: Any = TrainConfig(schedule="cosine", warmup_steps=10)
+    assert learning_rate_factor(config, 0, 100) == pytest.approx(0.1)
+    assert learning_rate_factor(config, 50, 100) == pytest.approx(0.5)
+    assert learning_rate_factor(config, 100, 100) == pytest.approx(0, abs=1e-12)
+    assert learning_rate_factor(replace(config, schedule="constant"), 99, 100) == 1

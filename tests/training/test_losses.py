@@ -1,0 +1,39 @@
+"""The losses, by their definitions."""
+
+import pytest
+import torch
+
+from harmonizer.errors import InputError
+from harmonizer.training import FNMSELoss, MSELoss
+
+
+def images(seed: int) -> torch.Tensor:
+    return torch.randn(3, 3, 20, 24, generator=torch.Generator().manual_seed(seed))
+
+
+def test_fn_mse_divides_by_the_foreground() -> None:
+    prediction, target = images(0), images(1)
+    mask = torch.zeros(3, 1, 20, 24)
+    mask[0, :, :10, :15] = 1  # 150 pixels: above the least area
+    mask[1, :, :5, :5] = 1  # 25: counts as 100
+    mask[2] = 0.5  # soft: 240
+    error = (prediction - target).square().flatten(1).sum(dim=1)
+    expected = (error / (3 * torch.tensor([150.0, 100.0, 240.0]))).mean()
+    assert float(FNMSELoss(100)(prediction, target, mask)) == pytest.approx(
+        float(expected), rel=1e-6
+    )
+    # The background's error counts in the sum, the area only in the divisor.
+    assert FNMSELoss(1000)(prediction, target, mask) < FNMSELoss(100)(prediction, target, mask)
+
+
+def test_mse_is_the_mean() -> None:
+    prediction, target = images(0), images(1)
+    expected = float((prediction - target).square().mean())
+    found = float(MSELoss()(prediction, target, torch.zeros(3, 1, 20, 24)))
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("area", [0, -1, float("nan")])
+def test_an_impossible_area_is_refused(area: float) -> None:
+    with pytest.raises(InputError, match="min_area"):
+        FNMSELoss(area)

@@ -1,0 +1,320 @@
+"""Runs: they learn, stop, go on bit for bit, and never lose what was there."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from harmonizer import Harmonizer
+from harmonizer.errors import InputError, TrainingError
+from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
+from harmonizer.training import trainer as trainer_module
+from harmonizer.training.checkpoint import load_checkpoint
+
+SmallRun = Callable[..., TrainConfig]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def losses(folder: str) -> list[float]:
+    return [float(row["loss"]) for row in rows(Path(folder) / "log.csv")]
+
+
+def same_state(first: Any, second: Any) -> bool:
+    """Whether two checkpoints hold the same, bit for bit."""
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same_state(first[k], second[k]) for k in first)
+    if isinstance(first, list | tuple):
+        return all(same_state(a, b) for a, b in zip(first, second, strict=True))
+    return first == second
+
+
+def weights(folder: Path | str) -> dict[str, Any]:
+    state = load_checkpoint(Path(folder))
+    return {key: state[key] for key in ("step", "network", "average", "optimizer", "random")}
+
+
+def test_a_run_learns_and_leaves_what_it_promises(small_run: SmallRun) -> None:
+    result = train(small_run(steps=60, learning_rate=5e-3, validate_every=20))
+    folder = result.model.parent
+    assert result.finished
+    assert np.mean(losses(str(folder))[-10:]) < 0.6 * np.mean(losses(str(folder))[:5])
+    assert [row["step"] for row in rows(folder / "validation.csv")] == ["20", "40", "60"]
+    assert sorted(p.name for p in (folder / "panels").iterdir())[-1] == "step_00000060.png"
+    assert Image.open(folder / "panels" / "step_00000060.png").size == (4 * 32, 2 * 32)
+    assert TrainConfig.from_toml(folder / "config.toml") == small_run(
+        steps=60, learning_rate=5e-3, validate_every=20
+    )
+    for name in ("model", "best"):
+        loaded = Harmonizer.from_pretrained(folder / name, device="cpu")
+        assert loaded.info.preprocessing.input_size == (32, 32)
+        picture = np.full((40, 50, 3), 100, np.uint8)
+        mask = np.zeros((40, 50), bool)
+        mask[10:30, 10:30] = True
+        assert loaded(picture, mask).shape == picture.shape
+    best = json.loads((folder / "best" / "config.json").read_text())
+    lowest = min(float(row["fmse"]) for row in rows(folder / "validation.csv"))
+    assert best["metrics"][0]["values"]["validation"]["fmse"] == lowest
+
+
+def test_the_same_seed_gives_the_same_losses(small_run: SmallRun, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train(small_run(output=str(tmp_path / name)))
+    train(small_run(output=str(tmp_path / "c"), seed=1))
+    assert losses(str(tmp_path / "a")) == losses(str(tmp_path / "b"))
+    assert losses(str(tmp_path / "a")) != losses(str(tmp_path / "c"))
+
+
+def test_workers_change_nothing(small_run: SmallRun, tmp_path: Path) -> None:
+    train(small_run(output=str(tmp_path / "a"), steps=4))
+    train(small_run(output=str(tmp_path / "b"), steps=4, workers=2))
+    assert losses(str(tmp_path / "a")) == losses(str(tmp_path / "b"))
+
+
+RUN = """
+import sys, torch
+from pathlib import Path
+from harmonizer.training import TrainConfig, train
+torch.set_num_threads(1)
+result = train(TrainConfig.from_toml(Path(sys.argv[1])), resume=len(sys.argv) > 2)
+print(result.finished)
+"""
+
+
+def start(config: TrainConfig, tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    path = tmp_path / f"{Path(config.output).name}.toml"
+    path.write_text(config.to_toml())
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(path), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], step: int) -> None:
+    deadline = time.monotonic() + 120
+    while not (path.is_file() and len(path.read_text().splitlines()) > step):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_stopped_anywhere_and_resumed_it_is_the_same_run(
+    how: signal.Signals, small_run: SmallRun, tmp_path: Path
+) -> None:
+    whole = small_run(output=str(tmp_path / "whole"), steps=60, checkpoint_every=7)
+    train(whole)
+    broken = replace(whole, output=str(tmp_path / "broken"))
+    process = start(broken, tmp_path)
+    wait_for(Path(broken.output) / "log.csv", process, 20)
+    process.send_signal(how)
+    output, errors = process.communicate(timeout=60)
+    if how == signal.SIGTERM:
+        assert output == "False\n", errors
+    stopped_at = load_checkpoint(Path(broken.output))["step"]
+    assert 14 <= stopped_at < 60
+    again = start(broken, tmp_path, "--resume")
+    output, errors = again.communicate(timeout=120)
+    assert output == "True\n", errors
+    assert same_state(weights(broken.output), weights(whole.output))
+    assert losses(broken.output) == losses(whole.output)
+    first, second = (Path(c.output) / "model" / "model.safetensors" for c in (whole, broken))
+    assert first.read_bytes() == second.read_bytes()
+
+
+TEAM = """
+import sys, torch
+from pathlib import Path
+from harmonizer.training import TrainConfig, train
+torch.set_num_threads(1)
+train(TrainConfig.from_toml(Path(sys.argv[1])))
+"""
+
+
+def test_two_processes_learn_what_one_does(small_run: SmallRun, tmp_path: Path) -> None:
+    """Under torchrun, two processes share each batch as one process accumulates two halves."""
+    one = small_run(output=str(tmp_path / "one"), accumulate=2, ema=0.0)
+    train(one)
+    two = replace(one, output=str(tmp_path / "two"), accumulate=1)
+    (tmp_path / "two.toml").write_text(two.to_toml())
+    (tmp_path / "team.py").write_text(TEAM)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "team.py"), str(tmp_path / "two.toml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert losses(two.output) == pytest.approx(losses(one.output), rel=1e-4)
+
+
+def test_a_run_is_not_started_over_another(small_run: SmallRun) -> None:
+    config = small_run(steps=4)
+    train(config)
+    with pytest.raises(InputError, match="holds a run already"):
+        train(config)
+    with pytest.raises(InputError, match="another batch_size, learning_rate"):
+        train(replace(config, learning_rate=1.0, batch_size=8), resume=True)
+    assert train(replace(config, workers=1), resume=True).finished
+
+
+def test_resuming_nothing_is_refused(small_run: SmallRun) -> None:
+    with pytest.raises(InputError, match="there is no checkpoint"):
+        train(small_run(), resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused(small_run: SmallRun) -> None:
+    config = small_run(steps=4)
+    train(config)
+    path = Path(config.output) / "checkpoint.pth"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="is damaged"):
+        train(config, resume=True)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_run(steps=12, checkpoint_every=4)
+
+    def broken(self: Any, step_network: Any, batch: Any) -> torch.Tensor:
+        loss = update(self, step_network, batch)
+        return loss * float("nan") if self.step == 9 else loss
+
+    update = trainer_module._Run._update
+    monkeypatch.setattr(trainer_module._Run, "_update", broken)
+    with pytest.raises(TrainingError, match="the loss became nan before step 10"):
+        train(config)
+    assert load_checkpoint(Path(config.output))["step"] == 8
+    monkeypatch.undo()
+    assert train(config, resume=True).finished
+
+
+def test_a_full_disk_at_a_checkpoint_is_survived_but_not_at_the_end(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_run(steps=12, checkpoint_every=4)
+    full: list[bool] = []
+    save = trainer_module.save_checkpoint
+
+    def save_unless_full(folder: Path, state: Any) -> None:
+        if state["step"] == 8 or full:
+            raise OSError(28, "No space left on device")
+        save(folder, state)
+
+    monkeypatch.setattr(trainer_module, "save_checkpoint", save_unless_full)
+    assert train(config).finished
+    full.append(True)
+    other = replace(config, output=config.output + "2")
+    with pytest.raises(OSError, match="No space"):
+        train(other)
+
+
+def test_too_few_pictures(small_run: SmallRun) -> None:
+    with pytest.raises(InputError, match="fewer than a batch"):
+        train(small_run(batch_size=16))
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (ModelConfig(freeze=("backbone.",)), "no parameter begins with 'backbone.'"),
+        (ModelConfig(freeze=("",)), "nothing to train"),
+        (ModelConfig(start="imagenet"), "needs backbone_weights"),
+        (ModelConfig(start="imagenet", backbone_weights="no.safetensors"), "there is no file"),
+        (ModelConfig(network="is2am", start="idih-small-open"), "make them agree"),
+    ],
+)
+def test_impossible_starts_are_refused(
+    model: ModelConfig, reason: str, small_run: SmallRun
+) -> None:
+    with pytest.raises(InputError, match=reason):
+        train(small_run(model=model, size=256))
+
+
+def test_frozen_parts_do_not_move(small_run: SmallRun) -> None:
+    config = small_run(
+        model=ModelConfig(arguments={"width": 4, "depth": 4}, freeze=("encoder.",)), ema=0.0
+    )
+    train(replace(config, steps=1, output=config.output + "1"))
+    train(config)
+    first = load_checkpoint(Path(config.output + "1"))["network"]
+    last = load_checkpoint(Path(config.output))["network"]
+    moved = {key.split(".")[0] for key in first if not torch.equal(first[key], last[key])}
+    assert "decoder" in moved
+    assert "encoder" not in moved
+
+
+def test_fine_tuning_starts_from_a_model(small_run: SmallRun) -> None:
+    base = train(small_run(steps=30, learning_rate=5e-3))
+    tuned = train(
+        small_run(
+            model=ModelConfig(start=str(base.model), name="tuned"),
+            output=str(base.model.parent) + "-tuned",
+            steps=1,
+            learning_rate=1e-9,
+            ema=0.0,
+        )
+    )
+    loaded = Harmonizer.from_pretrained(tuned.model, device="cpu")
+    assert loaded.info.name == "tuned"
+    assert loaded.info.arguments == {"width": 4, "depth": 4}
+    assert tuned.metrics["fmse"] == pytest.approx(base.metrics["fmse"], rel=0.2)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bfloat16"},
+        {"channels_last": False},
+        {"clip_gradient": 0.1},
+        {"accumulate": 2},
+        {"loss": "mse"},
+        {"schedule": "cosine", "warmup_steps": 2},
+        {"validation": DataConfig(), "validate_every": 0},
+    ],
+)
+def test_options_run(changes: dict[str, Any], small_run: SmallRun) -> None:
+    result = train(small_run(steps=4, **changes))
+    assert result.finished
+    assert all(np.isfinite(losses(str(result.model.parent))))
+
+
+def test_the_command_line(
+    small_run: SmallRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from harmonizer.cli import main
+
+    path = tmp_path / "run.toml"
+    path.write_text(small_run(steps=2).to_toml())
+    assert main(["train", "--config", str(path)]) == 0
+    assert capsys.readouterr().out.strip().endswith("model")
+    assert main(["train", "--config", str(path)]) == 1
+    assert "holds a run already" in capsys.readouterr().err
+    assert main(["train", "--print-recipe", "list"]) == 0
+    assert "idih-hrnet-w18" in capsys.readouterr().out.split()
+    assert main(["train", "--print-recipe", "idih"]) == 0
+    assert 'network = "idih"' in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        main(["train"])
+    assert caught.value.code == 2
