@@ -10,12 +10,11 @@ mean squared error over the foreground at full size, against the real picture, o
 """
 
 import argparse
-import multiprocessing
-import resource
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -147,28 +146,29 @@ def _large_picture(height: int, width: int) -> Triple:
     return Triple("large", picture, mask, picture)
 
 
-def _cost(task: str, height: int, width: int) -> tuple[float, float]:
-    """Best time of five in seconds, and peak memory beyond input and output in MB."""
-    triple = _large_picture(height, width)
+def _cost(task: str, triple: Triple) -> tuple[float, float]:
+    """Best time of seven in seconds, and peak memory beyond input and output in MB."""
+    height, width = triple.mask.shape
     low = cv2.resize(triple.composite, LOW_RES).astype(np.float32)
     low_answer = answer(triple.real, "medium")
 
-    def work() -> NDArray[np.generic]:
+    def work() -> NDArray[Any]:
         if task == "cv2.resize":
             return cv2.resize(low_answer, (width, height))
-        return lift(triple.composite, triple.mask, low, low_answer, method=task)  # pyright: ignore
+        return lift(
+            triple.composite, triple.mask, low, low_answer, method=cast(LiftingMethod, task)
+        )
 
-    small = _large_picture(64, 64)
-    lift(small.composite, small.mask, low, low_answer)  # what is loaded once is not counted
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    output = work().nbytes / 1e6
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e6 - output
     times: list[float] = []
-    for _ in range(5):
+    for _ in range(7):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
-    return min(times), max(0.0, peak)
+    tracemalloc.start()  # sees NumPy's arrays, and OpenCV's results are such
+    output = work().nbytes
+    peak = tracemalloc.get_traced_memory()[1] - output
+    tracemalloc.stop()
+    return min(times), peak / 1e6
 
 
 def measure_costs(height: int, width: int) -> None:
@@ -177,15 +177,12 @@ def measure_costs(height: int, width: int) -> None:
     print(f"\n{megapixels:.0f} megapixels, a quarter foreground, {cv2.getNumThreads()} threads\n")
     print("| method | s | ms/megapixel | x cv2.resize | MB beyond input and output |")
     print("|---|--:|--:|--:|--:|")
-    # A process each: the peak of one would hide that of the next.
-    context = multiprocessing.get_context("spawn")
-    baseline = 0.0
+    triple = _large_picture(height, width)
+    baseline, _ = _cost("cv2.resize", triple)
     for task in ("cv2.resize", *METHODS):
-        with context.Pool(1) as pool:
-            seconds, memory = pool.apply(_cost, (task, height, width))
-        baseline = baseline or seconds
+        seconds, memory = _cost(task, triple)
         rate = 1000 * seconds / megapixels
-        print(f"| {task} | {seconds:.3f} | {rate:.1f} | {seconds / baseline:.2f} | {memory:.0f} |")
+        print(f"| {task} | {seconds:.3f} | {rate:.1f} | {seconds / baseline:.1f} | {memory:.0f} |")
 
 
 def main() -> None:

@@ -37,10 +37,15 @@ _BAND_SIGMAS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0)
 # Pixels of evidence that a coefficient must outweigh, by degree: with few foreground pixels the
 # cubic shrinks to an affine map and that to an offset, without a switch.
 _RIDGE = np.repeat([1e-6, 5.0, 100.0, 400.0], [1, 3, 6, 10])
+# A cubic runs away from colours that hardly took part in its fit. So what it adds to the affine
+# part stays within what it adds to all but a few of the fitted pixels, and is not followed further
+# out than so many standard deviations.
+_CURVE_QUANTILES = (0.002, 0.998)
+_CURVE_RANGE = 5.0
 _LEAST_SHARE = 0.97
 _MAX_FIT_PIXELS = 1 << 14
 _TILE_WIDTH = 1024
-# Small enough for the twenty-three planes of a piece's features to stay in a core's cache.
+# Small enough for the twenty planes of a piece's monomials to stay in a core's cache.
 _PIECE_PIXELS = 1 << 14
 # Small enough that OpenBLAS computes the product on the calling thread: waking its own for so
 # little takes longer.
@@ -90,7 +95,7 @@ def lift(
     else:
         weight = _low_res_weight(image, mask, before, scale)
         if method == "residual":
-            change: Array = after - before
+            change = cast(Array, after - before)
             correction = _Correction.of_field(_filled(change, weight), keep=1.0)
         else:
             correction = _fit(before, after, weight)
@@ -99,47 +104,55 @@ def lift(
 
 
 @dataclass(frozen=True)
-class _Correction:
-    """A change of colour: ``coefficients @ features(colour) + field(position)``.
+class _Curve:
+    """The curved part of a change of colour, held within bounds: see :data:`_CURVE_QUANTILES`."""
 
-    The features of a colour are its whitened coordinates, as they are, and the twenty monomials up
-    to degree 3 of the same coordinates held within ``lower`` and ``upper``: beyond the colours that
-    were fitted the change goes on along a straight line, where a cubic would run away.
-    """
+    coefficients: Array  # 3 x 20, of the monomials
+    lowest: Array  # 3 x 1
+    highest: Array  # 3 x 1
+
+    def __call__(self, whitened: Array) -> Array:
+        """Whitened colours (3 x n) to changes (3 x n)."""
+        monomials = _monomials(whitened)
+        change = np.empty_like(whitened)
+        for piece in _pieces(0, whitened.shape[1], _PRODUCT_PIXELS):
+            np.matmul(self.coefficients, monomials[:, piece], out=change[:, piece])
+        np.maximum(change, self.lowest, out=change)
+        return np.minimum(change, self.highest, out=change)
+
+
+@dataclass(frozen=True)
+class _Correction:
+    """A change of colour: ``linear @ whitened + curve(whitened) + field(position)``."""
 
     whitening: Array  # 3 x 4: whitened = whitening @ (r, g, b, 1)
-    lower: Array  # 3 x 1
-    upper: Array  # 3 x 1
-    coefficients: Array  # 3 x 23, or 3 x 3 where the monomials have no part
+    linear: Array  # 3 x 3
+    curve: _Curve | None
     field: Array  # h x w x 3, stretched bilinearly over the image
 
     @classmethod
     def of_field(cls, field: Array, *, keep: float) -> "_Correction":
         """A correction that adds a field to ``keep`` times the colour."""
         linear = np.diag(np.full(3, keep - 1, np.float32))
-        everywhere = np.full((3, 1), np.inf, np.float32)
-        return cls(np.eye(3, 4, dtype=np.float32), -everywhere, everywhere, linear, field)
+        return cls(np.eye(3, 4, dtype=np.float32), linear, None, field)
 
     def of_colours(self, colours: Array) -> Array:
         """The part of the change that depends on the colour: 3 x n in [0, 1] to 3 x n."""
-        whitened: Array = self.whitening[:, :3] @ colours
+        whitened = self.whitening[:, :3] @ colours
         whitened += self.whitening[:, 3:]
-        if self.coefficients.shape[1] == 3:
-            return cast(Array, self.coefficients @ whitened)
-        features = np.empty((23, colours.shape[1]), np.float32)
-        features[:3] = whitened
-        np.maximum(whitened, self.lower, out=whitened)
-        np.minimum(whitened, self.upper, out=whitened)
-        _monomials(whitened, out=features[3:])
-        for piece in _pieces(0, colours.shape[1], _PRODUCT_PIXELS):
-            np.matmul(self.coefficients, features[:, piece], out=whitened[:, piece])
-        return whitened
+        change = self.linear @ whitened
+        if self.curve:
+            change += self.curve(whitened)
+        return cast(Array, change)
 
 
-def _monomials(x: NDArray[Any], out: NDArray[Any]) -> None:
-    """Write the 20 monomials of 3 x n coordinates up to degree 3 into 20 x n."""
+def _monomials(whitened: NDArray[Any]) -> NDArray[Any]:
+    """The 20 monomials up to degree 3 of 3 x n coordinates within the curve's range: 20 x n."""
+    out = np.empty((20, whitened.shape[1]), whitened.dtype)
     out[0] = 1
-    out[1:4] = x
+    x = out[1:4]
+    np.maximum(whitened, -_CURVE_RANGE, out=x)
+    np.minimum(x, _CURVE_RANGE, out=x)
     np.multiply(x, x, out=out[4:7])  # aa bb cc
     np.multiply(x[:2], x[1:], out=out[7:9])  # ab bc
     np.multiply(x[0], x[2], out=out[9])  # ac
@@ -149,6 +162,7 @@ def _monomials(x: NDArray[Any], out: NDArray[Any]) -> None:
     np.multiply(x[0], out[6], out=out[17])  # acc
     np.multiply(x[2], out[4], out=out[18])  # caa
     np.multiply(x[0], out[8], out=out[19])  # abc
+    return out
 
 
 def _fit(before: Array, after: Array, weight: Array) -> _Correction:
@@ -163,19 +177,15 @@ def _fit(before: Array, after: Array, weight: Array) -> _Correction:
 
     whitening = _whitening(colours, w)
     whitened = whitening[:, :3] @ colours + whitening[:, 3:]
-    features = np.empty((20, len(chosen)))
-    _monomials(whitened, out=features)
-    # First the affine part alone: it is what goes on beyond the colours that were seen.
-    affine = _ridge(features[:4], target, w)
-    curved = _ridge(features, target - affine @ features[:4], w)
-    curved[:, 0] += affine[:, 0]
-    correction = _Correction(
-        whitening.astype(np.float32),
-        whitened.min(axis=1, keepdims=True).astype(np.float32),
-        whitened.max(axis=1, keepdims=True).astype(np.float32),
-        np.hstack([affine[:, 1:], curved]).astype(np.float32),
-        change,
-    )
+    # First the affine part alone: it is what goes on where the curve has ended.
+    affine = _ridge(np.vstack([np.ones_like(w), whitened]), target, w)
+    target -= affine[:, 1:] @ whitened
+    monomials = _monomials(whitened)
+    coefficients = _ridge(monomials, target, w)
+    bounds = np.quantile(coefficients @ monomials, _CURVE_QUANTILES, axis=1)[..., None]
+    curve = _Curve(*(part.astype(np.float32) for part in (coefficients, *bounds)))
+    linear = affine[:, 1:].astype(np.float32)
+    correction = _Correction(whitening.astype(np.float32), linear, curve, change)
     explained = correction.of_colours(before.reshape(-1, 3).T).T.reshape(before.shape)
     field = _filled(_without_noise(change - explained, weight), weight)
     return replace(correction, field=field)

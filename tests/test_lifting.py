@@ -250,6 +250,17 @@ def test_colours_outside_the_fitted_range_stay_in_order() -> None:
     assert np.diff(out[100, 100:356, 1]).min() > -0.01
 
 
+def test_rare_colours_do_not_run_away_with_the_cubic() -> None:
+    """Every corner of the colour cube, at full resolution only, under a noisy and curved answer."""
+    image = as_dtype(textured(512, 512, low=0.3, high=0.7), "float32")
+    low = low_res(image)
+    corners = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1]), axis=-1).reshape(8, 3)
+    image[100, 100:108] = corners
+    noise = np.random.default_rng(0).normal(0, 0.03, low.shape).astype(np.float32)
+    change = lift(image, np.ones((512, 512), np.float32), low, low**1.3 + noise) - image
+    assert np.abs(change[100, 100:108]).max() < 2.5 * np.abs(low**1.3 - low).max()
+
+
 def test_objects_apart_keep_their_own_corrections() -> None:
     image = as_dtype(textured(800, 800), "uint8")
     mask = np.zeros((800, 800), np.float32)
