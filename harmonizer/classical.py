@@ -32,9 +32,12 @@ def reinhard(source: Colours, reference: Colours) -> Colours:
         (N, 3), RGB, float32, clipped to 0 to 255.
     """
     lab, target = _to_lab(source), _to_lab(reference)
-    deviation = np.sqrt(lab.var(axis=0) + _LEAST_VARIANCE)
-    wanted = np.sqrt(target.var(axis=0) + _LEAST_VARIANCE)
-    return _from_lab((lab - lab.mean(axis=0)) * (wanted / deviation) + target.mean(axis=0))
+    (mean, deviation), (wanted_mean, wanted_deviation) = _statistics(lab), _statistics(target)
+    scale = np.sqrt((wanted_deviation**2 + _LEAST_VARIANCE) / (deviation**2 + _LEAST_VARIANCE))
+    # The clean way, (lab - mean) * scale + wanted_mean, as one product and one sum.
+    lab *= scale.astype(np.float32)
+    lab += (wanted_mean - mean * scale).astype(np.float32)
+    return _from_lab(lab)
 
 
 def xiao(source: Colours, reference: Colours) -> Colours:
@@ -93,8 +96,10 @@ def histogram_matching(source: Colours, reference: Colours) -> Colours:
     Returns:
         (N, 3), RGB, float32, clipped to 0 to 255.
     """
-    matched = [_match_1d(source[:, i], reference[:, i], 0, 255) for i in range(3)]
-    return np.stack(matched, axis=1).clip(0, 255)
+    result = np.empty(source.shape, np.float32)
+    for i in range(3):
+        result[:, i] = _match_1d(source[:, i], reference[:, i], 0, 255)
+    return result.clip(0, 255, out=result)
 
 
 def iterative_distribution_transfer(
@@ -115,17 +120,19 @@ def iterative_distribution_transfer(
         (N, 3), RGB, float32, clipped to 0 to 255.
     """
     generator = np.random.default_rng(seed)
-    result = source.astype(np.float32)
+    # One row a channel: each step goes through memory in order.
+    result = np.ascontiguousarray(source.T, np.float32)
+    target = np.ascontiguousarray(reference.T, np.float32)
     for i in range(iterations):
-        rotation = np.eye(3) if i == 0 else np.linalg.qr(generator.standard_normal((3, 3)))[0]
+        rotation = np.eye(3) if i == 0 else np.linalg.qr(generator.standard_normal((3, 3)))[0].T
         rotation = rotation.astype(np.float32)
-        rotated, wanted = result @ rotation, reference @ rotation
-        low = np.minimum(rotated.min(axis=0), wanted.min(axis=0))
-        high = np.maximum(rotated.max(axis=0), wanted.max(axis=0))
+        rotated, wanted = rotation @ result, rotation @ target
+        low = np.minimum(rotated.min(axis=1), wanted.min(axis=1))
+        high = np.maximum(rotated.max(axis=1), wanted.max(axis=1))
         for k in range(3):
-            rotated[:, k] = _match_1d(rotated[:, k], wanted[:, k], low[k], high[k])
-        result = rotated @ rotation.T
-    return result.clip(0, 255)
+            rotated[k] = _match_1d(rotated[k], wanted[k], float(low[k]), float(high[k]))
+        result = rotation.T @ rotated
+    return np.ascontiguousarray(result.T).clip(0, 255)
 
 
 TransferMethod: TypeAlias = Callable[[Colours, Colours], Colours]
@@ -151,17 +158,26 @@ def _from_lab(lab: Colours) -> Colours:
     return (unit * np.float32(255)).clip(0, 255).astype(np.float32, copy=False)
 
 
+def _statistics(colours: Colours) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each channel."""
+    # Faster than NumPy along the first axis of two, and summed in float64.
+    mean, deviation = cv2.meanStdDev(colours[None])
+    return mean.ravel().astype(np.float64), deviation.ravel().astype(np.float64)
+
+
 def _principal_axes(colours: Colours) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variances along the principal axes, smallest first, and the axes as columns."""
-    centred = colours - colours.mean(axis=0)
+    centred = colours - _statistics(colours)[0].astype(np.float32)
     covariance = (centred.T @ centred).astype(np.float64) / len(colours)
     values, axes = np.linalg.eigh(covariance)
     return np.maximum(values, 0) + _LEAST_VARIANCE, axes
 
 
 def _affine(source: Colours, reference: Colours, matrix: NDArray[np.float64]) -> Colours:
-    moved = (source - source.mean(axis=0)) @ matrix.T.astype(np.float32) + reference.mean(axis=0)
-    return moved.clip(0, 255).astype(np.float32, copy=False)
+    offset = _statistics(reference)[0] - matrix @ _statistics(source)[0]
+    # An affine map of three channels, which OpenCV has in one pass.
+    moved = cv2.transform(source[None], np.column_stack([matrix, offset]))[0]
+    return moved.astype(np.float32, copy=False).clip(0, 255)
 
 
 def _match_1d(
@@ -184,5 +200,10 @@ def _match_1d(
     wanted_share = (np.cumsum(wanted) - wanted / 2) / len(reference)
     filled = wanted > 0
     table = np.interp(own_share, wanted_share[filled], np.flatnonzero(filled))
-    mapped = np.interp(positions, np.arange(bins), table)
-    return (mapped / scale + low).astype(np.float32)
+    # Between the bins linearly; they are evenly spaced, so there is nothing to search.
+    table = (table / scale + low).astype(np.float32)
+    below = positions.astype(np.intp)
+    positions -= below
+    positions *= np.append(np.diff(table), np.float32(0))[below]
+    positions += table[below]
+    return positions

@@ -38,12 +38,12 @@ class EditStrengths:
         matrix: Share of each channel that comes from the others, from 0 up; grey stays grey.
     """
 
-    exposure: float = 0.5
+    exposure: float = 0.6
     exposure_mean: float = 0.0
-    temperature: float = 0.25
-    tint: float = 0.08
+    temperature: float = 0.3
+    tint: float = 0.1
     gamma: float = 0.12
-    contrast: float = 0.15
+    contrast: float = 0.2
     black: float = 0.02
     black_mean: float = 0.0
     curve: float = 0.02

@@ -31,7 +31,7 @@ class Synthesis:
       cameras record it and HAdobe5k has it.
     - transfer: the object takes the colours of an object in another photograph, by one of the four
       methods of HCOCO and HFlickr.
-    - light: two edits that fade into each other across the object, as if lit from one side.
+    - light: two renditions that fade into each other across the object, as if lit from one side.
 
     Attributes:
         rendition: Weight of the recipe, from 0 up; the three weights count relative to their sum.
@@ -44,6 +44,8 @@ class Synthesis:
         methods: Names of colour transfers in `harmonizer.classical.TRANSFER_METHODS`, drawn evenly.
         least_strength: A transfer's share of the way to the full effect is drawn evenly from here
             to 1.
+        keep_light: A transfer's share of the difference in mean brightness that is left out is
+            drawn evenly from 0 to this, in [0, 1].
         most_change: Foreground mean squared error (0 to 65025) above which a change is scaled back;
             such composites would be sorted out by hand.
         target: Strengths of the edits of targets.
@@ -54,17 +56,18 @@ class Synthesis:
     rendition: float = 0.5
     transfer: float = 0.4
     light: float = 0.1
-    flat: float = 0.5
+    flat: float = 0.6
     edited: float = 2 / 3
     same_label: float = 0.9
     methods: tuple[str, ...] = ("reinhard", "xiao", "histogram", "distribution")
     least_strength: float = 0.5
+    keep_light: float = 1.0
     most_change: float = 10_000.0
     target: EditStrengths = field(default_factory=EditStrengths)
     foreground: EditStrengths = field(default_factory=EditStrengths)
     dark: EditStrengths = field(
         default_factory=lambda: EditStrengths(
-            exposure_mean=-1.0, exposure=0.5, black_mean=0.02, contrast=0.1
+            exposure_mean=-1.3, exposure=0.5, black_mean=0.02, contrast=0.1
         )
     )
 
@@ -77,7 +80,7 @@ class Synthesis:
         weights = (self.rendition, self.transfer, self.light)
         if min(weights) < 0 or sum(weights) == 0:
             raise InputError(f"recipes have weights from 0 up, not all 0; got {weights}")
-        for name in ("flat", "edited", "same_label", "least_strength"):
+        for name in ("flat", "edited", "same_label", "least_strength", "keep_light"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is in [0, 1]; got {getattr(self, name)}")
         unknown = [name for name in self.methods if name not in TRANSFER_METHODS]
@@ -195,7 +198,7 @@ class CompositeSynthesizer:
             return target, draw_edit(s.foreground, generator).apply(image)
         if recipe == 1:
             return target, self._transfer(target, mask, index, generator)
-        sides = [draw_edit(s.foreground, generator).apply(target) for _ in range(2)]
+        sides = [draw_edit(s.foreground, generator).apply(image) for _ in range(2)]
         fade = _fade(mask, generator)
         lit = cv2.blendLinear(sides[0], sides[1], fade, 1 - fade)
         return target, lit.astype(np.uint8, copy=False)
@@ -214,7 +217,11 @@ class CompositeSynthesizer:
         source = target[inside].astype(np.float32)
         if not len(source):
             return target
-        moved = TRANSFER_METHODS[name](source, _colours(reference, generator))
+        colours = _colours(reference, generator)
+        kept = generator.uniform(0, self.synthesis.keep_light)
+        brighter = float(source.mean() - colours.mean())
+        colours = (colours + np.float32(kept * brighter)).clip(0, 255)
+        moved = TRANSFER_METHODS[name](source, colours)
         changed = target.copy()
         changed[inside] = np.rint(source + strength * (moved - source)).astype(np.uint8)
         return changed
@@ -228,7 +235,9 @@ class CompositeSynthesizer:
                 candidates = self._groups[files.group]
         if candidates is None or len(candidates) < 2:
             candidates = np.arange(len(self.photos))
-        other = int(candidates[generator.integers(len(candidates))])
+        # Any of them but the photograph itself.
+        step = 1 + generator.integers(max(len(candidates) - 1, 1))
+        other = int(candidates[(np.searchsorted(candidates, index) + step) % len(candidates)])
         _, photo = read_or_replace(self.photos, other, generator, self.on_error, self.skipped)
         return photo
 
@@ -272,11 +281,10 @@ def _paste(
 ) -> NDArray[np.uint8]:
     """The target with the changed foreground, scaled back if that changes more than allowed."""
     weight = mask
-    total = float(mask.sum())
-    if total > 0:
-        error = cv2.absdiff(changed, target).astype(np.float32)
-        change = float((error * error).sum(axis=2).ravel() @ mask.ravel()) / (3 * total)
-        if change > most_change:
-            weight = mask * np.float32(np.sqrt(most_change / change))
+    inside = (mask > 0.5).astype(np.uint8)
+    squares = cv2.norm(changed, target, cv2.NORM_L2SQR, inside)
+    change = squares / (3 * max(cv2.countNonZero(inside), 1))
+    if change > most_change:
+        weight = mask * np.float32(np.sqrt(most_change / change))
     pasted = cv2.blendLinear(changed, target, weight, 1 - weight)
     return pasted.astype(np.uint8, copy=False)
