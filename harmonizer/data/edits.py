@@ -35,7 +35,8 @@ class EditStrengths:
         curve: Bends of the tone curve, common to the channels, as a share of full scale, from 0 up.
         channel_curve: The same for each channel on its own.
         saturation: Of the factor's logarithm, from 0 up.
-        matrix: Share of each channel that comes from the others, from 0 up; grey stays grey.
+        matrix: Share of each channel that comes from each other one, from 0 to 0.2; grey stays
+            grey.
     """
 
     exposure: float = 0.6

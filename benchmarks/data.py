@@ -1,0 +1,142 @@
+"""How fast training data is made, where the time goes, and how wrong the composites are.
+
+    python benchmarks/data.py [--photos photos.csv --split val --group dataset] [--epochs 3]
+
+Without `--photos`, on photographs made up here. Times are of one core (CPU seconds, OpenCV on one
+thread) with decoded photographs in memory.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+
+from harmonizer.classical import TRANSFER_METHODS
+from harmonizer.data import (
+    Augmentation,
+    CompositeSynthesizer,
+    EditStrengths,
+    PhotoDataset,
+    Synthesis,
+    Triplet,
+)
+from harmonizer.data.augment import draw_crop
+from harmonizer.data.edits import draw_edit
+
+SIZE = 256
+RECIPES = ("rendition", "transfer", "light")
+
+
+def made_up(folder: Path, count: int = 60) -> PhotoDataset:
+    """Photographs of 288 x 384: smooth colours, texture, and an ellipse of other colours."""
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        coarse = generator.uniform(0, 255, (2, 6, 8, 3)).astype(np.float32)
+        layers = [cv2.resize(plane, (384, 288), interpolation=cv2.INTER_CUBIC) for plane in coarse]
+        mask = np.zeros((288, 384), np.uint8)
+        axes = tuple(int(v) for v in generator.integers(40, 110, 2))
+        cv2.ellipse(mask, (192, 144), axes, float(generator.uniform(0, 180)), 0, 360, 255, -1)
+        picture = np.where(mask[..., None] > 0, layers[0], layers[1])
+        picture += generator.normal(0, 12, picture.shape)
+        cv2.imwrite(str(folder / f"{number:03}.jpg"), picture.clip(0, 255).astype(np.uint8))
+        cv2.imwrite(str(folder / f"{number:03}_mask.png"), mask)
+    return PhotoDataset.from_folder(folder, cache=True)
+
+
+def milliseconds(work: Callable[[int], object], count: int) -> float:
+    """CPU time of one call, from `count` calls with 0, 1, ..."""
+    work(0)
+    start = time.process_time()
+    for number in range(count):
+        work(number)
+    return (time.process_time() - start) / count * 1000
+
+
+def foreground_error(triplet: Triplet) -> float:
+    """Mean squared error in the foreground."""
+    difference = triplet.composite.astype(np.float32) - triplet.real
+    errors = (difference * difference).mean(axis=2)
+    return float((errors * triplet.mask).sum() / max(float(triplet.mask.sum()), 1e-6))
+
+
+def print_errors(label: str, photos: PhotoDataset, synthesis: Synthesis, epochs: int) -> None:
+    """Mean and quartiles of the composites' foreground error."""
+    data = CompositeSynthesizer(photos, size=SIZE, synthesis=synthesis)
+    triplets = (data.draw(index, epoch) for epoch in range(epochs) for index in range(len(data)))
+    errors = np.array([foreground_error(triplet) for triplet in triplets])
+    quartiles = np.quantile(errors, (0.25, 0.5, 0.75))
+    print(f"  {label:24}{errors.mean():8.0f}" + "".join(f"{value:8.0f}" for value in quartiles))
+
+
+def print_stages(photos: PhotoDataset, count: int) -> None:
+    """What the steps of a draw cost."""
+    generator = np.random.default_rng(0)
+    cut = Augmentation()
+
+    def crop(number: int) -> object:
+        photo = photos[number % len(photos)]
+        part = draw_crop(photo.mask, SIZE, cut, generator)
+        return part.apply(photo.image, SIZE), part.apply(photo.mask, SIZE)
+
+    image = cv2.resize(photos[0].image, (SIZE, SIZE)).astype(np.uint8, copy=False)
+    strengths = EditStrengths()
+    print("milliseconds")
+    print(f"  {'cut and resize':40}{milliseconds(crop, count):8.2f}")
+    drawn = milliseconds(lambda _: draw_edit(strengths, generator), count)
+    print(f"  {'draw an edit':40}{drawn:8.2f}")
+    edit = draw_edit(strengths, generator)
+    print(f"  {'apply an edit':40}{milliseconds(lambda _: edit.apply(image), count):8.2f}")
+    pixels = image.reshape(-1, 3).astype(np.float32)
+    source, reference = pixels[: SIZE * SIZE // 4], pixels[-2000:]
+    for name, method in TRANSFER_METHODS.items():
+        spent = milliseconds(lambda _, method=method: method(source, reference), count // 4)
+        print(f"  {f'{name}, 16,384 colours':40}{spent:8.2f}")
+    only = replace(Synthesis(), rendition=0, transfer=0, light=0.1)
+    for name in RECIPES:
+        synthesis = replace(only, light=0, **{name: 1}) if name != "light" else only
+        data = CompositeSynthesizer(photos, size=SIZE, synthesis=synthesis)
+        spent = milliseconds(lambda n, data=data: data.draw(n % len(data), n), count)
+        print(f"  {f'draw, {name} only':40}{spent:8.2f}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, help="a folder, or a CSV file")
+    parser.add_argument("--split", help="of the CSV file")
+    parser.add_argument("--group", default="group", help="column of the CSV file")
+    parser.add_argument("--epochs", type=int, default=3, help="draws of each photograph")
+    parser.add_argument("--draws", type=int, default=600, help="draws to time")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    with TemporaryDirectory() as folder:
+        if options.photos is None:
+            photos = made_up(Path(folder))
+        elif options.photos.is_dir():
+            photos = PhotoDataset.from_folder(options.photos, cache=True)
+        else:
+            photos = PhotoDataset.from_csv(
+                options.photos, split=options.split, group=options.group, cache=True
+            )
+        start = time.process_time()
+        photos.preload()
+        decoded = (time.process_time() - start) / len(photos) * 1000
+    data = CompositeSynthesizer(photos, size=SIZE)
+    spent = milliseconds(lambda n: data.draw(n % len(data), n // len(data)), options.draws)
+    print(f"{len(photos)} photographs; decoding one: {decoded:.1f} ms")
+    print(f"{1000 / spent:.0f} composites of {SIZE} x {SIZE} a second and core, in memory")
+    print_stages(photos, options.draws // 2)
+    print("foreground error            mean     25%     50%     75%")
+    print_errors("all", photos, Synthesis(), options.epochs)
+    for name in RECIPES:
+        weights = {recipe: float(recipe == name) for recipe in RECIPES}
+        print_errors(name, photos, replace(Synthesis(), **weights), options.epochs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""Synthesis: what it promises of every composite, and how wrong composites are on the whole."""
+
+import multiprocessing
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harmonizer.data import (
+    Augmentation,
+    CompositeSynthesizer,
+    EditStrengths,
+    PhotoDataset,
+    Synthesis,
+)
+from harmonizer.data.edits import draw_edit
+from harmonizer.errors import InputError
+
+RECIPES = ("rendition", "transfer", "light")
+WHOLE = Augmentation(area=None, flip=0)
+
+
+def only(recipe: str, **options: Any) -> Synthesis:
+    return Synthesis(**{name: float(name == recipe) for name in RECIPES}, **options)
+
+
+def foreground_error(triplet: Any) -> float:
+    difference = triplet.composite.astype(np.float32) - triplet.real
+    return float(((difference**2).mean(axis=2) * triplet.mask).sum() / max(triplet.mask.sum(), 1))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_composites_equal_the_target_outside_the_mask(photos: PhotoDataset, recipe: str) -> None:
+    data = CompositeSynthesizer(photos, size=64, synthesis=only(recipe))
+    changed = 0
+    for index in range(len(data)):
+        composite, mask, real, name = data.draw(index, 0)
+        assert composite.shape == real.shape == (64, 64, 3)
+        assert composite.dtype == real.dtype == np.uint8
+        assert (mask.shape, mask.dtype) == ((64, 64), np.float32)
+        assert 0 <= mask.min() <= mask.max() <= 1
+        assert name == photos.files[index].image.name
+        assert np.array_equal(composite[mask == 0], real[mask == 0])
+        changed += (composite[mask == 1] != real[mask == 1]).any()
+    assert changed > 0.9 * len(data)
+
+
+def test_the_error_is_distributed_like_iharmony4s(photos: PhotoDataset) -> None:
+    data = CompositeSynthesizer(photos, size=64)
+    errors = [foreground_error(data.draw(i, epoch)) for epoch in range(25) for i in range(24)]
+    # Made-up pictures have stronger colours than photographs, of which the mean is about 1,460.
+    assert 1000 < np.mean(errors) < 2600
+    first, median, third = np.quantile(errors, (0.25, 0.5, 0.75))
+    assert 200 < first < 900
+    assert 500 < median < 1600
+    assert 1200 < third < 3200
+    assert max(errors) < 1.1 * Synthesis().most_change
+
+
+def test_targets_are_often_edited(photos: PhotoDataset) -> None:
+    data = CompositeSynthesizer(photos, size=64, augmentation=WHOLE, synthesis=only("transfer"))
+    never = CompositeSynthesizer(
+        photos, size=64, augmentation=WHOLE, synthesis=only("transfer", edited=0)
+    )
+    same = [
+        np.array_equal(data.draw(i, epoch).real, never.draw(i, 0).real)
+        for epoch in range(15)
+        for i in range(24)
+    ]
+    assert abs(np.mean(same) - 1 / 3) < 0.08
+
+
+def test_flat_targets_are_darker_than_their_foregrounds(photos: PhotoDataset) -> None:
+    data = CompositeSynthesizer(photos, size=64, synthesis=only("rendition", flat=1))
+    brighter = []
+    for triplet in (data.draw(i, epoch) for epoch in range(4) for i in range(24)):
+        inside = triplet.mask == 1
+        difference = triplet.composite[inside].astype(float) - triplet.real[inside]
+        brighter.append(difference.mean())
+    assert np.mean(np.array(brighter) > 0) > 0.8
+    assert 15 < np.median(brighter) < 60  # grey levels; HAdobe5k: about 35
+
+
+def test_a_change_too_strong_is_scaled_back(photos: PhotoDataset) -> None:
+    data = CompositeSynthesizer(photos, size=64, synthesis=replace(Synthesis(), most_change=50))
+    errors = [foreground_error(data.draw(i, 0)) for i in range(24)]
+    assert max(errors) < 60
+    assert np.median(errors) > 30
+
+
+def test_light_fades_across_the_object(photos: PhotoDataset) -> None:
+    """No curve can explain it: the same colour changes differently from place to place."""
+    data = CompositeSynthesizer(photos, size=64, synthesis=only("light", edited=0))
+    varied = 0
+    for index in range(24):
+        composite, mask, real, _ = data.draw(index, 0)
+        shift = (composite.astype(float) - real).mean(axis=2)[mask == 1]
+        grey = real.mean(axis=2)[mask == 1]
+        at_a_level = np.abs(grey - np.median(grey)) < 4
+        varied += shift[at_a_level].std() > 2
+    assert varied > 12
+
+
+def test_draws_depend_on_seed_index_and_epoch_alone(photos: PhotoDataset) -> None:
+    first, second = (CompositeSynthesizer(photos, size=48, balance=0.5) for _ in range(2))
+    forth = {(i, e): first.draw(i, e) for e in (0, 1) for i in range(24)}
+    for key in reversed(forth):
+        for drawn, again in zip(forth[key][:3], second.draw(*key)[:3], strict=True):
+            assert np.array_equal(drawn, again)
+    other = CompositeSynthesizer(photos, size=48, balance=0.5, seed=1)
+    same = [np.array_equal(other.draw(*key).composite, forth[key].composite) for key in forth]
+    assert not any(same)
+    epochs = [np.array_equal(forth[i, 0].composite, forth[i, 1].composite) for i in range(24)]
+    assert not any(epochs)
+
+
+def _sums(folder: Path, indices: list[int]) -> list[tuple[int, int]]:
+    data = CompositeSynthesizer(PhotoDataset.from_folder(folder), size=48)
+    drawn = (data.draw(index, 2) for index in indices)
+    return [(int(t.composite.astype(int).sum()), int(t.real.astype(int).sum())) for t in drawn]
+
+
+def test_another_process_draws_the_same(photo_folder: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        elsewhere = pool.submit(_sums, photo_folder, [7, 3, 3]).result()
+    assert elsewhere == _sums(photo_folder, [7, 3, 3])
+
+
+def test_photographs_in_memory_are_not_changed(photos: PhotoDataset) -> None:
+    before = [photos[i].image.copy() for i in range(24)]
+    data = CompositeSynthesizer(photos, size=48)
+    for index in range(24):
+        triplet = data.draw(index, 0)
+        triplet.composite[:] = 0
+        triplet.real[:] = 0
+    assert all(np.array_equal(photos[i].image, before[i]) for i in range(24))
+
+
+def test_balance_evens_out_the_groups(photos: PhotoDataset) -> None:
+    """18 photographs are of one group, 6 of the other."""
+
+    def small_share(balance: float) -> float:
+        data = CompositeSynthesizer(photos, size=8, balance=balance, augmentation=WHOLE)
+        drawn = Counter(int(data.draw(i % 24, i).name[:2]) >= 18 for i in range(400))
+        return drawn[True] / 400
+
+    assert small_share(1) == pytest.approx(0.25, abs=0.02)
+    assert small_share(0) == pytest.approx(0.5, abs=0.07)
+    assert 0.28 < small_share(0.5) < 0.45
+
+
+def test_one_photograph_is_enough(photos: PhotoDataset) -> None:
+    data = CompositeSynthesizer(PhotoDataset(photos.files[:1]), size=32)
+    assert [data.draw(0, epoch).name for epoch in range(5)] == ["00.png"] * 5
+
+
+def test_damaged_photographs_stop_or_are_replaced(photo_folder: Path, tmp_path: Path) -> None:
+    for path in photo_folder.iterdir():
+        broken = path.name == "05.png"
+        (tmp_path / path.name).write_bytes(b"broken" if broken else path.read_bytes())
+    photos = PhotoDataset.from_folder(tmp_path, cache=True)
+    with pytest.raises(InputError, match=r"05\.png cannot be read"):
+        CompositeSynthesizer(photos).draw(5, 0)
+    data = CompositeSynthesizer(photos, size=32, on_error="skip")
+    drawn = [data.draw(i, 0).name for i in range(24)]
+    assert "05.png" not in drawn
+    assert list(data.skipped) == [5]
+    assert [data.draw(i, 0).name for i in range(24)] == drawn
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rendition": 0, "transfer": 0, "light": 0}, "weights"),
+        ({"light": -1}, "weights"),
+        ({"flat": 1.1}, "flat"),
+        ({"keep_light": -0.1}, "keep_light"),
+        ({"methods": ("reinhardt",)}, "reinhard, xiao"),
+        ({"methods": ()}, "methods"),
+        ({"most_change": 0}, "most_change"),
+    ],
+)
+def test_ranges(options: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Synthesis(**options)
+
+
+def test_ranges_of_edits_and_balance(photos: PhotoDataset) -> None:
+    with pytest.raises(InputError, match="gamma"):
+        EditStrengths(gamma=-0.1)
+    with pytest.raises(InputError, match="balance"):
+        CompositeSynthesizer(photos, balance=2)
+
+
+NONE = {
+    name: 0.0
+    for name in EditStrengths.__dataclass_fields__
+    if name not in ("exposure_mean", "black_mean")
+}
+
+
+def test_an_edit_without_strength_changes_nothing() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    image = np.stack([levels, levels[::-1], np.roll(levels, 99)], axis=1)[None]
+    edit = draw_edit(EditStrengths(**NONE), np.random.default_rng(0))
+    assert np.array_equal(edit.apply(image), image)
+
+
+@pytest.mark.parametrize("name", sorted(NONE))
+def test_each_strength_does_something_and_breaks_nothing(name: str) -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    image = np.stack([levels, levels, levels // 2], axis=1)[None]
+    strengths = EditStrengths(**{**NONE, name: getattr(EditStrengths(), name)})
+    generator = np.random.default_rng(1)
+    changed = 0
+    for _ in range(20):
+        edit = draw_edit(strengths, generator)
+        assert np.isfinite(edit.table).all()
+        assert edit.table.min() >= 0
+        assert edit.table.max() <= 255
+        # What is brighter stays brighter, up to rounding.
+        assert np.diff(edit.table, axis=0).min() > -1e-3
+        changed += not np.array_equal(edit.apply(image), image)
+    assert changed > 15  # the weakest may round to nothing
+
+
+def test_one_stop_doubles_the_light() -> None:
+    strengths = EditStrengths(**NONE, exposure_mean=-1.0)
+    grey = np.full((1, 1, 3), 188, np.uint8)  # half of the light of white
+    edit = draw_edit(strengths, np.random.default_rng(0))
+    assert np.abs(edit.apply(grey).astype(int) - 137).max() <= 1  # a quarter
+
+
+def test_matrices_and_saturation_leave_grey_alone() -> None:
+    strengths = EditStrengths(**{**NONE, "matrix": 0.2, "saturation": 0.5})
+    grey = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        assert np.array_equal(draw_edit(strengths, generator).apply(grey), grey)

@@ -1,0 +1,166 @@
+"""The layouts of triplets, and what is said when they are broken."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import save, write_triplet
+from PIL import Image
+
+from harmonizer.data import IHARMONY4_PARTS, TripletDataset
+from harmonizer.errors import InputError
+
+
+def write_part(root: Path, part: str, train: list[str], test: list[str]) -> None:
+    """One part of iHarmony4: PNGs stand in for its JPEGs, as in resized copies."""
+    for stem in train + test:
+        mask = stem.rpartition("_")[0]
+        real = mask.rpartition("_")[0]
+        seed = sum(real.encode())  # composites of one photograph share it
+        names = (f"composite_images/{stem}.png", f"masks/{mask}.png", f"real_images/{real}.png")
+        write_triplet(root / part, names, seed)
+    for split, stems in (("train", train), ("test", test)):
+        listing = "".join(f"{part}/composite_images/{stem}.jpg\n" for stem in stems)
+        (root / part / f"{part}_{split}.txt").write_text(listing + "\n")
+
+
+@pytest.fixture
+def iharmony4(tmp_path: Path) -> Path:
+    root = tmp_path / "iHarmony4"
+    write_part(root, "HCOCO", ["c1_10_1", "c1_10_2", "c2_20_1"], ["c3_30_1"])
+    write_part(root, "Hday2night", ["d90000014-10_1_9"], ["d1-2_1_3", "d1-2_1_4"])
+    return root
+
+
+def test_iharmony4_by_its_own_lists(iharmony4: Path) -> None:
+    train, test = (TripletDataset.open(iharmony4, split=split) for split in ("train", "test"))
+    assert [files.name for files in train.files] == [
+        "HCOCO/c1_10_1",
+        "HCOCO/c1_10_2",
+        "HCOCO/c2_20_1",
+        "Hday2night/d90000014-10_1_9",
+    ]
+    assert len(test) == 3
+    composite, mask, real, name = test[1]
+    assert name == "Hday2night/d1-2_1_3"
+    assert np.array_equal(real, np.asarray(Image.open(test.files[1].real)))
+    assert real.shape == composite.shape == (*mask.shape, 3)
+    assert (composite.dtype, mask.dtype, real.dtype) == (np.uint8, np.float32, np.uint8)
+    assert np.array_equal(composite[mask == 0], real[mask == 0])
+    assert (composite[mask == 1] != real[mask == 1]).any()
+
+
+def test_parts_of_iharmony4_in_any_mix(iharmony4: Path) -> None:
+    assert len(TripletDataset.open(iharmony4, parts=["HCOCO"])) == 3
+    assert len(TripletDataset.open(iharmony4 / "Hday2night", split="test")) == 2
+    with pytest.raises(InputError, match="wanted HFlickr, found HCOCO, Hday2night"):
+        TripletDataset.open(iharmony4, parts=["HFlickr"])
+    with pytest.raises(InputError, match="train"):
+        TripletDataset.from_iharmony4(iharmony4, split="val")
+    assert set(IHARMONY4_PARTS) == {"HCOCO", "HFlickr", "HAdobe5k", "Hday2night"}
+
+
+def test_all_that_is_missing_is_named_at_once(iharmony4: Path) -> None:
+    (iharmony4 / "HCOCO/masks/c1_10.png").unlink()
+    (iharmony4 / "HCOCO/real_images/c2.png").unlink()
+    (iharmony4 / "Hday2night/Hday2night_train.txt").unlink()
+    with pytest.raises(InputError) as raised:
+        TripletDataset.open(iharmony4)
+    message = str(raised.value)
+    assert "4 missing" in message
+    for text in ("masks for c1_10_1", "masks for c1_10_2", "real_images for c2_20_1", "train.txt"):
+        assert text in message
+
+
+def test_a_long_list_of_missing_files_is_cut(tmp_path: Path) -> None:
+    for name in ("composites", "masks", "real"):
+        (tmp_path / name).mkdir()
+    for number in range(50):
+        save(tmp_path / f"composites/{number}.png", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(InputError, match="100 missing") as raised:
+        TripletDataset.open(tmp_path)
+    assert "and 80 more" in str(raised.value)
+    assert str(raised.value).count("\n") < 25
+
+
+def test_plain_folder(tmp_path: Path) -> None:
+    write_triplet(tmp_path, ("composites/a.png", "masks/a.png", "real/a.jpg"))
+    write_triplet(tmp_path, ("composites/b_1_2.png", "masks/b_1.png", "real/b.jpg"), 1)
+    (tmp_path / "composites/.DS_Store").write_bytes(b"")
+    (tmp_path / "composites/notes.txt").write_text("not a picture")
+    data = TripletDataset.open(tmp_path)
+    assert [data[i].name for i in range(len(data))] == ["a", "b_1_2"]
+
+
+def test_table_with_paths_of_its_own_folder(tmp_path: Path) -> None:
+    write_triplet(tmp_path, ("x/1.png", "y/m.png", "z/1.png"))
+    table = tmp_path / "list.csv"
+    table.write_text("real,composite,mask,note\nz/1.png,x/1.png,y/m.png,hello\n")
+    assert TripletDataset.open(table)[0].name == "x/1.png"
+    table.write_text("composite,mask,real\nx/1.png,y/m.png,z/2.png\nx/2.png,y/m.png,z/2.png\n")
+    with pytest.raises(InputError, match="2 missing") as raised:
+        TripletDataset.open(table)
+    assert "2.png" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("composite,mask\na,b\n", "columns composite, mask and real; it has composite, mask"),
+        ("composite,mask,real\n", "no rows"),
+        ("composite,mask,real\na,b,c\na,b,c,d\n", "line 3: more fields"),
+    ],
+)
+def test_a_table_that_is_none(tmp_path: Path, text: str, said: str) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text(text)
+    with pytest.raises(InputError, match=said):
+        TripletDataset.open(table)
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no folder or table"):
+        TripletDataset.open(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="composites, masks and real"):
+        TripletDataset.open(tmp_path)
+    with pytest.raises(InputError, match="only iHarmony4 has parts"):
+        TripletDataset.open(tmp_path, parts=["HCOCO"])
+    with pytest.raises(InputError, match="at least one"):
+        TripletDataset([])
+
+
+def test_sizes_that_differ_and_masks_that_are_empty_name_the_file(tmp_path: Path) -> None:
+    write_triplet(tmp_path, ("composites/a.png", "masks/a.png", "real/a.png"))
+    data = TripletDataset.open(tmp_path)
+    save(tmp_path / "masks/a.png", np.full((48, 64), 255, np.uint8))
+    with pytest.raises(InputError, match=r"masks.a\.png: .*128 x 96, the mask 64 x 48"):
+        data[0]
+    save(tmp_path / "masks/a.png", np.zeros((96, 128), np.uint8))
+    with pytest.raises(InputError, match=r"masks.a\.png: the mask is empty"):
+        data[0]
+    save(tmp_path / "real/a.png", np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(InputError, match=r"real.a\.png is 64 x 48"):
+        data[0]
+    (tmp_path / "composites/a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    with pytest.raises(InputError, match=r"composites.a\.png cannot be read"):
+        data[0]
+
+
+def test_turned_photographs_stand_upright(tmp_path: Path) -> None:
+    write_triplet(tmp_path, ("composites/a.jpg", "masks/a.png", "real/a.jpg"))
+    for name in ("composites", "real"):
+        path = tmp_path / name / "a.jpg"
+        image = Image.open(path).transpose(Image.Transpose.ROTATE_90)
+        exif = image.getexif()
+        exif[0x0112] = 6  # turn by 90 degrees clockwise to stand upright
+        image.save(path, exif=exif)
+    composite, mask, real, _ = TripletDataset.open(tmp_path)[0]
+    assert composite.shape[:2] == real.shape[:2] == mask.shape == (96, 128)
+
+
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    import cv2
+
+    write_triplet(tmp_path, ("composites/a.png", "masks/a.png", "real/a.png"))
+    cv2.imwrite(str(tmp_path / "real/a.png"), np.full((96, 128, 3), 257 * 100, np.uint16))
+    assert (TripletDataset.open(tmp_path)[0].real == 100).all()
