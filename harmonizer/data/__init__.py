@@ -2,6 +2,7 @@
 
 from harmonizer.data.augment import Augmentation, AugmentedTriplets
 from harmonizer.data.edits import EditStrengths
+from harmonizer.data.files import OnError
 from harmonizer.data.photos import Photo, PhotoDataset, PhotoFiles
 from harmonizer.data.sheet import contact_sheet
 from harmonizer.data.synthesis import CompositeSynthesizer, Synthesis
@@ -19,6 +20,7 @@ __all__ = [
     "AugmentedTriplets",
     "CompositeSynthesizer",
     "EditStrengths",
+    "OnError",
     "Photo",
     "PhotoDataset",
     "PhotoFiles",

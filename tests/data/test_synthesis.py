@@ -226,7 +226,7 @@ def test_each_strength_does_something_and_breaks_nothing(name: str) -> None:
         # What is brighter stays brighter, up to rounding.
         assert np.diff(edit.table, axis=0).min() > -1e-3
         changed += not np.array_equal(edit.apply(image), image)
-    assert changed > 15  # the weakest may round to nothing
+    assert changed > 10  # the weakest may round to nothing
 
 
 def test_one_stop_doubles_the_light() -> None:
