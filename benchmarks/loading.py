@@ -2,8 +2,8 @@
 
     python benchmarks/loading.py
 
-Each line is a process of its own, started several times in turn with the others. Given are the median
-and, without Python's own start, the ratio to importing torch. Compare lines of one run only.
+Each line is a process of its own, started several times in turn. Given is the median and, without
+the start of Python, the ratio to importing torch. Compare lines of one run only.
 """
 
 import statistics
