@@ -8,9 +8,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harmonizer._version import __version__
 from harmonizer.errors import HarmonizerError, InputError
+
+if TYPE_CHECKING:
+    from harmonizer.training import TrainConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,6 +120,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--config", type=Path, metavar="FILE", help="the run, as a TOML file")
     train.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint in the run's folder"
+    )
+    train.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="OUT.png",
+        help="do not train: draw what the run would learn from",
     )
     train.add_argument(
         "--print-recipe",
@@ -298,11 +308,27 @@ def _train(parsed: argparse.Namespace) -> int:
 
     from harmonizer.training import TrainConfig, train
 
-    result = train(TrainConfig.from_toml(parsed.config), resume=parsed.resume)
+    config = TrainConfig.from_toml(parsed.config)
+    if parsed.sheet is not None:
+        return _draw_sheet(config, parsed.sheet)
+    result = train(config, resume=parsed.resume)
     if not result.finished:
         _complain(f"stopped at step {result.step}; go on with --resume")
         return 1
     print(result.model)
+    return 0
+
+
+def _draw_sheet(config: "TrainConfig", output: Path) -> int:
+    from PIL import Image
+
+    from harmonizer.data import contact_sheet
+    from harmonizer.saving import save_image
+    from harmonizer.training.pictures import training_pictures
+
+    pictures = training_pictures(config)
+    sheet = contact_sheet(pictures, count=min(24, len(pictures)), columns=3)
+    save_image(Image.fromarray(sheet), output, {})
     return 0
 
 

@@ -155,6 +155,8 @@ class TrainConfig:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} has to be above 0; got {getattr(self, name)}")
+        if self.seed < 0:
+            raise InputError(f"seed is 0 or above; got {self.seed}")
         if self.batch_size % self.accumulate:
             raise InputError(
                 f"a batch of {self.batch_size} cannot be computed in {self.accumulate} equal parts"

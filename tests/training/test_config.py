@@ -47,6 +47,7 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
         ("batch_size = 0", ["batch_size has to be above 0"]),
         ("learning_rate = -1.0", ["learning_rate has to be above 0"]),
         ("batch_size = 10\naccumulate = 3", ["cannot be computed in 3 equal parts"]),
+        ("seed = -1", ["seed is 0 or above"]),
         ("epochs = 0", ["steps, or epochs"]),
         ("ema = 1.0", ["ema is a decay"]),
         ("milestones = [160.0]", ["milestones are shares"]),
