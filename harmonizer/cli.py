@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (HarmonizerError, OSError) as error:
         _complain(f"error: {error}")
         return 1
+    except MemoryError:
+        _complain("error: there is not enough memory for this picture")
+        return 1
     except KeyboardInterrupt:
         _complain("stopped")
         return 130
@@ -64,7 +67,11 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="where to write; for a picture, the ending says which format",
     )
-    run.add_argument("--model", metavar="NAME", help="a model of `harmonizer list`")
+    run.add_argument(
+        "--model",
+        metavar="NAME",
+        help="a model of `harmonizer list`, a folder of a saved model, or owner/name on the Hub",
+    )
     run.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... or mps (default: auto)"
     )
@@ -83,11 +90,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="replace what is already there")
     run.set_defaults(command=_run)
 
-    show_all = commands.add_parser("list", help="list the models")
+    show_all = commands.add_parser(
+        "list",
+        help="list the models",
+        epilog="bundled: in the package. available: on the Hugging Face Hub. origin-only: "
+        "downloaded from the authors' page and converted. unpublished: there are no weights; "
+        "`info` says what would be needed.",
+    )
     show_all.set_defaults(command=_list)
 
     info = commands.add_parser("info", help="show what is known of a model")
-    info.add_argument("name", metavar="NAME")
+    info.add_argument("name", metavar="NAME", help="a model of `harmonizer list`")
     info.set_defaults(command=_info)
 
     fetch = commands.add_parser(
@@ -107,7 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("file", type=Path, metavar="FILE.pth")
     convert.add_argument("--model", required=True, metavar="NAME", help="which network it is of")
-    convert.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    convert.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write"
+    )
     convert.set_defaults(command=_convert)
 
     train = commands.add_parser(
@@ -177,7 +192,9 @@ def _run(parsed: argparse.Namespace) -> int:
 
     from harmonizer.folder import harmonize_file
     from harmonizer.pipeline import Harmonizer
+    from harmonizer.saving import output_format
 
+    output_format(parsed.output)  # an unknown ending is better known before the work than after
     harmonizer = Harmonizer.from_pretrained(parsed.model, device=parsed.device)
     harmonize_file(
         harmonizer,
@@ -206,12 +223,16 @@ def _run_folder(parsed: argparse.Namespace) -> int:
         force=parsed.force,
     )
     progress = tqdm(results, total=len(jobs), unit="picture", disable=None)
-    failures = [(job, error) for job, error in progress if error is not None]
-    for job, error in failures:
-        _complain(f"{job.image.name}: {error}")
-    if failures:
-        _complain(f"error: {len(failures)} of {len(jobs)} pictures failed")
-    return 1 if failures else 0
+    outcomes = [one for one in progress if one.error is not None or one.warnings]
+    failed = sum(one.error is not None for one in outcomes)
+    for one in outcomes:
+        for text in one.warnings:
+            _complain(f"warning: {one.job.image.name}: {text}")
+        if one.error is not None:
+            _complain(f"{one.job.image.name}: {one.error}")
+    if failed:
+        _complain(f"error: {failed} of {len(jobs)} pictures failed")
+    return 1 if failed else 0
 
 
 def _list(parsed: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """A folder of pictures: find their masks, harmonize what is not done yet, go on past bad files."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,26 @@ class Job:
     output: Path
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: The job.
+        error: What went wrong; None if it is done, or was done before.
+        warnings: What the user should know about the picture.
+    """
+
+    job: Job
+    error: Exception | None
+    warnings: tuple[str, ...]
+
+
 def find_jobs(images: Path, masks: Path, output: Path) -> list[Job]:
     """Pair the pictures of one folder with the masks of another.
 
-    The mask of `a.jpg` is called `a` or `a_mask`, with the ending of any image format. What follows
-    the last underscore may be left out: `a_composite.jpg` has the mask `a_mask.png`, and
-    `a_b_c.jpg`, as in iHarmony4, the mask `a_b.png`.
+    The mask of `a.jpg` is called `a` or `a_mask`, with the ending of any image format. That of
+    `a_composite.jpg` may be called `a_mask`, and that of `a_b_c.jpg`, as in iHarmony4, `a_b`.
 
     Args:
         images: A folder of composites; folders in it are not looked at.
@@ -40,19 +55,34 @@ def find_jobs(images: Path, masks: Path, output: Path) -> list[Job]:
         output: The folder to write to, with the names of the composites.
 
     Raises:
-        InputError: A folder is missing, or there is no picture in it.
+        InputError: A folder is missing, there is no picture in it, two masks have the same name but
+            for the ending, or the output would replace the input.
     """
     for folder in (images, masks):
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}")
+    if output.resolve() in (images.resolve(), masks.resolve()):
+        raise InputError(f"the output {output} would replace the pictures themselves; name another")
     together = images.resolve() == masks.resolve()
-    by_stem = {path.stem: path for path in _pictures(masks)}
     composites = [
         path for path in _pictures(images) if not (together and path.stem.endswith("_mask"))
     ]
     if not composites:
         raise InputError(f"the folder {images} holds no pictures")
-    return [Job(path, _mask_for(path, by_stem), output / path.name) for path in composites]
+    by_stem: dict[str, Path] = {}
+    for path in _pictures(masks):
+        if together and not path.stem.endswith("_mask"):
+            continue  # a picture is no mask of its own
+        if path.stem in by_stem:
+            raise InputError(
+                f"two masks are called {path.stem}: {by_stem[path.stem].name} and {path.name}; "
+                "keep one of them"
+            )
+        by_stem[path.stem] = path
+    stems = {path.stem for path in composites}
+    return [
+        Job(path, _mask_for(path.stem, by_stem, stems), output / path.name) for path in composites
+    ]
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -64,14 +94,14 @@ def _pictures(folder: Path) -> list[Path]:
     )
 
 
-def _mask_for(image: Path, masks: dict[str, Path]) -> Path | None:
-    stem = image.stem
-    base = stem.rpartition("_")[0]
-    for candidate in (f"{stem}_mask", stem, f"{base}_mask", base):
-        found = masks.get(candidate)
-        if found is not None and found != image:
-            return found
-    return None
+def _mask_for(stem: str, masks: dict[str, Path], stems: set[str]) -> Path | None:
+    base, _, last = stem.rpartition("_")
+    candidates = [f"{stem}_mask", stem]
+    if last.lower() in ("composite", "comp", "image"):
+        candidates += [f"{base}_mask", base]
+    elif "_" in base and base not in stems:  # a_b_c; but IMG_1 has nothing to do with IMG
+        candidates.append(base)
+    return next((masks[name] for name in candidates if name in masks), None)
 
 
 def harmonize_file(
@@ -103,42 +133,48 @@ def harmonize_file(
 
 
 def run_jobs(
-    harmonizer: Callable[[], Harmonizer],
+    load: Callable[[], Harmonizer],
     jobs: list[Job],
     *,
     strength: float = 1.0,
     resize_mask: bool = False,
     force: bool = False,
-) -> Iterator[tuple[Job, Exception | None]]:
+) -> Iterator[Outcome]:
     """Harmonize the pictures of a folder one after the other.
 
     Args:
-        harmonizer: Gives the model; only called if there is something to do.
+        load: Gives the model; only called if there is something to do. Its errors end the work.
         jobs: What to do.
         strength: From 0 (no change) to 1 (the full change).
         resize_mask: Accept masks of another size but the same aspect, and resize them.
         force: Do again what is already there.
 
     Yields:
-        Each job, once it is done or skipped, with None; or with what went wrong.
+        What became of each job, once it is done or skipped.
     """
-    model: Harmonizer | None = None
+    harmonizer: Harmonizer | None = None
     for job in jobs:
+        if job.output.exists() and not force:
+            yield Outcome(job, None, ())
+            continue
+        if job.mask is None:
+            missing = InputError(f"no mask is called {job.image.stem} or {job.image.stem}_mask")
+            yield Outcome(job, missing, ())
+            continue
+        harmonizer = harmonizer or load()
         failure: Exception | None = None
-        try:
-            if force or not job.output.exists():
-                if job.mask is None:
-                    raise InputError(f"no mask is called {job.image.stem} or {job.image.stem}_mask")
-                model = model or harmonizer()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
                 harmonize_file(
-                    model,
+                    harmonizer,
                     job.image,
                     job.mask,
                     job.output,
                     strength=strength,
                     resize_mask=resize_mask,
                 )
-        # One bad file must not stop a night's work, whatever is wrong with it.
-        except Exception as error:
-            failure = error
-        yield job, failure
+            # One bad file must not stop a night's work, whatever is wrong with it.
+            except Exception as error:
+                failure = error
+        yield Outcome(job, failure, tuple(str(warning.message) for warning in caught))

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from harmonizer.errors import InputError
 
@@ -107,6 +107,8 @@ def open_image(image: ImageLike) -> Picture:
 def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Array, Info]:
     """Read an image file without losing bits, and turn it upright.
 
+    (Deep AVIF and CMYK of 16 bits a channel are the exceptions: Pillow gives 8.)
+
     Args:
         source: A path, or the bytes of a file.
 
@@ -122,6 +124,8 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
     if isinstance(source, bytes | bytearray | memoryview):
         name, data = f"{len(source)} bytes", bytes(source)
     else:
+        if not str(source):
+            raise InputError("the path of an image is empty")
         name, data = str(source), _read_bytes(Path(source))
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -131,13 +135,19 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
                     f"{name} holds {getattr(image, 'n_frames', 'several')} frames; open it with "
                     "PIL, seek to the one you want and pass that image"
                 )
-            if _has_16_bit_colour(image):
+            if _has_16_bit_colour(image, data):
                 return _read_16_bit(image, data, name)
             image.load()
             turned = upright(image)
+            if image.format == "TIFF" and "exif" not in turned.info:
+                turned.info["exif"] = _described(turned.getexif()).tobytes()
             return turned, dict(turned.info)
     except (InputError, MemoryError):
         raise
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{name} cannot be read as an image: it begins like no format that Pillow knows"
+        ) from error
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{name}: {error}; if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS"
@@ -152,16 +162,23 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
 
 def _read_bytes(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} cannot be read: it is a folder or a device, not a file")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"the file {path} cannot be read: {error}") from error
 
 
-def _has_16_bit_colour(image: Image.Image) -> bool:
+def _has_16_bit_colour(image: Image.Image, data: bytes) -> bool:
     if image.mode not in ("RGB", "RGBA", "RGBX", "LA"):
         return False
+    if image.format == "JPEG2000":  # Pillow does not say how deep it was
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        return decoded is not None and decoded.dtype == np.uint16
     # Pillow names the layout in the file in the decoder's arguments, e.g. "RGB;16B"; for PPM it
     # is the largest value.
     arguments = [str(tile[3]) for tile in getattr(image, "tile", [])]
@@ -187,6 +204,23 @@ def _read_16_bit(image: Image.Image, data: bytes, name: str) -> tuple[Array, Inf
         exif[_ORIENTATION] = 1
         info["exif"] = exif.tobytes()
     return np.ascontiguousarray(pixels), info
+
+
+# What a TIFF file says of its picture beside how it is stored.
+_DESCRIPTIVE = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+_SUB_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
+
+
+def _described(exif: Image.Exif) -> Image.Exif:
+    """The EXIF of a TIFF file without the tags that lay out its pixels."""
+    result = Image.Exif()
+    for tag in _DESCRIPTIVE:
+        if tag in exif:
+            result[tag] = exif[tag]
+    for tag in _SUB_DIRECTORIES:
+        if directory := exif.get_ifd(tag):
+            result[tag] = dict(directory)
+    return result
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -288,6 +322,15 @@ def _check_not_empty(height: int, width: int) -> None:
 # --- torch --------------------------------------------------------------------------------------
 
 
+def check_tensor(tensor: torch.Tensor) -> None:
+    """Refuse tensors that hold no plain values: sparse ones, and those on the meta device."""
+    if tensor.layout != torch.strided or tensor.is_meta:
+        raise InputError(
+            f"expected a dense tensor with values; got {tensor.layout} on {tensor.device}: "
+            "use tensor.to_dense()"
+        )
+
+
 def _from_tensor(tensor: torch.Tensor) -> Picture:
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         hint = "; channels come first in tensors: image.permute(2, 0, 1)"
@@ -295,6 +338,7 @@ def _from_tensor(tensor: torch.Tensor) -> Picture:
             "a tensor image has the shape (C, H, W) or (B, C, H, W) with 1, 3 or 4 channels; got "
             f"{tuple(tensor.shape)}{hint if tensor.shape[-1:] in ((1,), (3,), (4,)) else ''}"
         )
+    check_tensor(tensor)
     if not (tensor.dtype == torch.uint8 or tensor.is_floating_point()):
         raise InputError(f"a tensor image is uint8, or float in [0, 1]; got {tensor.dtype}")
     _check_not_empty(tensor.shape[1], tensor.shape[2])

@@ -43,6 +43,7 @@ _RIDGE = np.repeat([1e-6, 5.0, 100.0, 400.0], [1, 3, 6, 10])
 _CURVE_QUANTILES = (0.002, 0.998)
 _CURVE_RANGE = 5.0
 _LEAST_SHARE = 0.97
+_BORDER = 2
 _MAX_FIT_PIXELS = 1 << 14
 _TILE_WIDTH = 1024
 # Small enough for the twenty planes of a piece's monomials to stay in a core's cache.
@@ -80,6 +81,9 @@ def lift(
     Raises:
         InputError: an argument is not as described above.
     """
+    for one in (image, mask, low_res_image, low_res_harmonized):
+        if not isinstance(one, np.ndarray):
+            raise InputError(f"lift takes numpy arrays; got a {type(one).__name__}")
     mask = _checked(image, mask, low_res_image, low_res_harmonized, method)
     out = image.copy()
     box = _bounding_box(mask)
@@ -341,7 +345,12 @@ def _low_res_weight(image: NDArray[Any], mask: Array, low: Array, scale: float) 
         shown = _averaged(mask, height, width)
     # Thin objects are measured by their own best pixels.
     shown /= max(float(shown.max()), 1e-30)
-    return np.square(np.maximum(0, (shown - _LEAST_SHARE) / (1 - _LEAST_SHARE)))
+    weight = np.square(np.maximum(0, (shown - _LEAST_SHARE) / (1 - _LEAST_SHARE)))
+    # Networks pad with zeros: along the picture's border their answers are off, and would frame it.
+    inner = np.zeros_like(weight)
+    inside = (slice(_BORDER, -_BORDER),) * 2
+    inner[inside] = weight[inside]
+    return inner if inner.any() else weight
 
 
 def _sampled(image: NDArray[Any], height: int, width: int) -> Array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
-from harmonizer.image import Array, open_file, upright
+from harmonizer.image import Array, check_tensor, open_file, upright
 
 # What users may hand over as a mask.
 MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str] | bytes
@@ -23,6 +23,8 @@ MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str
 # Mean difference between a pixel's channels, as a share of full scale, that passes for grey.
 _COLOUR_TOLERANCE = 0.02
 _RANGE_TOLERANCE = 1e-3
+# A mask of integers whose brightest value is below this is taken for a map of numbered labels.
+_LEAST_WHITE = 32
 
 
 def open_mask(
@@ -83,6 +85,7 @@ def _to_array(mask: MaskLike) -> Array:
     if isinstance(mask, Image.Image):
         return _from_pil(upright(mask))
     if isinstance(mask, torch.Tensor):
+        check_tensor(mask)
         values = mask.detach().cpu()
         values = values.float() if values.is_floating_point() else values
         array = values.numpy()
@@ -101,13 +104,14 @@ def _to_array(mask: MaskLike) -> Array:
 
 
 def _from_pil(mask: Image.Image) -> Array:
-    if mask.mode in ("P", "PA"):
+    if mask.mode == "P":
         indices = np.asarray(mask)
-        indices = indices[..., 0] if mask.mode == "PA" else indices
-        if indices.max(initial=0) <= 1:
-            return indices  # a label map with one object: the palette's colours mean nothing
+        palette = np.array(mask.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        used = palette[np.unique(indices)]
+        if indices.max(initial=0) <= 1 and (used != used[:, :1]).any():
+            return indices  # a label map with one object: its colours mean nothing
         mask = mask.convert("RGB")
-    elif mask.mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
+    elif mask.mode in ("PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
         mask = mask.convert("RGB")
     try:
         return np.asarray(mask)
@@ -133,9 +137,12 @@ def _one_channel(array: Array) -> Array:
         array = array[..., :-1]
     if array.shape[2] == 3:
         values = array.astype(np.float32)
-        difference = float((values.max(axis=2) - values.min(axis=2)).mean())
+        brightest = values.max(axis=2)
+        # Black says nothing about colour, and a small object is nearly all black.
+        shown = brightest > 0
+        difference = (brightest - values.min(axis=2))[shown]
         limit = _COLOUR_TOLERANCE * min(full, max(float(values.max()), 1))
-        if difference > limit:
+        if difference.size and float(difference.mean()) > limit:
             raise InputError(
                 "the mask has 3 channels that differ, so it looks like a picture; a mask has one "
                 "channel, with 1 or 255 for the foreground. Are image and mask swapped? For a "
@@ -153,6 +160,11 @@ def _unit_range(values: Array) -> NDArray[np.float32]:
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError("the mask holds NaN or infinite values; replace them by 0 or 1")
+    if kind != "f" and 1 < high < _LEAST_WHITE:
+        raise InputError(
+            f"the mask's largest value is {high:.0f}, so it looks like a label map; masks have 0 "
+            "and 1, or 0 to 255. Pass mask == label for the object to change"
+        )
     if kind != "f" and low >= 0 and high <= 65535:
         full = next(limit for limit in (1, 255, 65535) if high <= limit)
         return (values / np.float32(full)).astype(np.float32, copy=False)

@@ -3,24 +3,24 @@
 This is the only file where images, networks and lifting meet.
 """
 
-import math
 import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import nn
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.image import Array, ImageLike, Picture, open_image
 from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
 from harmonizer.mask import MaskLike, open_mask, warn_if_nothing_to_do
@@ -274,8 +274,14 @@ class Harmonizer:
             InputError: Something is not as described here; the message says what.
         """
         _check_options(strength, lifting)
-        if batch_size < 1:
-            raise InputError(f"batch_size is at least 1; got {batch_size}")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
+        for one in (images, masks):
+            if isinstance(one, Image.Image | str | bytes | os.PathLike):
+                raise InputError(
+                    "harmonize_batch takes several images and masks, such as two lists; got a "
+                    f"single {type(one).__name__}: use harmonize, or put it into a list"
+                )
         return self._harmonize_batches(
             _pairs(images, masks), batch_size, strength, lifting, resize_mask
         )
@@ -340,6 +346,11 @@ class Harmonizer:
                 torch.from_numpy(np.stack(masks)).to(self.device, self.dtype),
             )
         answers = answers.float().cpu().numpy()
+        if not np.isfinite(answers).all():
+            raise WeightsCorruptedError(
+                f"the network of {self.info.name} answers with NaN or infinity: its weights or its "
+                "normalisation are wrong"
+            )
         return [
             preprocessing.from_network(answer, one.scale)
             for answer, one in zip(answers, composites, strict=True)
@@ -370,7 +381,7 @@ def _mix(before: Array, after: Array, strength: float) -> Array:
 
 
 def _check_options(strength: float, lifting: str) -> None:
-    if not (math.isfinite(strength) and 0 <= strength <= 1):
+    if not isinstance(strength, int | float | np.floating) or not 0 <= strength <= 1:
         raise InputError(f"strength goes from 0 (no change) to 1 (the full change); got {strength}")
     if lifting not in LIFTING_METHODS:
         raise InputError(f"lifting is one of {', '.join(LIFTING_METHODS)}; got {lifting!r}")
@@ -379,12 +390,11 @@ def _check_options(strength: float, lifting: str) -> None:
 def _pairs(
     images: Iterable[ImageLike], masks: Iterable[MaskLike]
 ) -> Iterator[tuple[ImageLike, MaskLike]]:
-    try:
-        yield from zip(images, masks, strict=True)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError("there must be as many masks as images") from error
+    missing = object()
+    for image, mask in zip_longest(images, masks, fillvalue=missing):
+        if image is missing or mask is missing:
+            raise InputError("there must be as many masks as images")
+        yield cast(ImageLike, image), cast(MaskLike, mask)
 
 
 def _split_masks(mask: MaskLike, count: int) -> list[Any]:
@@ -418,7 +428,8 @@ def harmonize(
 ) -> Any:  # noqa: ANN401 - the kind that came in
     """Harmonize one picture in one call.
 
-    The model is loaded at the first call and kept for the next ones.
+    The model is loaded at the first call and kept for the next ones; for a folder whose weights
+    change meanwhile, use `Harmonizer.from_pretrained`.
 
     Args:
         image: The composite; every kind that `Harmonizer.harmonize` takes.
@@ -439,6 +450,8 @@ def harmonize(
     """
     if isinstance(model, Harmonizer):
         harmonizer = model
+    elif not isinstance(model, str | os.PathLike | None):
+        raise InputError(f"model is a name, a path or a Harmonizer; got {type(model).__name__}")
     else:
         with _loading:  # threads that arrive together must not load the model twice
             harmonizer = _load(model, str(device))

@@ -14,7 +14,8 @@ from PIL import Image, TiffImagePlugin
 from harmonizer.errors import InputError
 from harmonizer.image import Array, Info
 
-_QUALITY = 95  # for the formats that lose detail; above this JPEG files grow much and gain little
+_FORMATS = ("PNG", "TIFF", "WEBP", "JPEG", "BMP", "JPEG2000", "PPM", "GIF")
+_QUALITY = 95  # above this, JPEG files grow much and gain little
 
 
 def save_image(image: Image.Image | Array, path: Path, info: Info) -> None:
@@ -45,43 +46,69 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: The file cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    path = path.resolve()  # what a link points to is replaced, not the link
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            temporary.chmod(path.stat().st_mode)
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        # Name the file that was asked for, not the temporary one.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
 def _encode(image: Image.Image, path: Path, info: Info) -> bytes:
-    format_name = Image.registered_extensions().get(path.suffix.lower())
-    if format_name is None or format_name not in Image.SAVE:
-        raise InputError(
-            f"cannot tell from the name {path.name!r} which format to write; end it in .png, "
-            ".jpg, .tif, .webp or another that Pillow writes"
-        )
+    format_name = output_format(path)
     if format_name == "JPEG":
         image = _without_opaque_alpha(image)
     options = {key: info[key] for key in ("icc_profile", "exif", "dpi") if info.get(key)}
-    if format_name in ("JPEG", "WEBP"):
-        options["quality"] = _QUALITY
     if format_name == "JPEG":
-        options["subsampling"] = 0
+        options |= {"quality": _QUALITY, "subsampling": 0}
+    if format_name == "WEBP":
+        options |= {"lossless": True, "exact": True}
+    if format_name == "JPEG2000":
+        options["irreversible"] = False
+    if format_name == "GIF" and image.mode not in ("P", "L"):
+        raise InputError(
+            f"GIF has too few colours for this picture (mode {image.mode}); write .png or .webp"
+        )
     if format_name == "TIFF":
         options["compression"] = "tiff_adobe_deflate"
     buffer = io.BytesIO()
     try:
         image.save(buffer, format_name, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except MemoryError:
+        raise
+    # Pillow's writers raise whatever comes up when a picture is too large or of the wrong mode.
+    except Exception as error:
         raise InputError(
             f"{format_name} cannot hold this picture (mode {image.mode}): {error}; choose another "
             "ending, such as .png or .tif"
         ) from error
     return buffer.getvalue()
+
+
+def output_format(path: Path) -> str:
+    """Return which format the ending of a file's name stands for, as Pillow calls it.
+
+    Raises:
+        InputError: It is none that keeps a picture's size and colours.
+    """
+    format_name = Image.registered_extensions().get(path.suffix.lower())
+    if format_name not in _FORMATS:
+        raise InputError(
+            f"cannot write the format of {path.name!r}; end it in .png, .tif, .webp, .jpg, .bmp, "
+            ".jp2, .ppm or .gif"
+        )
+    return format_name
 
 
 def _without_opaque_alpha(image: Image.Image) -> Image.Image:

@@ -70,7 +70,7 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ((COMPOSITE, tmp_path, "-o", out), "cannot be read"),
         ((COMPOSITE, MASK, "-o", tmp_path / "no" / "out.png"), "there is no folder"),
         ((COMPOSITE, MASK, "-o", tmp_path), "is a folder"),
-        ((COMPOSITE, MASK, "-o", tmp_path / "out.xyz"), "which format"),
+        ((COMPOSITE, MASK, "-o", tmp_path / "out.xyz"), "cannot write the format"),
         ((COMPOSITE, MASK, "-o", out, "--model", "nonsense"), "there is no model 'nonsense'"),
         ((COMPOSITE, MASK, "-o", out, "--device", "nonsense"), "no device 'nonsense'"),
         ((tmp_path / "a", MASK, "-o", out), "there is no file"),
@@ -219,3 +219,61 @@ def test_help_and_version_do_not_import_torch(arguments: list[str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert __version__ in done.stdout or "usage: harmonizer" in done.stdout
+
+
+def test_a_folder_never_replaces_its_own_pictures(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, _ = folders
+    for output in (images, masks, images / ".." / "images"):
+        assert run(images, masks, "-o", output, "--force") == 1
+        assert "would replace the pictures" in error_line(capsys)
+
+
+def test_a_picture_is_not_its_own_mask(
+    tmp_path: Path, noise: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(noise(40, 60)[..., 0]).save(tmp_path / "in" / "grey.png")
+    monkeypatch.chdir(tmp_path)
+    assert run("in", tmp_path / "in", "-o", "out") == 1
+    assert "no mask is called grey" in capsys.readouterr().err
+
+
+def test_names_that_only_look_alike_are_not_paired(
+    tmp_path: Path, noise: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    for name in ("IMG.png", "IMG_7.png", "A_1.png", "A_1_2.png"):
+        Image.fromarray(noise(40, 60)).save(images / name)
+    for name in ("IMG.png", "A_1.png"):
+        Image.fromarray(box_mask(40, 60)).save(masks / name)
+    assert run(images, masks, "-o", tmp_path / "out") == 1
+    errors = capsys.readouterr().err
+    assert "no mask is called IMG_7" in errors
+    assert "no mask is called A_1_2" in errors
+    Image.fromarray(box_mask(40, 60)).save(masks / "IMG.bmp")
+    assert run(images, masks, "-o", tmp_path / "out") == 1
+    assert "two masks are called IMG" in error_line(capsys)
+
+
+def test_a_folder_names_the_pictures_it_warns_of(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    for name in ("a.png", "b_mask.png"):
+        Image.new("L", (60, 40)).save(masks / name)
+    assert run(images, masks, "-o", out) == 0
+    errors = capsys.readouterr().err
+    assert "warning: a.png: the mask is empty" in errors
+    assert "warning: b.jpg: the mask is empty" in errors
+
+
+def test_a_folder_stops_at_once_without_its_model(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    assert run(images, masks, "-o", out, "--model", "nonsense") == 1
+    assert "there is no model 'nonsense'" in error_line(capsys)

@@ -312,6 +312,9 @@ def test_animations_are_refused(noise: Noise) -> None:
         (torch.zeros(8, 8, 3), "channels come first"),
         (torch.zeros(3, 8, 8, dtype=torch.int64), "got torch.int64"),
         (torch.zeros(8), r"got \(8,\)"),
+        (torch.zeros(3, 8, 8, device="meta"), "dense tensor"),
+        ("", "is empty"),
+        ("/dev/null", "not a file"),
         (Image.new("1", (4, 4)), "mode 1"),
         (Image.new("LAB", (4, 4)), "mode LAB"),
         (Image.new("I", (4, 4), 70000), "70000"),
@@ -327,3 +330,23 @@ def test_a_decompression_bomb_is_refused(noise: Noise, monkeypatch: pytest.Monke
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(InputError, match="MAX_IMAGE_PIXELS"):
         open_image(encoded(noise))
+
+
+def test_what_tiff_says_of_a_picture_is_kept(noise: Noise, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "ACME"
+    exif[0x8769] = {0x9003: "2020:01:01 00:00:00"}
+    Image.fromarray(noise(HEIGHT, WIDTH)).save(tmp_path / "a.tif", exif=exif)
+    kept = Image.Exif()
+    kept.load(open_image(tmp_path / "a.tif").info["exif"])
+    assert kept[0x010F] == "ACME"
+    assert kept.get_ifd(0x8769)[0x9003] == "2020:01:01 00:00:00"
+    assert 0x0100 not in kept, "the width belongs to the file, not to the picture"
+
+
+def test_deep_jpeg_2000_is_not_cut_to_8_bits(noise: Noise, tmp_path: Path) -> None:
+    image = noise(256, 256).astype(np.uint16) * 257
+    written = cv2.imwrite(str(tmp_path / "a.jp2"), image[..., ::-1])
+    if not written:
+        pytest.skip("this OpenCV cannot write JPEG 2000")
+    assert open_image(tmp_path / "a.jp2").pixels.dtype == np.uint16

@@ -342,3 +342,18 @@ def test_bad_arrays_are_refused(arguments: tuple[Any, ...], message: str) -> Non
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="fitted, residual, resize"):
         lift(IMAGE, MASK, LOW, LOW, method="cubic")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_wrong_border_of_the_answer_leaves_no_frame() -> None:
+    """Networks pad with zeros, so their outermost pixels are off; the picture must not show it."""
+    generator = np.random.default_rng(0)
+    small = cv2.resize(generator.integers(60, 180, (8, 8, 3), np.uint8), (256, 256))
+    image = cv2.resize(small, (700, 700))
+    low = cv2.resize(image, (256, 256)).astype(np.float32)
+    mask = np.zeros((700, 700), np.float32)
+    mask[:, 350:] = 1  # touches three sides
+    answer = low - 30
+    answer[0] = low[0]
+    answer[:, -1] = low[:, -1] - 10
+    change = lift(image, mask, low, answer).astype(int) - image
+    assert np.abs(change[:, 350:] + 30).max() <= 2

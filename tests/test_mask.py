@@ -26,6 +26,19 @@ def palette_mask() -> Image.Image:
     return mask
 
 
+def inverted_palette_mask() -> Image.Image:
+    """A mask that a drawing program saved with two colours, white first."""
+    mask = Image.frombytes("P", SIZE[::-1], (~MASK).astype(np.uint8).tobytes())
+    mask.putpalette([255, 255, 255, 0, 0, 0])
+    return mask
+
+
+def small_object(colour: tuple[int, int, int]) -> np.ndarray[Any, Any]:
+    mask = np.zeros((*SIZE, 3), np.uint8)
+    mask[5:9, 5:9] = colour
+    return mask
+
+
 def nearly_grey() -> np.ndarray[Any, Any]:
     """A mask saved as RGB whose edges have picked up a little colour."""
     mask = np.stack([U8] * 3, axis=2)
@@ -70,6 +83,7 @@ def nearly_grey() -> np.ndarray[Any, Any]:
         Image.fromarray(MASK.astype(np.uint16) * 65535),
         Image.fromarray(MASK.astype(np.float32)),
         palette_mask(),
+        inverted_palette_mask(),
     ],
 )
 def test_every_kind_of_hard_mask_means_the_same(mask: Any) -> None:
@@ -115,6 +129,11 @@ def test_nearly_grey_channels_count_as_one() -> None:
         (np.dstack([U8, U8, U8, U8]), "alpha channel that varies"),
         (Image.merge("LA", [Image.fromarray(U8)] * 2), "alpha channel that varies"),
         (np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8), "looks like a picture"),
+        (small_object((0, 0, 255)), "looks like a picture"),
+        (small_object((128, 128, 0)), "looks like a picture"),
+        (MASK.astype(np.uint8) * 2, "looks like a label map"),
+        (torch.zeros(40, 60).to_sparse(), "dense tensor"),
+        (torch.zeros(40, 60, device="meta"), "dense tensor"),
         (np.full(SIZE, np.nan, np.float32), "NaN"),
         (np.full(SIZE, 2.0), "mask values are"),
         (np.full(SIZE, 0.5) * 255, "mask values are"),

@@ -83,8 +83,8 @@ def test_strength_is_linear(composite: Any, mask: Any, model: Harmonizer) -> Non
     assert np.abs(as_floats * 255 - expected).max() < 1e-3
 
 
-@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), float("inf")])
-def test_strength_out_of_range_is_refused(strength: float, model: Harmonizer) -> None:
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), float("inf"), "0.5", None])
+def test_strength_out_of_range_is_refused(strength: Any, model: Harmonizer) -> None:
     with pytest.raises(InputError, match="strength goes from 0"):
         model(np.zeros((8, 8, 3), np.uint8), box_mask(8, 8), strength=strength)
 
@@ -174,6 +174,17 @@ def test_batch_refuses_what_does_not_pair(model: Harmonizer) -> None:
         list(model.harmonize_batch([image, image], [plane]))
     with pytest.raises(InputError, match="batch_size"):
         model.harmonize_batch([image], [plane], batch_size=0)
+    with pytest.raises(InputError, match="batch_size"):
+        model.harmonize_batch([image], [plane], batch_size="8")  # pyright: ignore
+    with pytest.raises(InputError, match="use harmonize"):
+        model.harmonize_batch(Image.fromarray(image), [plane])  # pyright: ignore
+
+    def broken() -> Any:
+        yield image
+        raise ValueError("the loader failed")
+
+    with pytest.raises(ValueError, match="the loader failed"):
+        list(model.harmonize_batch(broken(), [plane, plane]))
     with pytest.raises(InputError, match=r"\(2, 1, H, W\)"):
         model(torch.zeros(2, 3, 8, 8), plane)
     assert list(model.harmonize_batch([], [])) == []
@@ -232,6 +243,19 @@ def test_unknown_model_names_close_ones() -> None:
 def test_impossible_devices_are_refused(device: Any) -> None:
     with pytest.raises(InputError, match="device"):
         Harmonizer.from_pretrained(device=device)
+
+
+def test_what_is_no_model_is_refused() -> None:
+    image, plane = np.zeros((8, 8, 3), np.uint8), box_mask(8, 8)
+    for wrong in (["x"], b"x", 5):
+        with pytest.raises(InputError, match="model is"):
+            harmonize(image, plane, wrong)  # pyright: ignore
+    for wrong in (5, ""):
+        with pytest.raises(InputError, match="a model is called"):
+            Harmonizer.from_pretrained(wrong)  # pyright: ignore
+    for wrong in ("x" * 5000, "~nobody-of-this-name/x/y"):
+        with pytest.raises(HarmonizerError):
+            Harmonizer.from_pretrained(wrong)
 
 
 def test_other_dtypes_are_refused() -> None:

@@ -61,8 +61,11 @@ def test_jpeg_takes_what_loses_nothing(mode: str, noise: Any, tmp_path: Path) ->
         (Image.new("CMYK", (4, 4)), "out.png", "PNG cannot hold"),
         (np.zeros((4, 4, 3), np.uint16), "out.jpg", "16 bits"),
         (np.zeros((4, 4, 3), np.uint16), "out", "16 bits"),
-        (Image.new("RGB", (4, 4)), "out", "which format"),
-        (Image.new("RGB", (4, 4)), "out.psd", "which format"),
+        (Image.new("RGB", (4, 4)), "out", "cannot write the format"),
+        (Image.new("RGB", (4, 4)), "out.psd", "cannot write the format"),
+        (Image.new("RGB", (4, 4)), "out.ico", "cannot write the format"),
+        (Image.new("RGB", (4, 4)), "out.gif", "too few colours"),
+        (Image.new("RGB", (2, 70000)), "out.webp", "WEBP cannot hold"),
     ],
 )
 def test_what_a_format_cannot_hold_is_refused(
@@ -93,3 +96,25 @@ def test_file_permissions_follow_the_umask(tmp_path: Path) -> None:
     write_atomically(tmp_path / "ours", b"x")
     (tmp_path / "plain").write_bytes(b"x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "webp", "bmp", "ppm", "jp2"])
+def test_lossless_formats_keep_every_pixel(ending: str, noise: Any, tmp_path: Path) -> None:
+    image = Image.fromarray(noise(64, 80))
+    save_image(image, tmp_path / f"out.{ending}", {})
+    assert np.array_equal(open_image(tmp_path / f"out.{ending}").pixels, np.asarray(image))
+
+
+def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    (tmp_path / "link").symlink_to(target)
+    write_atomically(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_long_names_can_be_written(tmp_path: Path) -> None:
+    write_atomically(tmp_path / ("x" * 250 + ".png"), b"x")

@@ -40,8 +40,8 @@ class EncoderDecoderConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from."""
-        if self.depth < 2:
-            raise InputError(f"an encoder-decoder needs a depth of at least 2, got {self.depth}")
+        if not 2 <= self.depth <= 12:
+            raise InputError(f"an encoder-decoder needs a depth from 2 to 12, got {self.depth}")
         if self.width < 2 or self.width % 2:
             raise InputError(f"an encoder-decoder needs an even, positive width, got {self.width}")
 

@@ -9,40 +9,41 @@ from harmonizer.errors import WeightsCorruptedError
 _START = 512  # bytes that are enough to tell a web page or a pointer from weights
 
 
-def check_file(path: Path, sha256: str | None, size: int | None, what: str) -> None:
+def check_file(
+    path: Path, sha256: str | None, size: int | None, what: str, *, cached: bool
+) -> None:
     """Check a file of weights before anything reads it.
 
-    A file that is wrong is set aside (renamed to `*.corrupted`), so that the next attempt
-    downloads it again.
+    A file of the cache that is wrong is set aside (renamed to `*.corrupted`), so that the next
+    attempt downloads it again. Files of the user's are left as they are.
 
     Args:
         path: The file.
         sha256: What its hash has to be; None checks only that it is no web page or pointer.
         size: What its size in bytes has to be, if it is known.
         what: What to call it in an error.
+        cached: Whether it is in the cache.
 
     Raises:
         WeightsCorruptedError: It is something else; the message has both hashes.
     """
-    found_size = path.stat().st_size
-    if size is not None and found_size != size:
-        _refuse(path, f"{what} has {found_size} bytes, expected {size}")
-    if sha256 is None:
-        if _not_weights(path):
-            _refuse(path, f"{what} holds no weights")
+    problem = _find_problem(path, sha256, size, what)
+    if problem is None:
         return
-    found = sha256_of(path)
-    if found != sha256:
-        _refuse(path, f"{what} has the sha256 {found}, expected {sha256}")
-
-
-def _refuse(path: Path, problem: str) -> None:
     reason = _not_weights(path)
     explanation = f" ({reason})" if reason else ""
-    aside = _set_aside(path)
-    raise WeightsCorruptedError(
-        f"{problem}{explanation}; it was not loaded. {aside} Try again, or pass force_download=True"
-    )
+    advice = f" {_set_aside(path)} Try again." if cached else ""
+    raise WeightsCorruptedError(f"{problem}{explanation}; it was not loaded.{advice}")
+
+
+def _find_problem(path: Path, sha256: str | None, size: int | None, what: str) -> str | None:
+    found_size = path.stat().st_size
+    if size is not None and found_size != size:
+        return f"{what} has {found_size} bytes, expected {size}"
+    if sha256 is None:
+        return f"{what} holds no weights" if _not_weights(path) else None
+    found = sha256_of(path)
+    return None if found == sha256 else f"{what} has the sha256 {found}, expected {sha256}"
 
 
 def _not_weights(path: Path) -> str | None:

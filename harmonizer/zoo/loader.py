@@ -70,7 +70,7 @@ def _fetch_repository(
     # Both files have to be of one commit, also if the repository changes in between.
     commit = config.parent.name
     path = fetch_from_hub(repo, WEIGHTS_FILE, commit, options)
-    return _read_config(config, path, repo), path
+    return _read_config(config, path, repo, cached=True), path
 
 
 def _open_local(path: Path) -> tuple[ModelInfo, Path]:
@@ -90,19 +90,21 @@ def _open_local(path: Path) -> tuple[ModelInfo, Path]:
                 f"there is no file {file}; a saved model is a folder with {CONFIG_FILE} and "
                 f"{WEIGHTS_FILE}, as save_pretrained writes it"
             )
-    return _read_config(config, weights, str(path)), weights
+    return _read_config(config, weights, str(path), cached=False), weights
 
 
-def _read_config(config: Path, weights: Path, where: str) -> ModelInfo:
+def _read_config(config: Path, weights: Path, where: str, *, cached: bool) -> ModelInfo:
     """Read what is known of a saved model, and check its weights against it."""
     try:
         entry = json.loads(config.read_text("utf-8"))
         promised = entry.get("weights", {})
         sha256, size = promised.get("sha256"), promised.get("size")
-    except (ValueError, AttributeError) as error:
+        if not isinstance(sha256, str | None) or not isinstance(size, int | None):
+            raise ValueError("its sha256 is a text and its size a number")
+    except (ValueError, AttributeError, RecursionError) as error:
         raise WeightsCorruptedError(f"{config} is not this library's: {error}") from error
     info = parse_model_info(entry, str(config))
-    check_file(weights, sha256, size, f"{weights.name} of {where}")
+    check_file(weights, sha256, size, f"{weights.name} of {where}", cached=cached)
     return replace(info, status="available", sources=(), aliases=())
 
 
@@ -121,7 +123,7 @@ def read_network(path: Path, info: ModelInfo) -> nn.Module:
         # Nothing is allocated before the shapes in the file are known to fit.
         with torch.device("meta"):
             network = build_network(info.architecture, **info.arguments)
-    except (HarmonizerError, TypeError, ValueError) as error:
+    except (HarmonizerError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise WeightsCorruptedError(
             f"{info.name} asks for a network that cannot be built: {error}"
         ) from error
@@ -137,8 +139,9 @@ def read_network(path: Path, info: ModelInfo) -> nn.Module:
                 raise WeightsCorruptedError(
                     f"the weights in {path} do not fit the network {info.architecture}: {problems}"
                 )
+            # Copied, because the file stays mapped otherwise: changing it would change the network.
             state: dict[str, torch.Tensor] = {
-                key: reader.get_tensor(key).to(expected[key].dtype) for key in found
+                key: reader.get_tensor(key).to(expected[key].dtype, copy=True) for key in found
             }
     except (SafetensorError, OSError, ValueError) as error:
         if isinstance(error, HarmonizerError):

@@ -2,16 +2,20 @@
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from harmonizer.errors import UnknownModelError, WeightsCorruptedError
 from harmonizer.preprocessing import Preprocessing, Resampler
+
+# Networks work at hundreds of pixels; a file that asks for more than this is no model.
+_LARGEST_INPUT = 4096
 
 Status: TypeAlias = Literal["bundled", "available", "origin-only", "unpublished"]
 
@@ -182,12 +186,12 @@ def parse_model_info(entry: Mapping[str, Any], where: str) -> ModelInfo:
             "name": _text(entry["name"]),
             "architecture": _text(entry["architecture"]),
             "description": _text(entry.get("description", "")),
-            "parameters": int(entry["parameters"]),
+            "parameters": _whole(entry["parameters"]),
             "arguments": MappingProxyType(dict(entry.get("arguments", {}))),
             "preprocessing": Preprocessing(
-                input_size=_numbers(preprocessing["input_size"], 2, int),
-                mean=_numbers(preprocessing["mean"], 3, float),
-                std=_numbers(preprocessing["std"], 3, float),
+                input_size=_input_size(preprocessing["input_size"]),
+                mean=_three(preprocessing["mean"]),
+                std=_three(preprocessing["std"], positive=True),
                 resampler=_one_of(preprocessing["resampler"], get_args(Resampler)),
             ),
             "status": _one_of(entry.get("status", "unpublished"), get_args(Status)),
@@ -198,7 +202,7 @@ def parse_model_info(entry: Mapping[str, Any], where: str) -> ModelInfo:
         return ModelInfo(**values)
     except KeyError as error:
         raise WeightsCorruptedError(f"{where} lacks {error.args[0]!r}") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise WeightsCorruptedError(f"{where} is not what it should be: {error}") from error
 
 
@@ -219,13 +223,31 @@ def _one_of(value: Any, choices: tuple[str, ...]) -> Any:  # noqa: ANN401
     return value
 
 
-def _numbers(values: Any, count: int, kind: type) -> Any:  # noqa: ANN401
-    if not isinstance(values, list) or len(values) != count:  # pyright: ignore[reportUnknownArgumentType]
-        raise ValueError(f"expected a list of {count} numbers, got {values!r}")
-    numbers = tuple(kind(value) for value in values)  # pyright: ignore[reportUnknownVariableType]
-    if kind is int and min(numbers) < 1:
-        raise ValueError(f"expected sizes of at least 1, got {values!r}")
-    return numbers
+def _whole(value: object) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"expected a whole number of at least 1, got {value!r}")
+    return value
+
+
+def _input_size(values: Any) -> tuple[int, int]:  # noqa: ANN401
+    if not isinstance(values, list) or len(cast(list[Any], values)) != 2:
+        raise ValueError(f"expected height and width, got {values!r}")
+    height, width = map(_whole, cast(list[Any], values))
+    if max(height, width) > _LARGEST_INPUT:
+        raise ValueError(f"expected sizes of at most {_LARGEST_INPUT}, got {values!r}")
+    return height, width
+
+
+def _three(values: Any, *, positive: bool = False) -> tuple[float, float, float]:  # noqa: ANN401
+    numbers = cast(list[Any], values if isinstance(values, list) else [])
+    kinds = all(type(number) in (int, float) for number in numbers)
+    fits = kinds and all(
+        math.isfinite(number) and (not positive or 1e-6 < number < 1e6) for number in numbers
+    )
+    if len(numbers) != 3 or not fits:
+        what = "positive " if positive else ""
+        raise ValueError(f"expected three {what}numbers, got {values!r}")
+    return float(numbers[0]), float(numbers[1]), float(numbers[2])
 
 
 @dataclass(frozen=True)

@@ -49,14 +49,21 @@ def parse_name(name_or_path: str | os.PathLike[str] | None) -> Place:
     """
     if name_or_path is None:
         return ZooName(default_model())
-    if not isinstance(name_or_path, str):
+    if isinstance(name_or_path, os.PathLike):
         return LocalPath(Path(name_or_path))
+    if not isinstance(name_or_path, str) or not name_or_path:
+        raise InputError(
+            "a model is called by a name of list_models(), owner/name of a repository, or a path; "
+            f"got {name_or_path!r}"
+        )
     kind, _, rest = name_or_path.partition(":")
     if kind == "zoo" and rest:
         return ZooName(rest)
     if kind == "hub" and rest:
+        if not _HUB_NAME.fullmatch(rest):
+            raise InputError(f"a repository of the Hub is called owner/name; got {rest!r}")
         return HubName(rest)
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 - Path's raises for unknown users
     spelt_as_path = name_or_path.startswith((".", "~", os.sep, "/")) or path.is_absolute()
     if spelt_as_path or path.suffix == ".safetensors":
         return LocalPath(path)
@@ -66,13 +73,18 @@ def parse_name(name_or_path: str | os.PathLike[str] | None) -> Place:
     if _HUB_NAME.fullmatch(name_or_path):
         _refuse_if_there(name_or_path, path, f"hub:{name_or_path}", "a repository of the Hub")
         return HubName(name_or_path)
-    if path.exists():
-        return LocalPath(path)
-    return ZooName(name_or_path)
+    return LocalPath(path) if _exists(path) else ZooName(name_or_path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with characters that no path has
+        return False
 
 
 def _refuse_if_there(name: str, path: Path, spelling: str, what: str) -> None:
-    if path.exists():
+    if _exists(path):
         raise InputError(
             f"{name!r} could be {what} or the {'folder' if path.is_dir() else 'file'} of that name "
             f"here; write {spelling!r} for the one, './{name}' for the other"

@@ -95,7 +95,13 @@ def _fetch(info: ModelInfo, source: Source, options: FetchOptions) -> Path:
             return _bundled(source)
         case HubFile() if source.file.endswith(".safetensors"):
             path = fetch_from_hub(source.repo, source.file, source.revision, options)
-            check_file(path, source.sha256, source.size, f"{source.file} of {source.repo}")
+            check_file(
+                path,
+                source.sha256,
+                source.size,
+                f"{source.file} of {source.repo}",
+                cached=True,
+            )
             return path
         case HubFile() | ReleasedFile():
             return _converted(info, source, options)
@@ -247,7 +253,7 @@ def _find_converted(folder: Path, source: HubFile | ReleasedFile) -> Path | None
     if not record or not path.is_file() or record.get("conversion") != _CONVERSION:
         return None
     _check_against_record(record, record["sha256"], source)
-    check_file(path, record["converted_sha256"], None, f"the converted {path}")
+    check_file(path, record["converted_sha256"], None, f"the converted {path}", cached=True)
     return path
 
 
@@ -260,7 +266,7 @@ def _fetch_and_convert(
         released = folder / "released.pth"
         if not released.is_file() or options.force_download:
             download(source.url, released)
-    check_file(released, source.sha256, source.size, _place(source))
+    check_file(released, source.sha256, source.size, _place(source), cached=True)
     sha256 = sha256_of(released)
     try:
         _check_against_record(_read_record(folder), sha256, source)
@@ -317,7 +323,7 @@ def read_released(path: Path) -> dict[str, Any]:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsCorruptedError(
-            f"{path} holds more than tensors, perhaps code; it was not loaded: {_first_line(error)}"
+            f"{path} holds more than tensors, perhaps code, or is damaged; it was not loaded"
         ) from error
     # A damaged archive makes the reader raise almost anything.
     except Exception as error:

@@ -66,6 +66,27 @@ def test_a_flipped_byte_is_refused(saved: Path) -> None:
         load(saved)
 
 
+def test_files_of_the_user_are_not_touched(saved: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    weights = saved / "model.safetensors"
+    weights.rename(tmp_path / "elsewhere")
+    weights.symlink_to(precious)
+    with pytest.raises(WeightsCorruptedError):
+        load(saved)
+    assert precious.read_text() == "mine"
+    assert weights.is_symlink()
+
+
+def test_a_loaded_model_does_not_depend_on_its_file(saved: Path) -> None:
+    loaded, original = load(saved), tiny_model()
+    with (saved / "model.safetensors").open("r+b") as file:
+        file.write(bytes(20_000))
+        file.truncate(20_000)
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    assert np.array_equal(loaded(image, box_mask(60, 80)), original(image, box_mask(60, 80)))
+
+
 def rewrite_config(saved: Path, **changes: Any) -> None:
     config = json.loads((saved / "config.json").read_text())
     for key, value in changes.items():
@@ -74,6 +95,14 @@ def rewrite_config(saved: Path, **changes: Any) -> None:
         else:
             config[key] = value
     (saved / "config.json").write_text(json.dumps(config))
+
+
+PREPROCESSING = {
+    "input_size": [256, 256],
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "resampler": "opencv-linear",
+}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +137,14 @@ def rewrite_config(saved: Path, **changes: Any) -> None:
             "opencv-linear",
         ),
         ({"weights": []}, "not this library's"),
+        ({"weights": {"sha256": 5}}, "not this library's"),
+        ({"arguments": {"width": 10**9}}, "cannot be built|misshapen"),
+        ({"arguments": {"depth": 10**6}}, "depth from 2 to 12"),
+        ({"parameters": float("inf")}, "whole number"),
+        ({"preprocessing": PREPROCESSING | {"input_size": [10**6, 256]}}, "at most 4096"),
+        ({"preprocessing": PREPROCESSING | {"input_size": ["256", 256]}}, "whole number"),
+        ({"preprocessing": PREPROCESSING | {"std": [0, 1, 1]}}, "positive numbers"),
+        ({"preprocessing": PREPROCESSING | {"mean": [float("nan"), 1, 1]}}, "three numbers"),
     ],
 )
 def test_a_wrong_config_is_refused_with_a_reason(
@@ -118,7 +155,9 @@ def test_a_wrong_config_is_refused_with_a_reason(
         load(saved)
 
 
-@pytest.mark.parametrize("content", [b"", b"not json", b"[1, 2]", b"\xff\xfe\x00", b"null"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not json", b"[1, 2]", b"\xff\xfe\x00", b"null", b"[" * 200_000]
+)
 def test_a_config_that_is_none_is_refused(content: bytes, saved: Path) -> None:
     (saved / "config.json").write_bytes(content)
     with pytest.raises(WeightsCorruptedError):
@@ -221,6 +260,20 @@ def test_ambiguous_names_are_refused_with_both_spellings(
     assert parse_name("zoo:idih") == ZooName("idih")
     assert parse_name("./idih") == LocalPath(Path("idih"))
     assert parse_name("mine") == LocalPath(Path("mine"))
+
+
+@pytest.mark.parametrize("name", ["hub:gpt2", "hub:../../etc", "hub:a/b/c"])
+def test_a_repository_has_an_owner_and_a_name(name: str) -> None:
+    with pytest.raises(InputError, match="owner/name"):
+        parse_name(name)
+
+
+def test_weights_that_are_no_numbers_are_named(saved: Path) -> None:
+    model = tiny_model()
+    for parameter in model._network.parameters():
+        parameter.data.fill_(float("nan"))
+    with pytest.raises(WeightsCorruptedError, match="answers with NaN"):
+        model.predict(np.zeros((8, 8, 3), np.uint8), box_mask(8, 8))
 
 
 def test_unknown_names_list_close_ones_and_all() -> None:
