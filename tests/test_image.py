@@ -336,7 +336,7 @@ def test_what_tiff_says_of_a_picture_is_kept(noise: Noise, tmp_path: Path) -> No
     exif = Image.Exif()
     exif[0x010F] = "ACME"
     exif[0x8769] = {0x9003: "2020:01:01 00:00:00"}
-    Image.fromarray(noise(HEIGHT, WIDTH)).save(tmp_path / "a.tif", exif=exif)
+    Image.fromarray(noise(HEIGHT, WIDTH)).save(tmp_path / "a.tif", exif=exif.tobytes())
     kept = Image.Exif()
     kept.load(open_image(tmp_path / "a.tif").info["exif"])
     assert kept[0x010F] == "ACME"
