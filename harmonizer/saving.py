@@ -80,7 +80,7 @@ def _encode(image: Image.Image, path: Path, info: Info) -> bytes:
         raise InputError(
             f"GIF has too few colours for this picture (mode {image.mode}); write .png or .webp"
         )
-    if format_name == "TIFF":
+    if format_name == "TIFF" and "exif" not in options:  # libtiff cannot write EXIF's directories
         options["compression"] = "tiff_adobe_deflate"
     buffer = io.BytesIO()
     try:

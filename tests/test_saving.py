@@ -14,6 +14,7 @@ from harmonizer.saving import save_image, write_atomically
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 EXIF = Image.Exif()
 EXIF[0x010E] = "a description"
+EXIF[0x8769] = {0x9003: "2020:01:01 00:00:00"}
 INFO = {"icc_profile": PROFILE, "exif": EXIF.tobytes(), "dpi": (300, 300)}
 
 
