@@ -206,27 +206,41 @@ def _take(
     given: Mapping[str, object], expected: Mapping[str, torch.Tensor], complaint: str
 ) -> dict[str, torch.Tensor]:
     """Return copies of what is given, in the expected dtypes, or list all that does not fit."""
-    missing = [key for key in expected if key not in given]
-    unexpected = [key for key in given if key not in expected]
-    misshapen: list[str] = []
-    taken: dict[str, torch.Tensor] = {}
-    for key, value in given.items():
-        if key not in expected:
-            continue
-        shape = getattr(value, "shape", None)
-        if shape is None:
-            misshapen.append(f"{key} (a {type(value).__name__} instead of a tensor)")
-        elif tuple(shape) != tuple(expected[key].shape):
-            misshapen.append(f"{key} ({tuple(shape)} instead of {tuple(expected[key].shape)})")
-        else:
-            taken[key] = _copy(value, expected[key].dtype)
-    problems = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
-    if any(problems.values()):
-        counted = (
-            f"{len(keys)} {kind}: {', '.join(keys)}" for kind, keys in problems.items() if keys
-        )
-        raise WeightsCorruptedError(f"{complaint}; {'; '.join(counted)}")
-    return taken
+    shapes = {key: getattr(value, "shape", None) for key, value in given.items()}
+    described = {
+        key: f"a {type(given[key]).__name__}" if shape is None else tuple(shape)
+        for key, shape in shapes.items()
+    }
+    if problems := list_misfits(expected, described):
+        raise WeightsCorruptedError(f"{complaint}; {problems}")
+    return {key: _copy(value, expected[key].dtype) for key, value in given.items()}
+
+
+def list_misfits(
+    expected: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...] | str]
+) -> str:
+    """List what keeps tensors from fitting a network.
+
+    Args:
+        expected: The network's state dict.
+        shapes: What there is: its shape, or what it is in place of a tensor.
+
+    Returns:
+        All that is missing, unexpected or misshapen; empty if everything fits.
+    """
+    wanted = {key: tuple(tensor.shape) for key, tensor in expected.items()}
+    problems = {
+        "missing": [key for key in wanted if key not in shapes],
+        "unexpected": [key for key in shapes if key not in wanted],
+        "misshapen": [
+            f"{key} ({shape} instead of {'a tensor' if isinstance(shape, str) else wanted[key]})"
+            for key, shape in shapes.items()
+            if key in wanted and shape != wanted[key]
+        ],
+    }
+    return "; ".join(
+        f"{len(keys)} {kind}: {', '.join(keys)}" for kind, keys in problems.items() if keys
+    )
 
 
 def _copy(value: object, dtype: torch.dtype) -> torch.Tensor:

@@ -17,6 +17,7 @@ from harmonizer.errors import (
     WeightsUnavailableError,
 )
 from harmonizer.networks import build_network
+from harmonizer.zoo.convert import list_misfits
 from harmonizer.zoo.integrity import check_file
 from harmonizer.zoo.manifest import ModelInfo, model_info, parse_model_info
 from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
@@ -132,10 +133,10 @@ def read_network(path: Path, info: ModelInfo) -> nn.Module:
         with safe_open(path, framework="pt") as file:  # pyright: ignore[reportUnknownVariableType]
             reader = cast(Any, file)  # safetensors gives no types
             keys: list[str] = list(reader.keys())
-            found: dict[str, tuple[int, ...]] = {
+            found: dict[str, tuple[int, ...] | str] = {
                 key: tuple(reader.get_slice(key).get_shape()) for key in keys
             }
-            if problems := _differences(expected, found):
+            if problems := list_misfits(expected, found):
                 raise WeightsCorruptedError(
                     f"the weights in {path} do not fit the network {info.architecture}: {problems}"
                 )
@@ -149,17 +150,3 @@ def read_network(path: Path, info: ModelInfo) -> nn.Module:
         raise WeightsCorruptedError(f"{path} is no sound safetensors file: {error}") from error
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False)
-
-
-def _differences(expected: dict[str, torch.Tensor], found: dict[str, tuple[int, ...]]) -> str:
-    shapes = {key: tuple(tensor.shape) for key, tensor in expected.items()}
-    groups = {
-        "missing": [key for key in shapes if key not in found],
-        "unexpected": [key for key in found if key not in shapes],
-        "misshapen": [
-            f"{key} is {found[key]}, expected {shape}"
-            for key, shape in shapes.items()
-            if key in found and found[key] != shape
-        ],
-    }
-    return "; ".join(f"{name}: {', '.join(keys)}" for name, keys in groups.items() if keys)

@@ -270,11 +270,11 @@ def _fetch_and_convert(
     sha256 = sha256_of(released)
     try:
         _check_against_record(_read_record(folder), sha256, source)
+        state = convert_state_dict(info.architecture, read_released(released), **info.arguments)
     except WeightsCorruptedError:
         if isinstance(source, ReleasedFile):
-            released.unlink()
+            released.unlink()  # or the next attempt would find it, and not download again
         raise
-    state = convert_state_dict(info.architecture, read_released(released), **info.arguments)
     content = save(state)
     path = folder / f"model-{_CONVERSION}.safetensors"
     write_atomically(path, content)

@@ -155,11 +155,19 @@ def test_a_pickle_with_code_is_refused_and_not_run(
     ],
 )
 def test_what_is_no_release_is_refused(
-    content: bytes, reason: str, server: Server, released: Released, options: FetchOptions
+    content: bytes,
+    reason: str,
+    server: Server,
+    released: Released,
+    released_idih: bytes,
+    options: FetchOptions,
 ) -> None:
     server.files[URL] = content
     with pytest.raises(WeightsCorruptedError, match=reason):
         fetch_weights(released(), options)
+    # Nobody vouches for a hash here, and yet the wrong file is not kept in place of the right one.
+    server.files[URL] = released_idih
+    fetch_weights(released(), options)
 
 
 def test_a_login_page_in_place_of_a_file(
