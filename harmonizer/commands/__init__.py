@@ -1,0 +1,1 @@
+"""The commands of the command line, by subject; what needs torch they import when they run."""

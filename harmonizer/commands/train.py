@@ -1,0 +1,74 @@
+"""`harmonizer train`: train or fine-tune a network."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harmonizer.commands.terminal import complain
+
+if TYPE_CHECKING:
+    from harmonizer.commands.terminal import Commands
+    from harmonizer.training import TrainConfig
+
+
+def add_train(commands: "Commands") -> None:
+    """Add the command to the command line."""
+    train = commands.add_parser(
+        "train",
+        help="train or fine-tune a network",
+        description="Train or fine-tune a network. The configuration is a TOML file; "
+        "--print-recipe shows those of the paper, to be adapted.",
+        epilog="Under torchrun, several GPUs or machines share each batch.",
+    )
+    train.add_argument("--config", type=Path, metavar="FILE", help="the run, as a TOML file")
+    train.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in the run's folder"
+    )
+    train.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="OUT.png",
+        help="do not train: draw what the run would learn from",
+    )
+    train.add_argument(
+        "--print-recipe",
+        metavar="NAME",
+        help="print a recipe of the paper and exit; 'list' prints their names",
+    )
+    train.set_defaults(command=_train, usage_error=train.error)
+
+
+def _train(parsed: argparse.Namespace) -> int:
+    if (parsed.config is None) == (parsed.print_recipe is None):
+        parsed.usage_error("give --config FILE, or --print-recipe NAME")
+    if parsed.print_recipe is not None:
+        from harmonizer.training.recipes import list_recipes, read_recipe
+
+        listing = parsed.print_recipe == "list"
+        print("\n".join(list_recipes()) if listing else read_recipe(parsed.print_recipe).rstrip())
+        return 0
+
+    from harmonizer.training import TrainConfig, train
+
+    config = TrainConfig.from_toml(parsed.config)
+    if parsed.sheet is not None:
+        return _draw_sheet(config, parsed.sheet)
+    result = train(config, resume=parsed.resume)
+    if not result.finished:
+        complain(f"stopped at step {result.step}; go on with --resume")
+        return 1
+    print(result.model)
+    return 0
+
+
+def _draw_sheet(config: "TrainConfig", output: Path) -> int:
+    from PIL import Image
+
+    from harmonizer.data import contact_sheet
+    from harmonizer.saving import save_image
+    from harmonizer.training.pictures import training_pictures
+
+    pictures = training_pictures(config)
+    sheet = contact_sheet(pictures, count=min(24, len(pictures)), columns=3)
+    save_image(Image.fromarray(sheet), output, {})
+    return 0
