@@ -1,6 +1,7 @@
 """`harmonizer train`: train or fine-tune a network."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,8 @@ def _train(parsed: argparse.Namespace) -> int:
     if not result.finished:
         complain(f"stopped at step {result.step}; go on with --resume")
         return 1
-    print(result.model)
+    if os.environ.get("RANK", "0") == "0":  # under torchrun one of the processes speaks for all
+        print(result.model)
     return 0
 
 

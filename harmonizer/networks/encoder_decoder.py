@@ -26,7 +26,9 @@ class EncoderDecoderConfig:
     Attributes:
         depth: Number of encoder blocks, and of decoder blocks; each halves the resolution. 7 is
             made for 256 x 256 images, 8 for 512 x 512.
-        width: Channels of the first encoder block; they double every second block. Even.
+        width: Channels of the first encoder block. Even.
+        doubling: Blocks after which the channels double: 2 as released; 1 moves the capacity to the
+            low resolutions, where a channel costs a quarter as much.
         batchnorm_from: The first encoder block with batch norm.
         blend: Whether the network keeps the background by blending (eq. 1) or predicts every pixel.
         initial_gain: Gain of the released initialisation.
@@ -34,6 +36,7 @@ class EncoderDecoderConfig:
 
     depth: int = 7
     width: int = 64
+    doubling: int = 2
     batchnorm_from: int = 2
     blend: bool = True
     initial_gain: float = 2.0
@@ -44,6 +47,8 @@ class EncoderDecoderConfig:
             raise InputError(f"an encoder-decoder needs a depth from 2 to 12, got {self.depth}")
         if self.width < 2 or self.width % 2:
             raise InputError(f"an encoder-decoder needs an even, positive width, got {self.width}")
+        if self.doubling < 1:
+            raise InputError(f"channels double after 1 block or more, got {self.doubling}")
 
 
 class EncoderBlock(nn.Module):
@@ -102,7 +107,7 @@ class EncoderDecoder(nn.Module):
             )
         self.input_sizes = InputSizes(multiple=2**depth, minimum=2 ** (depth + 1))
 
-        widths = [config.width * 2 ** (i // 2) for i in range(depth)]
+        widths = [config.width * 2 ** (i // config.doubling) for i in range(depth)]
         extra = dict(enumerate(feature_channels, start=FIRST_FEATURE_BLOCK))
         self.encoder = nn.ModuleList(
             EncoderBlock(

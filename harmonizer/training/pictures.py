@@ -67,13 +67,14 @@ def _open(wanted: DataConfig, augmentation: Augmentation, size: int, seed: int) 
             chosen, size=size, seed=seed, augmentation=augmentation, on_error=on_error
         )
     if root.is_file():
-        photos = PhotoDataset.from_csv(
-            root, split=wanted.split or None, group=wanted.group, cache=wanted.in_memory
-        )
+        found = PhotoDataset.from_csv(root, split=wanted.split or None, group=wanted.group)
     else:
-        photos = PhotoDataset.from_folder(root, cache=wanted.in_memory)
+        found = PhotoDataset.from_folder(root)
+    photos = PhotoDataset(_evenly(found.files, wanted.limit), cache=wanted.in_memory)
+    if wanted.in_memory:
+        photos.preload()  # before there are workers, so that they share one copy
     return CompositeSynthesizer(
-        PhotoDataset(_evenly(photos.files, wanted.limit), cache=wanted.in_memory),
+        photos,
         size=size,
         seed=seed,
         synthesis=wanted.synthesis,

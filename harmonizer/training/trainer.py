@@ -111,7 +111,10 @@ class _Run:
             self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = deepcopy(self.network).eval().requires_grad_(False) if config.ema else None
         self.optimizer = torch.optim.Adam(
-            parameter_groups(self.network, config), betas=config.betas, eps=config.epsilon
+            parameter_groups(self.network, config),
+            betas=config.betas,
+            eps=config.epsilon,
+            fused=True,  # one pass over the weights in place of a dozen
         )
         # Only float16 needs its gradients scaled; everywhere else the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")

@@ -81,6 +81,18 @@ def test_the_same_seed_gives_the_same_losses(small_run: SmallRun, tmp_path: Path
     assert losses(str(tmp_path / "a")) != losses(str(tmp_path / "c"))
 
 
+def test_tensorboard_has_what_the_tables_have(small_run: SmallRun) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = train(small_run(steps=4, validate_every=2, tensorboard=True)).model.parent
+    board = EventAccumulator(str(folder / "tensorboard"))
+    board.Reload()
+    for name, column in (("log", "loss"), ("validation", "fmse")):
+        expected = {int(row["step"]): float(row[column]) for row in rows(folder / f"{name}.csv")}
+        found = {event.step: event.value for event in board.Scalars(f"{name}/{column}")}
+        assert found == pytest.approx(expected, rel=1e-6)
+
+
 def test_workers_change_nothing(small_run: SmallRun, tmp_path: Path) -> None:
     train(small_run(output=str(tmp_path / "a"), steps=4))
     train(small_run(output=str(tmp_path / "b"), steps=4, workers=2))
