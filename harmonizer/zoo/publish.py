@@ -43,7 +43,8 @@ def save_model(
     }
     weights = directory / WEIGHTS_FILE
     write_atomically(weights, save(state, metadata={"format": "pt"}))
-    config = _config(info) | {
+    config = {"library": "image-harmonizer", "library_version": __version__} | describe(info)
+    config |= {
         "weights": {
             "file": WEIGHTS_FILE,
             "sha256": sha256_of(weights),
@@ -54,8 +55,9 @@ def save_model(
     write_atomically(directory / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
 
 
-def _config(info: ModelInfo) -> dict[str, Any]:
-    values = {
+def describe(info: ModelInfo) -> dict[str, Any]:
+    """Return what is known of a model, but for where its weights are, as JSON has it."""
+    return {
         "name": info.name,
         "description": info.description,
         "architecture": info.architecture,
@@ -69,7 +71,6 @@ def _config(info: ModelInfo) -> dict[str, Any]:
         "metrics": [dict(metric) for metric in info.metrics],
         "note": info.note,
     }
-    return {"library": "image-harmonizer", "library_version": __version__} | values
 
 
 def _card(info: ModelInfo, repo_id: str) -> str:
