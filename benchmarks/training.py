@@ -1,9 +1,10 @@
 """How fast a step of training is: plain eager float32 against the recipe's own way.
 
-    python benchmarks/training.py [--width 32] [--batch-size 16] [--steps 12]
+    python benchmarks/training.py [--recipe idih-open] [--steps 30]
 
-Trains an iDIH on pictures that it makes itself, in one process, once for each way; the speed is
-that of the last two thirds of the steps, data included. Compare the ratios of one run only.
+Trains the network of a recipe on pictures that it makes itself, in one process, once for each way;
+the speed is the median of the last two thirds of the steps, data included. Compare the ratios of
+one run only.
 """
 
 import argparse
@@ -16,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
+from harmonizer.training import DataConfig, TrainConfig, train
+from harmonizer.training.recipes import read_recipe
 
 WAYS = {
     "eager, NCHW, float32": {},
@@ -55,27 +57,29 @@ def images_per_second(config: TrainConfig) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--recipe", default="idih-open", help="see harmonizer train --print-recipe")
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         make_pictures(Path(folder), 64)
-        base = TrainConfig(
-            model=ModelConfig(network="idih", arguments={"width": chosen.width}),
+        (Path(folder) / "recipe.toml").write_text(read_recipe(chosen.recipe))
+        recipe = TrainConfig.from_toml(Path(folder) / "recipe.toml")
+        base = replace(
+            recipe,
             train=DataConfig(kind="photos", root=folder, in_memory=True),
-            output=folder,
+            validation=DataConfig(),
             steps=chosen.steps,
-            batch_size=chosen.batch_size,
+            precision="float32",
             channels_last=False,
+            compile=False,
             device=chosen.device,
             workers=0,
             log_every=1,
-            ema=0.998,
         )
         print(
-            f"iDIH of width {chosen.width}, batches of {chosen.batch_size}, {os.cpu_count()} cores"
+            f"{chosen.recipe}: {recipe.size} x {recipe.size}, batches of {recipe.batch_size}, "
+            f"{os.cpu_count()} cores"
         )
         first = 0.0
         for number, (label, changes) in enumerate(WAYS.items()):
