@@ -1,5 +1,6 @@
 """Training pictures as batches of tensors, in an order that only seed and position decide."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -80,6 +81,13 @@ class _Order:
         return self.stop - self.start
 
 
+def _leave_signals_to_the_run(worker: int) -> None:
+    """Ctrl-C reaches the workers too, but it is the run that ends, after its step."""
+    del worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def batches(
     data: TrainingData,
     preprocessing: Preprocessing,
@@ -121,6 +129,7 @@ def batches(
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_leave_signals_to_the_run,
         # Its own, so that starting to load takes no number from the run's.
         generator=torch.Generator(),
     )

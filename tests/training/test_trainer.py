@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -117,6 +118,7 @@ def start(config: TrainConfig, tmp_path: Path, *arguments: str) -> subprocess.Po
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -150,6 +152,20 @@ def test_stopped_anywhere_and_resumed_it_is_the_same_run(
     assert losses(broken.output) == losses(whole.output)
     first, second = (Path(c.output) / "model" / "model.safetensors" for c in (whole, broken))
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_workers_too_ends_with_a_checkpoint(
+    how: signal.Signals, small_run: SmallRun, tmp_path: Path
+) -> None:
+    """As Ctrl-C in a terminal has it, and as a scheduler ends a job."""
+    config = small_run(output=str(tmp_path / "run"), steps=5000, checkpoint_every=5000, workers=1)
+    process = start(config, tmp_path)
+    wait_for(Path(config.output) / "log.csv", process, 5)
+    os.killpg(process.pid, how)
+    output, errors = process.communicate(timeout=60)
+    assert output == "False\n", errors
+    assert 5 <= load_checkpoint(Path(config.output))["step"] < 5000
 
 
 TEAM = """
