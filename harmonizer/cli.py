@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from harmonizer._version import __version__
+from harmonizer.commands.export import add_export
 from harmonizer.commands.models import add_models
 from harmonizer.commands.run import add_run
 from harmonizer.commands.terminal import complain
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_run(commands)
     add_models(commands)
+    add_export(commands)
     add_train(commands)
     return parser
 

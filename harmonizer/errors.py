@@ -31,3 +31,7 @@ class WeightsCorruptedError(HarmonizerError, OSError):
 
 class TrainingError(HarmonizerError, RuntimeError):
     """A training run cannot go on."""
+
+
+class ExportError(HarmonizerError, RuntimeError):
+    """A model in another format does not give the same answers."""

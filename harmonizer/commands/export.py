@@ -1,0 +1,47 @@
+"""`harmonizer export`: a model for programs without torch."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harmonizer.errors import InputError
+
+if TYPE_CHECKING:
+    from harmonizer.commands.terminal import Commands
+
+
+def add_export(commands: "Commands") -> None:
+    """Add the command to the command line."""
+    export = commands.add_parser(
+        "export",
+        help="write a model as an ONNX file",
+        description="Write a model as an ONNX file: inputs `image` (N, 3, H, W), normalised, and "
+        "`mask` (N, 1, H, W), from 0 to 1; output `harmonized`. What to do to a picture before and "
+        "after stands in the file's metadata. The file is compared with torch before it is kept.",
+    )
+    export.add_argument(
+        "model",
+        metavar="NAME",
+        help="a model of `harmonizer list`, a folder of a saved model, or owner/name on the Hub",
+    )
+    export.add_argument("--format", choices=["onnx"], default="onnx", help="(default: onnx)")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.onnx")
+    export.add_argument("--force", action="store_true", help="replace what is already there")
+    export.set_defaults(command=_export)
+
+
+def _export(parsed: argparse.Namespace) -> int:
+    output: Path = parsed.output
+    if not output.parent.is_dir():
+        raise InputError(f"there is no folder {output.parent} to write to; make it first")
+    if output.exists() and not parsed.force:
+        raise InputError(f"{output} exists already; add --force to replace it")
+
+    from harmonizer.export import export_onnx
+    from harmonizer.zoo.loader import load_model
+    from harmonizer.zoo.sources import FetchOptions
+
+    network, info = load_model(parsed.model, None, FetchOptions())
+    export_onnx(network, info, output)
+    print(output)
+    return 0

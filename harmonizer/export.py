@@ -1,0 +1,138 @@
+"""Networks as ONNX models, for programs without Python or torch."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from harmonizer._version import __version__
+from harmonizer.errors import ExportError, InputError
+from harmonizer.networks.folding import fold_batch_norm
+from harmonizer.saving import write_atomically
+from harmonizer.zoo.manifest import ModelInfo
+
+IMAGE, MASK, ANSWER = "image", "mask", "harmonized"
+_TOLERANCE = 1e-3  # of normalised values: a seventeenth of a grey level of 255
+
+
+def trace_network(network: nn.Module, input_size: tuple[int, int]) -> torch.export.ExportedProgram:
+    """Trace a network into a graph that other programs can translate; its batch norms are folded.
+
+    Args:
+        network: In evaluation mode, on the CPU; it is left as it is.
+        input_size: Height and width of its input, which are fixed; the batch is not.
+    """
+    height, width = input_size
+    # Two pictures, because torch takes a batch of one for a size that never changes.
+    example = (torch.zeros(2, 3, height, width), torch.zeros(2, 1, height, width))
+    batch = {0: torch.export.Dim("batch", min=1)}
+    with _quiet_torch():
+        return torch.export.export(
+            fold_batch_norm(network), example, dynamic_shapes=(batch, batch), strict=False
+        )
+
+
+def to_onnx(network: nn.Module, input_size: tuple[int, int]) -> Any:  # noqa: ANN401 - no types
+    """Translate a network into an ONNX model.
+
+    Args:
+        network: In evaluation mode, on the CPU.
+        input_size: Height and width of its input, which are fixed; the batch is not.
+
+    Returns:
+        An `onnx.ModelProto` with the inputs `image` (N, 3, H, W), normalised, and `mask` (N, 1, H,
+        W), in [0, 1], and the output `harmonized` (N, 3, H, W), normalised; all float32.
+
+    Raises:
+        InputError: ONNX is not installed.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  # pyright: ignore[reportUnusedImport] - torch needs it
+    except ImportError as error:
+        raise InputError("this needs ONNX: pip install 'image-harmonizer[onnx]'") from error
+    with _quiet_torch():
+        program: Any = torch.onnx.export(
+            trace_network(network, input_size),
+            input_names=[IMAGE, MASK],
+            output_names=[ANSWER],
+            dynamo=True,
+            verbose=False,
+        )
+    buffer = io.BytesIO()
+    program.save(buffer)
+    return onnx.load_from_string(buffer.getvalue())
+
+
+@contextmanager
+def _quiet_torch() -> Generator[None]:
+    """Keep to itself what torch says of its own parts, and of packages that it does not need."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
+    """Write a model as an ONNX file, after its answers have been compared with torch's.
+
+    What to do to a picture before and after stands in the file's metadata, under the key
+    `preprocessing`, as JSON: `input_size` (height, width), `mean` and `std` of R, G, B in [0, 1],
+    and `resampler`; `name`, `licence` and `trained_on` stand beside it.
+
+    Args:
+        network: In evaluation mode, on the CPU.
+        info: What is known of it.
+        path: The file, which is whole or not there.
+
+    Raises:
+        InputError: ONNX or ONNX Runtime is not installed.
+        ExportError: The ONNX model answers differently.
+        OSError: The file cannot be written.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError("this needs ONNX: pip install 'image-harmonizer[onnx]'") from error
+    size = info.preprocessing.input_size
+    model = to_onnx(network, size)
+    known = {
+        "name": info.name,
+        "licence": info.licence,
+        "trained_on": info.trained_on,
+        "preprocessing": json.dumps(asdict(info.preprocessing)),
+        "library": f"image-harmonizer {__version__}",
+    }
+    for key, value in known.items():
+        if value:
+            model.metadata_props.add(key=key, value=value)
+    content = model.SerializeToString()
+    session: Any = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    generator = np.random.default_rng(0)
+    for count in (1, 3):  # the batch has to have stayed free
+        images = generator.standard_normal((count, 3, *size), np.float32)
+        masks = generator.random((count, 1, *size), np.float32)
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(images), torch.from_numpy(masks)).numpy()
+        (found,) = session.run(None, {IMAGE: images, MASK: masks})
+        difference = float(np.abs(found - expected).max())
+        if not difference <= _TOLERANCE:
+            raise ExportError(
+                f"the ONNX model of {info.name} differs from torch by {difference:.2g} of "
+                f"normalised values, more than {_TOLERANCE}; nothing was written"
+            )
+    write_atomically(path, content)
