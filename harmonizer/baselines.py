@@ -43,9 +43,7 @@ def leave(image: ImageLike, mask: MaskLike) -> Any:  # noqa: ANN401 - the kind t
     return picture.restore(picture.pixels, open_mask(mask, picture.size))
 
 
-def transfer_colours(
-    image: ImageLike, mask: MaskLike, *, method: TransferMethod
-) -> Any:  # noqa: ANN401 - the kind that came in
+def transfer_colours(image: ImageLike, mask: MaskLike, *, method: TransferMethod) -> Any:  # noqa: ANN401 - the kind that came in
     """Give the foreground the colours of its background.
 
     Args:
@@ -143,9 +141,10 @@ def _clone(image: NDArray[np.uint8], foreground: NDArray[np.bool_]) -> NDArray[n
 
 def _fill(image: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Fill a hole with the nearest pixels outside of it."""
-    _, labels = cv2.distanceTransformWithLabels(
+    _, labelled = cv2.distanceTransformWithLabels(
         hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    labels = np.asarray(labelled, np.intp)
     colours = np.zeros((int(labels.max()) + 1, 3), np.uint8)
     colours[labels[~hole]] = image[~hole]
     return colours[labels]

@@ -131,17 +131,17 @@ def ssim_map(prediction: Array, target: Array) -> NDArray[np.float32]:
         )
     total = np.zeros((height, width), np.float32)
     for k in range(channels):  # one by one: a photograph's planes are large
-        x, y = (np.asarray(one[..., k], np.float32) for one in (prediction, target))
+        x = prediction[..., k].astype(np.float32)
+        y = target[..., k].astype(np.float32)
         # With sum s and difference d of the two, variances and covariance come out of those of s
         # and d: 2 cov = (var s - var d) / 2, and so on. That is a blur less, and where nothing
         # differs the result is 1 exactly. Grey is taken off for the sake of rounding.
-        s, d = x + y, x - y
-        s -= 255
+        s: NDArray[np.float32] = x + y - np.float32(255)
+        d: NDArray[np.float32] = x - y
         mean_s, mean_d = _blur(s), _blur(d)
         var_s, var_d = _blur(s * s) - mean_s**2, _blur(d * d) - mean_d**2
-        mean_s += 255
-        mean_s *= mean_s
-        mean_d *= mean_d
+        mean_s = (mean_s + 255) ** 2
+        mean_d = mean_d**2
         similar = (mean_s - mean_d + 2 * SSIM_C1) * (var_s - var_d + 2 * SSIM_C2)
         total += similar / ((mean_s + mean_d + 2 * SSIM_C1) * (var_s + var_d + 2 * SSIM_C2))
     return total / np.float32(channels)
@@ -161,7 +161,15 @@ def foreground_mean(errors: NDArray[np.float64], mask: Array, channels: int = 3)
 
 
 def decibels(error: float, peak: float) -> float:
-    """The PSNR of a mean squared error."""
+    """The PSNR of a mean squared error.
+
+    Raises:
+        InputError: The peak is 0.
+    """
+    if peak <= 0:
+        raise InputError(
+            f"the peak of PSNR must be above 0; got {peak:g}: is the picture of one colour alone?"
+        )
     return float(10 * np.log10(peak**2 / (error + EPSILON)))
 
 
