@@ -102,7 +102,7 @@ def _evaluate(parsed: argparse.Namespace) -> int:
         on_error=parsed.on_error,
         progress=True,
     )
-    published = {method.label: published_results(method, protocol) for method in methods}
+    published = published_results(evaluation, methods)
     print(format_tables(evaluation, published))
     if parsed.json is not None:
         text = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False)

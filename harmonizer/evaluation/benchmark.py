@@ -60,7 +60,7 @@ def evaluate(
         device: Where networks run that are loaded here.
         on_error: "raise" to stop at a picture that cannot be read or measured, or "skip" to leave
             it out and list it in `skipped`.
-        progress: Whether to show a bar on stderr.
+        progress: Whether to show a bar, if stderr is a terminal.
 
     Returns:
         The rows and their means.
@@ -89,7 +89,9 @@ def evaluate(
     done = {row.index for row in rows}
     waiting = [index for index in range(len(dataset)) if index not in done]
     skipped = list(dataset.missing)
-    bar = tqdm(total=len(dataset), initial=len(done), unit="picture", disable=not progress)
+    bar = tqdm(
+        total=len(dataset), initial=len(done), unit="picture", disable=None if progress else True
+    )
     with bar:
         for index, outcome in _measure_all(
             methods, dataset, protocol, waiting, batch_size=batch_size, workers=workers

@@ -75,6 +75,23 @@ class Method:
         composites, masks = [one.composite for one in triplets], [one.mask for one in triplets]
         return list(run.predict_batch(composites, masks, batch_size=len(triplets)))
 
+    def answer(self, triplet: Triplet, protocol: Protocol) -> NDArray[np.float32]:
+        """Return the answer to one picture that the protocol measures.
+
+        Args:
+            triplet: As the protocol prepared it.
+            protocol: How it is measured.
+
+        Returns:
+            (H, W, 3), from 0 to 255.
+
+        Raises:
+            InputError: The answer is no picture of the composite's size.
+        """
+        if self.in_batches(protocol):
+            return self.predict([triplet])[0]
+        return self.harmonize(triplet, rounded=protocol.rounded)
+
     def harmonize(self, triplet: Triplet, *, rounded: bool) -> NDArray[np.float32]:
         """Harmonize one picture at its own size.
 
@@ -140,8 +157,9 @@ def open_methods(
 def _open(model: Model, label: str | None, device: str | torch.device) -> Method:
     if isinstance(model, Harmonizer):
         return Method(label or model.info.name, model, "model")
-    if isinstance(model, str) and model in BASELINES:
-        return Method(label or model, BASELINES[model], "baseline")
+    for name, baseline in BASELINES.items():
+        if model is baseline or model == name:
+            return Method(label or name, baseline, "baseline")
     if callable(model):
         return Method(label or getattr(model, "__name__", type(model).__name__), model, "function")
     if model is not None and not isinstance(model, str | os.PathLike):

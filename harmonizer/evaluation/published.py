@@ -3,13 +3,14 @@
 Those of the models are in the manifest; here are those of leaving composites as they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harmonizer.data import IHARMONY4_PARTS
 from harmonizer.evaluation.methods import Method
-from harmonizer.evaluation.protocols import FULL_RESOLUTION, PAPER, Protocol
-from harmonizer.evaluation.results import ALL
+from harmonizer.evaluation.protocols import FOREGROUND_BINS, FULL_RESOLUTION, PAPER, Protocol
+from harmonizer.evaluation.results import ALL, Evaluation
 
 # Pictures in iHarmony4's test lists (paper, section 4.1); published means are over all of them.
 TEST_COUNTS: Mapping[str, int] = {
@@ -52,23 +53,61 @@ _COMPOSITE = {
 }
 
 
-def published_results(method: Method, protocol: Protocol) -> list[Published]:
-    """What was published of a model, or of leaving the composite, by one protocol.
+def published_results(
+    evaluation: Evaluation, methods: Sequence[Method]
+) -> dict[str, list[Published]]:
+    """What was published of models by the same protocol and on the same data.
 
     Args:
-        method: The model or baseline.
-        protocol: How it is measured.
+        evaluation: The results to compare with.
+        methods: What was evaluated.
 
     Returns:
-        The rows, those that a paper gives for one way of training as one.
+        For each label, the published rows; those that a paper gives for one way of training are
+        one. Only iHarmony4 has any: for the parts that were evaluated, and over all of them if they
+        all were.
     """
+    groups = _comparable_groups(evaluation)
+    results: dict[str, list[Published]] = {}
+    for method in methods:
+        rows = [
+            Published(row.source, {key: row.values[key] for key in row.values if key in groups})
+            for row in _all_of(method, evaluation.protocol)
+        ]
+        results[method.label] = [row for row in rows if row.values]
+    return results
+
+
+def missing_pictures(evaluation: Evaluation) -> str:
+    """What to say if iHarmony4's test lists were not evaluated as a whole; empty if they were."""
+    summary = evaluation.summary()
+    groups = _comparable_groups(evaluation) & TEST_COUNTS.keys()
+    short = [group for group in groups if summary[group]["count"] != TEST_COUNTS[group]]
+    if not short:
+        return ""
+    listed = ", ".join(
+        f"{group} {summary[group]['count']:,.0f} of {TEST_COUNTS[group]:,}"
+        for group in sorted(short)
+    )
+    return (
+        "Published means are over all of iHarmony4's test lists; here some pictures are not in "
+        f"them, so they differ for that alone: {listed}."
+    )
+
+
+def _comparable_groups(evaluation: Evaluation) -> set[str]:
+    parts = {row.part for row in evaluation.rows}
+    if not parts <= set(IHARMONY4_PARTS):
+        return set()
+    return parts | ({*FOREGROUND_BINS, ALL} if len(parts) == len(IHARMONY4_PARTS) else set())
+
+
+def _all_of(method: Method, protocol: Protocol) -> list[Published]:
     if method.kind == "baseline":
         row = _COMPOSITE.get(protocol.name) if method.label == "composite" else None
         return [] if row is None else [row]
-    if method.info is None:
-        return []
     by_source: dict[str, dict[str, Mapping[str, float]]] = {}
-    for metric in method.info.metrics:
+    for metric in method.info.metrics if method.info else ():
         name, _, _ = str(metric["protocol"]).partition(":")
         if metric["data"] == "iHarmony4 test set" and name == protocol.name:
             by_source.setdefault(_source(metric), {}).update(metric["values"])

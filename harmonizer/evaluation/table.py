@@ -1,8 +1,8 @@
 """Results as text: what a terminal shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from harmonizer.evaluation.published import TEST_COUNTS, Published
+from harmonizer.evaluation.published import Published, missing_pictures
 from harmonizer.evaluation.results import METRICS, Evaluation
 
 TITLES: Mapping[str, str] = {
@@ -36,45 +36,34 @@ def format_tables(
     """
     summaries = {label: evaluation.summary(label) for label in evaluation.models}
     published = published or {}
+    column = 18 if any(published.values()) else 10
+    first = max(len(label) for label in evaluation.models) + 2
+
+    def line(title: str, cells: Iterable[str]) -> str:
+        return f"{title:{first}}" + "".join(f"{cell:>{column}}" for cell in cells)
+
     notes: list[str] = []
     lines = [f"protocol {evaluation.protocol.name}: {evaluation.protocol.description}"]
-    width = max(len(label) for label in evaluation.models) + 4
-    for group in summaries[evaluation.models[0]]:
-        count = int(summaries[evaluation.models[0]][group]["count"])
-        lines += ["", f"{group}, {count:,} pictures"]
-        lines.append(" " * width + "".join(f"{TITLES[metric]:>18}" for metric in METRICS))
+    for group, of_first in summaries[evaluation.models[0]].items():
+        count = int(of_first["count"])
+        lines += ["", f"{group}, {count:,} picture{'s' if count > 1 else ''}"]
+        lines.append(line("", (TITLES[metric] for metric in METRICS)))
         for label, summary in summaries.items():
             means = summary[group]
-            cells = [f"{format_value(metric, means[metric]):>18}" for metric in METRICS]
-            lines.append(f"{label:{width}}" + "".join(cells))
+            lines.append(line(label, (format_value(metric, means[metric]) for metric in METRICS)))
             for row in published.get(label, ()):
                 if group not in row.values:
                     continue
                 if row.source not in notes:
                     notes.append(row.source)
-                title = f"  [{notes.index(row.source) + 1}]"
                 cells = [_beside(row.values[group], means, metric) for metric in METRICS]
-                lines.append(f"{title:{width}}" + "".join(f"{cell:>18}" for cell in cells))
-    lines += [""] if notes else []
+                lines.append(line(f"  [{notes.index(row.source) + 1}]", cells))
+    if notes:
+        lines.append("")
     lines += [f"[{number}] {source}" for number, source in enumerate(notes, start=1)]
-    if notes and (text := incomplete(evaluation)):
+    if notes and (text := missing_pictures(evaluation)):
         lines.append(text)
     return "\n".join(lines)
-
-
-def incomplete(evaluation: Evaluation) -> str:
-    """What to say if published means are over other pictures than these; empty if they are not."""
-    counts = {
-        group: int(values["count"])
-        for group, values in evaluation.summary().items()
-        if group in TEST_COUNTS
-    }
-    if counts == TEST_COUNTS:
-        return ""
-    return (
-        f"Published means are over the {TEST_COUNTS['all']:,} pictures of iHarmony4's test lists, "
-        f"these are over {counts['all']:,}: they cannot be compared."
-    )
 
 
 def _beside(published: Mapping[str, float], means: Mapping[str, float], metric: str) -> str:
