@@ -139,9 +139,12 @@ def open_methods(
     if isinstance(models, Mapping):
         named = cast("Mapping[str, Model]", models)
         return [_open(model, label, device) for label, model in named.items()]
-    single = models is None or callable(models) or isinstance(models, str | os.PathLike)
-    several = [models] if single else list(cast("Sequence[Model]", models))
-    methods = [_open(cast(Model, model), None, device) for model in several]
+    several: list[Model]
+    if isinstance(models, Sequence) and not isinstance(models, str):
+        several = list(cast("Sequence[Model]", models))
+    else:
+        several = [cast(Model, models)]
+    methods = [_open(model, None, device) for model in several]
     if not methods:
         raise InputError("there is nothing to evaluate; name a model or a baseline")
     labels = [method.label for method in methods]
