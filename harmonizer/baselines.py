@@ -76,7 +76,8 @@ def blend_poisson(image: ImageLike, mask: MaskLike) -> Any:  # noqa: ANN401 - th
     """Keep the foreground's gradients and let its rim meet the background.
 
     Perez, Gangnet, Blake: Poisson image editing. SIGGRAPH, 2003; solved by `cv2.seamlessClone`, in
-    8 bits. What was behind the object is unknown: there the background's nearest pixels stand in.
+    8 bits. What was behind the object is unknown: there the background's nearest pixels stand in,
+    which an object at the picture's border meets there, too.
 
     Args:
         image: As for `Harmonizer.harmonize`.

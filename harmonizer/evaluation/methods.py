@@ -143,7 +143,7 @@ def open_methods(
     if isinstance(models, Sequence) and not isinstance(models, str):
         several = list(cast("Sequence[Model]", models))
     else:
-        several = [cast(Model, models)]
+        several = [models]
     methods = [_open(model, None, device) for model in several]
     if not methods:
         raise InputError("there is nothing to evaluate; name a model or a baseline")
