@@ -22,7 +22,7 @@ Baseline: TypeAlias = Callable[[ImageLike, MaskLike], Any]
 
 # A mask stored as JPEG is not quite 0 around its object; less than this share is background.
 _LEAST_SHARE = 0.1
-# OpenCV takes the gradients of a rim of this width from the picture that is pasted on.
+# OpenCV takes a rim of this width, within the mask, from the picture below.
 _POISSON_RIM = 3
 
 
@@ -123,15 +123,17 @@ def _add(pixels: Array, change: NDArray[np.float32], share: NDArray[np.float32])
 
 def _clone(image: NDArray[np.uint8], foreground: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Poisson blending of the foreground into its own background, uint8 in and out."""
-    # Pasted on the composite itself, the old rim would stay: OpenCV takes the outermost gradients
-    # from the picture below. So below lies a background without the object, and above an object
-    # that goes on beyond its rim. The frame around both keeps OpenCV from cutting objects off.
+    # Pasted on the composite itself, the old edge would stay, for its gradient is in the picture.
+    # So below lies a background without the object, and above an object that goes on beyond its
+    # edge. The mask is wider by OpenCV's rim, so that all of the object's own gradients count, and
+    # the frame around everything keeps OpenCV from cutting objects off.
     frame = 2 * _POISSON_RIM
     below, above = (
         cv2.copyMakeBorder(filled, frame, frame, frame, frame, cv2.BORDER_REPLICATE)
         for filled in (_fill(image, foreground), _fill(image, ~foreground))
     )
-    where = np.pad(foreground.astype(np.uint8) * 255, frame)
+    wider = np.ones((2 * _POISSON_RIM + 1,) * 2, np.uint8)
+    where = cv2.dilate(np.pad(foreground.astype(np.uint8) * 255, frame), wider)
     left, top, width, height = cv2.boundingRect(where)
     middle = (left + width // 2, top + height // 2)
     cloned = cv2.seamlessClone(above, below, where, middle, cv2.NORMAL_CLONE)
