@@ -130,7 +130,7 @@ def ssim_map(prediction: Array, target: Array) -> NDArray[np.float32]:
             f"SSIM needs pictures of at least {SSIM_WINDOW} x {SSIM_WINDOW}; got {width} x {height}"
         )
     total = np.zeros((height, width), np.float32)
-    for k in range(channels):  # one by one: a photograph's planes are large
+    for k in range(channels):
         x = prediction[..., k].astype(np.float32)
         y = target[..., k].astype(np.float32)
         # With sum s and difference d of the two, variances and covariance come out of those of s
@@ -149,9 +149,13 @@ def ssim_map(prediction: Array, target: Array) -> NDArray[np.float32]:
 
 def squared_errors(prediction: Array, target: Array) -> NDArray[np.float64]:
     """The squared error of each pixel, the mean over its channels: (H, W)."""
-    difference = prediction.astype(np.float64) - target.astype(np.float64)
-    difference *= difference
-    return difference.mean(axis=2)
+    total = np.zeros(target.shape[:2])
+    for k in range(target.shape[2]):  # one by one: a photograph's planes are large
+        difference = prediction[..., k].astype(np.float64) - target[..., k]
+        difference *= difference
+        total += difference
+    total /= target.shape[2]
+    return total
 
 
 def foreground_mean(errors: NDArray[np.float64], mask: Array, channels: int = 3) -> float:

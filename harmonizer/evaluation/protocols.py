@@ -126,7 +126,7 @@ class Protocol:
         pasted = answer
         if self.background != "counted":
             share = mask[..., None]
-            pasted = answer * share + target * (1 - share)
+            pasted = target + share * (answer - target)
         if self.background == "replaced":
             answer = pasted = np.rint(pasted) if self.rounded else pasted
         errors = squared_errors(answer, target)
