@@ -18,9 +18,9 @@ from harmonizer._version import __version__
 from harmonizer.data import OnError, Triplet, TripletDataset
 from harmonizer.errors import InputError
 from harmonizer.evaluation.methods import Method, Model, open_methods
-from harmonizer.evaluation.progress import RowFile
 from harmonizer.evaluation.protocols import Protocol, find_protocol
 from harmonizer.evaluation.results import Evaluation, Row
+from harmonizer.evaluation.row_file import RowFile
 
 # What became of one picture: its place in the dataset, and its rows or what was wrong with it.
 _Outcome: TypeAlias = tuple[int, list[Row] | InputError]
@@ -40,9 +40,8 @@ def evaluate(
 ) -> Evaluation:
     """Harmonize the composites of a dataset and measure the answers against the real pictures.
 
-    A `Harmonizer` whose input has the protocol's size, such as the paper's networks under `paper`,
-    is measured by its own answer, not rounded. Otherwise it harmonizes the pictures as they are
-    measured, at that size.
+    A network whose input has the protocol's size, such as the paper's under `paper`, is measured by
+    its own answer. Everything else harmonizes the pictures at the size at which they are measured.
 
     Args:
         models: What to measure, one or several: a `Harmonizer`; what `Harmonizer.from_pretrained`

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -33,12 +33,12 @@ class Method:
     Attributes:
         label: What tables call it.
         run: What harmonizes.
-        kind: "model", "baseline" or "function".
+        kind: Where it comes from: a network, `harmonizer.baselines`, or the user.
     """
 
     label: str
     run: Harmonizer | Function
-    kind: str
+    kind: Literal["model", "baseline", "function"]
 
     @property
     def info(self) -> ModelInfo | None:
@@ -136,15 +136,14 @@ def open_methods(
         InputError: There are none, or two have the same label.
         HarmonizerError: A model cannot be loaded, as `Harmonizer.from_pretrained` says.
     """
+    named: list[tuple[str | None, Model]]
     if isinstance(models, Mapping):
-        named = cast("Mapping[str, Model]", models)
-        return [_open(model, label, device) for label, model in named.items()]
-    several: list[Model]
-    if isinstance(models, Sequence) and not isinstance(models, str):
-        several = list(cast("Sequence[Model]", models))
+        named = list(cast("Mapping[str, Model]", models).items())
+    elif isinstance(models, Sequence) and not isinstance(models, str):
+        named = [(None, model) for model in cast("Sequence[Model]", models)]
     else:
-        several = [models]
-    methods = [_open(model, None, device) for model in several]
+        named = [(None, models)]
+    methods = [_open(model, label, device) for label, model in named]
     if not methods:
         raise InputError("there is nothing to evaluate; name a model or a baseline")
     labels = [method.label for method in methods]

@@ -90,8 +90,8 @@ def missing_pictures(evaluation: Evaluation) -> str:
         for group in sorted(short)
     )
     return (
-        "Published means are over all of iHarmony4's test lists; here some pictures are not in "
-        f"them, so they differ for that alone: {listed}."
+        "Published means are over all of iHarmony4's test lists, these are over a part of them and "
+        f"cannot be compared: {listed} pictures."
     )
 
 

@@ -40,7 +40,7 @@ def format_tables(
     first = max(len(label) for label in evaluation.models) + 2
 
     def line(title: str, cells: Iterable[str]) -> str:
-        return f"{title:{first}}" + "".join(f"{cell:>{column}}" for cell in cells)
+        return (f"{title:{first}}" + "".join(f"{cell:>{column}}" for cell in cells)).rstrip()
 
     notes: list[str] = []
     lines = [f"protocol {evaluation.protocol.name}: {evaluation.protocol.description}"]

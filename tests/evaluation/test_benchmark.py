@@ -106,6 +106,7 @@ def test_networks_are_called_once_a_batch(iharmony4: Path, brighten: Harmonizer)
 def test_what_cannot_be_evaluated_is_refused(iharmony4: Path, tmp_path: Path) -> None:
     for arguments, options, said in [
         (([], iharmony4), {}, "nothing to evaluate"),
+        (({}, iharmony4), {}, "nothing to evaluate"),
         ((3, iharmony4), {}, "a model is a Harmonizer"),
         (([darker, darker], iharmony4), {}, "two of the models are called darker"),
         ((darker, tmp_path / "nowhere"), {}, "no folder or table"),

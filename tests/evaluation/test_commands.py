@@ -90,7 +90,7 @@ def test_compare_draws_a_labelled_sheet(tmp_path: Path) -> None:
     models = "idih-small-open,reinhard,poisson"
     assert run("compare", COMPOSITE, MASK, "--models", models, "-o", out, "--side", 64) == 0
     sheet = np.asarray(Image.open(out))
-    # Five pictures of 64 x 43 under titles of 18 pixels, gaps of 8: two rows of three... or so.
+    # Five pictures of 64 x 43 under titles of 18 pixels, with gaps of 8 between and around them.
     rows, columns = (sheet.shape[0] - 8) / (18 + 43 + 8), (sheet.shape[1] - 8) / (64 + 8)
     assert rows == int(rows)
     assert columns == int(columns)
