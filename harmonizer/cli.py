@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Sequence
 
 from harmonizer._version import __version__
+from harmonizer.commands.compare import add_compare
+from harmonizer.commands.evaluate import add_evaluate
 from harmonizer.commands.export import add_export
 from harmonizer.commands.models import add_models
 from harmonizer.commands.run import add_run
@@ -50,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_run(commands)
     add_models(commands)
+    add_evaluate(commands)
+    add_compare(commands)
     add_export(commands)
     add_train(commands)
     return parser

@@ -3,6 +3,7 @@
 This is the only file where images, networks and lifting meet.
 """
 
+import hashlib
 import os
 import tempfile
 import threading
@@ -39,7 +40,6 @@ class _Composite:
     picture: Picture
     mask: NDArray[np.float32]
     low_res: Array
-    unchanged: bool
 
     @property
     def scale(self) -> float:
@@ -193,6 +193,14 @@ class Harmonizer:
         self._network.to(device=self.device, dtype=self.dtype)
         return self
 
+    def fingerprint(self) -> str:
+        """Return a hash of the weights, which tells this model from another one of its name."""
+        digest = hashlib.sha256()
+        for name, tensor in self._network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
     def __repr__(self) -> str:
         """Name the model and the device."""
         return f"Harmonizer({self.info.name!r}, device={str(self.device)!r})"
@@ -274,14 +282,7 @@ class Harmonizer:
             InputError: Something is not as described here; the message says what.
         """
         _check_options(strength, lifting)
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
-        for one in (images, masks):
-            if isinstance(one, Image.Image | str | bytes | os.PathLike):
-                raise InputError(
-                    "harmonize_batch takes several images and masks, such as two lists; got a "
-                    f"single {type(one).__name__}: use harmonize, or put it into a list"
-                )
+        _check_batch(images, masks, batch_size)
         return self._harmonize_batches(
             _pairs(images, masks), batch_size, strength, lifting, resize_mask
         )
@@ -295,9 +296,11 @@ class Harmonizer:
         resize_mask: bool,
     ) -> Iterator[Any]:
         while batch := [self._open(*pair, resize_mask) for pair in islice(pairs, batch_size)]:
-            answers = iter(self._answers([one for one in batch if not one.unchanged]))
-            for composite in batch:
-                if composite.unchanged:
+            unchanged = [warn_if_nothing_to_do(one.mask) for one in batch]
+            changing = [one for one, same in zip(batch, unchanged, strict=True) if not same]
+            answers = iter(self._answers(changing))
+            for composite, same in zip(batch, unchanged, strict=True):
+                if same:
                     nowhere = np.zeros_like(composite.mask)
                     yield composite.picture.restore(composite.picture.pixels, nowhere)
                 else:
@@ -320,18 +323,44 @@ class Harmonizer:
         Raises:
             InputError: As for `harmonize`.
         """
-        picture = open_image(image)
-        plane = open_mask(mask, picture.size, resize=resize_mask)
-        low_res = self.info.preprocessing.resize(picture.pixels)
-        (answer,) = self._answers([_Composite(picture, plane, low_res, unchanged=False)])
+        (answer,) = self.predict_batch([image], [mask], resize_mask=resize_mask)
         return answer
+
+    def predict_batch(
+        self,
+        images: Iterable[ImageLike],
+        masks: Iterable[MaskLike],
+        *,
+        batch_size: int = 8,
+        resize_mask: bool = False,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Return the network's own answers to many pictures, with one call of it for each batch.
+
+        Args:
+            images: As for `harmonize_batch`.
+            masks: As many masks.
+            batch_size: Pictures in one call of the network; as many are in memory at a time.
+            resize_mask: As for `harmonize`.
+
+        Returns:
+            An iterator over what `predict` returns, in the order of `images`.
+
+        Raises:
+            InputError: As for `harmonize_batch`.
+        """
+        _check_batch(images, masks, batch_size)
+        return self._predict_batches(_pairs(images, masks), batch_size, resize_mask)
+
+    def _predict_batches(
+        self, pairs: Iterator[tuple[ImageLike, MaskLike]], batch_size: int, resize_mask: bool
+    ) -> Iterator[NDArray[np.float32]]:
+        while batch := [self._open(*pair, resize_mask) for pair in islice(pairs, batch_size)]:
+            yield from self._answers(batch)
 
     def _open(self, image: ImageLike, mask: MaskLike, resize_mask: bool) -> _Composite:
         picture = open_image(image)
         plane = open_mask(mask, picture.size, resize=resize_mask)
-        unchanged = warn_if_nothing_to_do(plane)
-        low_res = self.info.preprocessing.resize(picture.pixels)
-        return _Composite(picture, plane, low_res, unchanged)
+        return _Composite(picture, plane, self.info.preprocessing.resize(picture.pixels))
 
     def _answers(self, composites: Sequence[_Composite]) -> list[NDArray[np.float32]]:
         """Run the network once; each answer is (h, w, 3) on its picture's own scale."""
@@ -385,6 +414,17 @@ def _check_options(strength: float, lifting: str) -> None:
         raise InputError(f"strength goes from 0 (no change) to 1 (the full change); got {strength}")
     if lifting not in LIFTING_METHODS:
         raise InputError(f"lifting is one of {', '.join(LIFTING_METHODS)}; got {lifting!r}")
+
+
+def _check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike], batch_size: int) -> None:
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
+    for one in (images, masks):
+        if isinstance(one, Image.Image | str | bytes | os.PathLike):
+            raise InputError(
+                "a batch takes several images and masks, such as two lists; got a single "
+                f"{type(one).__name__}: use harmonize, or put it into a list"
+            )
 
 
 def _pairs(

@@ -206,7 +206,9 @@ def test_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no model 'nonsense'" in error_line(capsys)
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["run", "--help"], ["evaluate", "--help"]]
+)
 def test_help_and_version_do_not_import_torch(arguments: list[str]) -> None:
     program = (
         "import sys; from harmonizer.cli import main\n"

@@ -28,6 +28,7 @@ def test_the_wheel_holds_manifest_weights_and_types(wheel: zipfile.ZipFile) -> N
         "harmonizer/weights/idih-small-open.safetensors",
         "harmonizer/weights/NOTICE.md",
         "harmonizer/cli.py",
+        "harmonizer/evaluation/report.html",
         "harmonizer/networks/encoder_decoder.py",
         "harmonizer/zoo/manifest.py",
     } <= names

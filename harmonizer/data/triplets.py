@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data.files import (
+    OnError,
     list_pictures,
     read_mask,
     read_rgb,
@@ -21,6 +22,8 @@ IHARMONY4_PARTS = ("HCOCO", "HFlickr", "HAdobe5k", "Hday2night")
 
 # iHarmony4's names of its sub-folders, and plain ones.
 _FOLDER_NAMES = (("composite_images", "masks", "real_images"), ("composites", "masks", "real"))
+# What the files of a triplet are called where they lie beside each other.
+_SUFFIXES = ("_composite", "_mask", "_real")
 
 
 class Triplet(NamedTuple):
@@ -56,12 +59,13 @@ class TrainingData(Protocol):
 
 
 class TripletFiles(NamedTuple):
-    """The files of one triplet, and its name."""
+    """The files of one triplet, its name, and the part of the dataset that it belongs to."""
 
     composite: Path
     mask: Path
     real: Path
     name: str
+    part: str = ""
 
 
 class TripletDataset:
@@ -69,14 +73,16 @@ class TripletDataset:
 
     Args:
         triplets: The files.
+        missing: What was left out because a file of it is not there, one text for each.
 
     Raises:
         InputError: There are none.
     """
 
-    def __init__(self, triplets: Iterable[TripletFiles]) -> None:
+    def __init__(self, triplets: Iterable[TripletFiles], missing: Iterable[str] = ()) -> None:
         """Keep the list; nothing is read yet."""
         self.files = list(triplets)
+        self.missing = tuple(missing)
         if not self.files:
             raise InputError("a dataset of triplets needs at least one; got none")
 
@@ -87,6 +93,7 @@ class TripletDataset:
         *,
         split: Literal["train", "test"] = "train",
         parts: Sequence[str] | None = None,
+        on_missing: OnError = "raise",
     ) -> "TripletDataset":
         """Open whatever is there: a table, iHarmony4 or one part of it, or a plain folder.
 
@@ -95,22 +102,24 @@ class TripletDataset:
                 `from_folder`.
             split: Of iHarmony4, the list to take. The others have no splits.
             parts: Of iHarmony4, the parts to take; None takes all that are there.
+            on_missing: "raise" if files are missing, or "skip": leave their triplets out, and list
+                them in `missing`.
 
         Raises:
             InputError: As in those.
         """
         path = Path(path)
         if path.is_file():
-            return cls.from_csv(path)
+            return cls.from_csv(path, on_missing=on_missing)
         if not path.is_dir():
             raise InputError(f"there is no folder or table {path}")
         if _parts_in(path):
-            return cls.from_iharmony4(path, split=split, parts=parts)
+            return cls.from_iharmony4(path, split=split, parts=parts, on_missing=on_missing)
         if parts is not None:
             raise InputError(
                 f"only iHarmony4 has parts, and {path} holds none of {', '.join(IHARMONY4_PARTS)}"
             )
-        return cls.from_folder(path)
+        return cls.from_folder(path, on_missing=on_missing)
 
     @classmethod
     def from_iharmony4(
@@ -119,6 +128,7 @@ class TripletDataset:
         *,
         split: Literal["train", "test"] = "train",
         parts: Sequence[str] | None = None,
+        on_missing: OnError = "raise",
     ) -> "TripletDataset":
         """Open iHarmony4 as it is released, by its own lists.
 
@@ -130,6 +140,7 @@ class TripletDataset:
             root: The folder that holds the parts, or one of them.
             split: The list to take.
             parts: The parts to take, in order; None takes all that are there.
+            on_missing: As for `open`.
 
         Raises:
             InputError: A part or files of it are missing; all of them are named.
@@ -154,22 +165,27 @@ class TripletDataset:
                 missing.append(str(listing))
                 continue
             stems = [Path(line.strip()).stem for line in _lines(listing) if line.strip()]
-            more, absent = _match(found[name], _FOLDER_NAMES[0], stems, prefix=f"{name}/")
+            more, absent = _match(found[name], _FOLDER_NAMES[0], stems, part=name)
             triplets += more
             missing += absent
-        refuse_missing(missing, root, "download the part again, or correct its lists")
-        return cls(triplets)
+        if on_missing == "raise":
+            refuse_missing(missing, root, "download the part again, or correct its lists")
+        return cls(triplets, missing)
 
     @classmethod
-    def from_folder(cls, folder: Path | str) -> "TripletDataset":
-        """Open a folder with the sub-folders `composites`, `masks` and `real`.
+    def from_folder(cls, folder: Path | str, *, on_missing: OnError = "raise") -> "TripletDataset":
+        """Open a folder with the sub-folders `composites`, `masks` and `real`, or plain files.
 
         Mask and real image have the composite's name, with any ending; or, as in iHarmony4, the
         composite `a_b_c` has the mask `a_b` and the real image `a`. The sub-folders may also be
         called `composite_images`, `masks` and `real_images`.
 
+        Where there are no such sub-folders, the files `ID_composite`, `ID_mask` and `ID_real`, with
+        any endings, are a triplet. They may also lie in folders of the folder, each a part.
+
         Args:
             folder: The folder.
+            on_missing: As for `open`.
 
         Raises:
             InputError: A sub-folder is missing, or files in it are; all of them are named.
@@ -179,25 +195,31 @@ class TripletDataset:
             (names for names in _FOLDER_NAMES if all((folder / n).is_dir() for n in names)), None
         )
         if names is None:
+            triplets, missing = _side_by_side(folder) if folder.is_dir() else ([], [])
+        else:
+            stems = [path.stem for path in list_pictures(folder / names[0])]
+            triplets, missing = _match(folder, names, stems)
+        if not triplets and not missing:
             there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
             raise InputError(
-                f"{folder} must hold the folders composites, masks and real (or iHarmony4's "
-                f"parts); found {', '.join(there[:10]) or 'nothing'}"
+                f"there are no pictures in {folder / names[0]}"
+                if names
+                else f"{folder} must hold the folders composites, masks and real (or iHarmony4's "
+                "parts), or files ID_composite, ID_mask and ID_real; found "
+                f"{', '.join(there[:10]) or 'nothing'}"
             )
-        stems = [path.stem for path in list_pictures(folder / names[0])]
-        triplets, missing = _match(folder, names, stems, prefix="")
-        refuse_missing(missing, folder, "each composite needs a mask and a real image")
-        if not triplets:
-            raise InputError(f"there are no pictures in {folder / names[0]}")
-        return cls(triplets)
+        if on_missing == "raise":
+            refuse_missing(missing, folder, "each composite needs a mask and a real image")
+        return cls(triplets, missing)
 
     @classmethod
-    def from_csv(cls, path: Path | str) -> "TripletDataset":
+    def from_csv(cls, path: Path | str, *, on_missing: OnError = "raise") -> "TripletDataset":
         """Open a table with the columns `composite`, `mask` and `real`.
 
         Args:
-            path: The CSV file, with a header; relative paths are taken from its folder. Other
-                columns are ignored.
+            path: The CSV file, with a header; relative paths are taken from its folder. A column
+                `part` says which part of the dataset a triplet belongs to; others are ignored.
+            on_missing: As for `open`.
 
         Raises:
             InputError: A column, or files, are missing; all of them are named.
@@ -212,12 +234,20 @@ class TripletDataset:
         base = path.parent
         triplets = [
             TripletFiles(
-                base / row["composite"], base / row["mask"], base / row["real"], row["composite"]
+                base / row["composite"],
+                base / row["mask"],
+                base / row["real"],
+                row["composite"],
+                row.get("part", ""),
             )
             for row in rows
         ]
-        refuse_missing_files((file for files in triplets for file in files[:3]), path)
-        return cls(triplets)
+        if on_missing == "raise":
+            refuse_missing_files((file for files in triplets for file in files[:3]), path)
+            return cls(triplets)
+        absent = [[str(file) for file in files[:3] if not file.is_file()] for files in triplets]
+        whole = [files for files, gone in zip(triplets, absent, strict=True) if not gone]
+        return cls(whole, [text for gone in absent for text in gone])
 
     def __len__(self) -> int:
         """How many triplets there are."""
@@ -257,7 +287,7 @@ def _lines(listing: Path) -> list[str]:
 
 
 def _match(
-    folder: Path, names: tuple[str, str, str], stems: Iterable[str], prefix: str
+    folder: Path, names: tuple[str, str, str], stems: Iterable[str], part: str = ""
 ) -> tuple[list[TripletFiles], list[str]]:
     """The triplets of these composites, and what is missing of them."""
     composites, masks, reals = (
@@ -271,9 +301,35 @@ def _match(
         mask = masks.get(stem) or masks.get(base)
         real = reals.get(stem) or reals.get(base.rpartition("_")[0])
         if composite and mask and real:
-            triplets.append(TripletFiles(composite, mask, real, prefix + stem))
+            name = f"{part}/{stem}" if part else stem
+            triplets.append(TripletFiles(composite, mask, real, name, part))
             continue
         for name, found in zip(names, (composite, mask, real), strict=True):
             if found is None:
                 missing.append(f"{folder.name}/{name} for {stem}")
+    return triplets, missing
+
+
+def _side_by_side(folder: Path) -> tuple[list[TripletFiles], list[str]]:
+    """The triplets of files that differ by their suffixes, and what is missing of them."""
+    triplets: list[TripletFiles] = []
+    missing: list[str] = []
+    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        files = {path.stem: path for path in list_pictures(place)}
+        part = "" if place == folder else place.name
+        for stem in files:
+            base = stem.removesuffix(_SUFFIXES[0])
+            if base == stem:
+                continue
+            found = [files.get(base + suffix) for suffix in _SUFFIXES]
+            composite, mask, real = found
+            if composite and mask and real:
+                name = f"{part}/{base}" if part else base
+                triplets.append(TripletFiles(composite, mask, real, name, part))
+            else:
+                missing += [
+                    str(place / (base + suffix))
+                    for suffix, path in zip(_SUFFIXES, found, strict=True)
+                    if path is None
+                ]
     return triplets, missing

@@ -1,28 +1,42 @@
 """How far an answer is from the real picture.
 
 Published figures differ by protocol more than by method: whether the background counts, what the
-peak of PSNR is, whether the answer was rounded. So each function here says which of these it takes.
+peak of PSNR is, whether the answer was rounded. So each function here says which of these it takes;
+`harmonizer.evaluation.protocols` has the combinations that papers use. For tensors there is
+`harmonizer.evaluation.torch_metrics`.
 """
 
 from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from harmonizer.errors import InputError
 
 Array: TypeAlias = NDArray[Any]
 
 # The released evaluation adds this to denominators; it keeps a perfect answer's PSNR finite.
-_EPSILON = 1e-6
+EPSILON = 1e-6
+
+# SSIM's constants, as in its paper: a Gaussian window, and the two that stabilise its quotients.
+SSIM_WINDOW = 11
+SSIM_SIGMA = 1.5
+SSIM_C1 = (0.01 * 255) ** 2
+SSIM_C2 = (0.03 * 255) ** 2
 
 
-def mse(prediction: Array, target: Array) -> float:
+def mse(prediction: Array, target: Array, *, mask: Array | None = None) -> float:
     """Mean squared error over all pixels and channels.
 
     Args:
         prediction: (H, W, 3), from 0 to 255.
         target: (H, W, 3), from 0 to 255.
+        mask: (H, W), in [0, 1]. If it is given, the background is left out: errors are weighted by
+            the mask, and the sum still divided by all pixels, as DCCF and PCT-Net do.
     """
-    return float(_squared_error(prediction, target).mean())
+    errors = squared_errors(prediction, target)
+    return float((errors if mask is None else errors * mask).mean())
 
 
 def fmse(prediction: Array, target: Array, mask: Array) -> float:
@@ -31,14 +45,14 @@ def fmse(prediction: Array, target: Array, mask: Array) -> float:
     Args:
         prediction: (H, W, 3), from 0 to 255.
         target: (H, W, 3), from 0 to 255.
-        mask: (H, W), in [0, 1]; soft values count in part.
+        mask: (H, W), in [0, 1]; soft values count in part. An empty one gives 0.
     """
-    weighted = _squared_error(prediction, target) * mask[..., None]
-    channels = prediction.shape[2]
-    return float(weighted.sum() / (channels * mask.sum(dtype=np.float64) + _EPSILON))
+    return foreground_mean(squared_errors(prediction, target), mask, prediction.shape[2])
 
 
-def psnr(prediction: Array, target: Array, *, peak: float | None = None) -> float:
+def psnr(
+    prediction: Array, target: Array, *, peak: float | None = None, mask: Array | None = None
+) -> float:
     """Peak signal-to-noise ratio over all pixels, in decibels.
 
     Args:
@@ -46,8 +60,10 @@ def psnr(prediction: Array, target: Array, *, peak: float | None = None) -> floa
         target: (H, W, 3), from 0 to 255.
         peak: The signal's peak. None is the target's own maximum, as the paper's authors have it;
             most others take 255.
+        mask: As for `mse`.
     """
-    return _decibels(mse(prediction, target), target, peak)
+    highest = float(target.max()) if peak is None else peak
+    return decibels(mse(prediction, target, mask=mask), highest)
 
 
 def fpsnr(prediction: Array, target: Array, mask: Array, *, peak: float | None = None) -> float:
@@ -59,13 +75,121 @@ def fpsnr(prediction: Array, target: Array, mask: Array, *, peak: float | None =
         mask: (H, W), in [0, 1].
         peak: As for `psnr`.
     """
-    return _decibels(fmse(prediction, target, mask), target, peak)
-
-
-def _squared_error(prediction: Array, target: Array) -> NDArray[np.float64]:
-    return np.square(prediction.astype(np.float64) - target.astype(np.float64))
-
-
-def _decibels(error: float, target: Array, peak: float | None) -> float:
     highest = float(target.max()) if peak is None else peak
-    return float(10 * np.log10(highest**2 / (error + _EPSILON)))
+    return decibels(fmse(prediction, target, mask), highest)
+
+
+def ssim(prediction: Array, target: Array) -> float:
+    """Structural similarity: the mean of `ssim_map` where the window lies inside the picture.
+
+    Args:
+        prediction: (H, W, 3), from 0 to 255, at least 11 x 11.
+        target: (H, W, 3), from 0 to 255.
+
+    Raises:
+        InputError: The pictures are smaller than the window.
+    """
+    return inner_mean(ssim_map(prediction, target))
+
+
+def fssim(prediction: Array, target: Array, mask: Array) -> float:
+    """Structural similarity over the foreground: the mean of `ssim_map`, weighted by the mask.
+
+    Args:
+        prediction: (H, W, 3), from 0 to 255, at least 11 x 11.
+        target: (H, W, 3), from 0 to 255.
+        mask: (H, W), in [0, 1]. An empty one gives 1: nothing differs in it.
+
+    Raises:
+        InputError: The pictures are smaller than the window.
+    """
+    return weighted_similarity(ssim_map(prediction, target), mask)
+
+
+def ssim_map(prediction: Array, target: Array) -> NDArray[np.float32]:
+    """Structural similarity around each pixel.
+
+    Wang, Bovik, Sheikh, Simoncelli: Image quality assessment: from error visibility to structural
+    similarity. IEEE TIP, 2004: an 11 x 11 Gaussian window of standard deviation 1.5, K1 = 0.01,
+    K2 = 0.03, data range 255, each channel by itself; DCCF and PCT-Net measure with the same.
+
+    Args:
+        prediction: (H, W, 3), from 0 to 255, at least 11 x 11.
+        target: (H, W, 3), from 0 to 255.
+
+    Returns:
+        (H, W), the mean over the channels. Within 5 pixels of the border the window reaches out of
+        the picture, which is mirrored there.
+
+    Raises:
+        InputError: The pictures are smaller than the window.
+    """
+    height, width, channels = target.shape
+    if min(height, width) < SSIM_WINDOW:
+        raise InputError(
+            f"SSIM needs pictures of at least {SSIM_WINDOW} x {SSIM_WINDOW}; got {width} x {height}"
+        )
+    total = np.zeros((height, width), np.float32)
+    for k in range(channels):
+        x = prediction[..., k].astype(np.float32)
+        y = target[..., k].astype(np.float32)
+        # With sum s and difference d of the two, variances and covariance come out of those of s
+        # and d: 2 cov = (var s - var d) / 2, and so on. That is a blur less, and where nothing
+        # differs the result is 1 exactly. Grey is taken off for the sake of rounding.
+        s: NDArray[np.float32] = x + y - np.float32(255)
+        d: NDArray[np.float32] = x - y
+        mean_s, mean_d = _blur(s), _blur(d)
+        var_s, var_d = _blur(s * s) - mean_s**2, _blur(d * d) - mean_d**2
+        mean_s = (mean_s + 255) ** 2
+        mean_d = mean_d**2
+        similar = (mean_s - mean_d + 2 * SSIM_C1) * (var_s - var_d + 2 * SSIM_C2)
+        total += similar / ((mean_s + mean_d + 2 * SSIM_C1) * (var_s + var_d + 2 * SSIM_C2))
+    return total / np.float32(channels)
+
+
+def squared_errors(prediction: Array, target: Array) -> NDArray[np.float64]:
+    """The squared error of each pixel, the mean over its channels: (H, W)."""
+    total = np.zeros(target.shape[:2])
+    for k in range(target.shape[2]):  # one by one: a photograph's planes are large
+        difference = prediction[..., k].astype(np.float64) - target[..., k]
+        difference *= difference
+        total += difference
+    total /= target.shape[2]
+    return total
+
+
+def foreground_mean(errors: NDArray[np.float64], mask: Array, channels: int = 3) -> float:
+    """The mean of `squared_errors` weighted by a mask, as the released evaluation divides it."""
+    weight = channels * mask.sum(dtype=np.float64)
+    return float(channels * (errors * mask).sum() / (weight + EPSILON))
+
+
+def decibels(error: float, peak: float) -> float:
+    """The PSNR of a mean squared error.
+
+    Raises:
+        InputError: The peak is 0.
+    """
+    if peak <= 0:
+        raise InputError(
+            f"the peak of PSNR must be above 0; got {peak:g}: is the picture of one colour alone?"
+        )
+    return float(10 * np.log10(peak**2 / (error + EPSILON)))
+
+
+def inner_mean(similarity: NDArray[np.float32]) -> float:
+    """The mean of `ssim_map` where its window lies inside the picture."""
+    edge = SSIM_WINDOW // 2
+    return float(similarity[edge:-edge, edge:-edge].mean(dtype=np.float64))
+
+
+def weighted_similarity(similarity: NDArray[np.float32], mask: Array) -> float:
+    """The mean of `ssim_map` weighted by a mask; 1 if the mask is empty."""
+    weight = float(mask.sum(dtype=np.float64))
+    return float((similarity * mask).sum(dtype=np.float64) / weight) if weight else 1.0
+
+
+def _blur(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    size = (SSIM_WINDOW, SSIM_WINDOW)
+    blurred = cv2.GaussianBlur(plane, size, SSIM_SIGMA, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(blurred, np.float32)

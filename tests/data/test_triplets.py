@@ -92,6 +92,45 @@ def test_plain_folder(tmp_path: Path) -> None:
     assert [data[i].name for i in range(len(data))] == ["a", "b_1_2"]
 
 
+def test_files_side_by_side_and_folders_of_them(tmp_path: Path) -> None:
+    names = ("composite.png", "mask.png", "real.jpg")
+    for number, base in enumerate(("b", "a", "more/a_1_2")):
+        write_triplet(tmp_path, tuple(f"{base}_{name}" for name in names), number)  # pyright: ignore[reportArgumentType]
+    (tmp_path / "README.md").write_text("not a picture")
+    data = TripletDataset.open(tmp_path)
+    assert [(files.name, files.part) for files in data.files] == [
+        ("a", ""),
+        ("b", ""),
+        ("more/a_1_2", "more"),
+    ]
+    assert data[2].composite.shape == (96, 128, 3)
+    (tmp_path / "a_mask.png").unlink()
+    (tmp_path / "more/a_1_2_real.jpg").unlink()
+    with pytest.raises(InputError, match="2 missing") as raised:
+        TripletDataset.open(tmp_path)
+    assert "a_mask" in str(raised.value)
+    assert "a_1_2_real" in str(raised.value)
+    assert [files.name for files in TripletDataset.open(tmp_path, on_missing="skip").files] == ["b"]
+
+
+def test_what_is_missing_is_left_out_by_choice(iharmony4: Path, tmp_path: Path) -> None:
+    (iharmony4 / "HCOCO/masks/c1_10.png").unlink()
+    data = TripletDataset.open(iharmony4, on_missing="skip")
+    assert [files.name for files in data.files] == ["HCOCO/c2_20_1", "Hday2night/d90000014-10_1_9"]
+    assert [files.part for files in data.files] == ["HCOCO", "Hday2night"]
+    assert data.missing == ("HCOCO/masks for c1_10_1", "HCOCO/masks for c1_10_2")
+    write_triplet(tmp_path, ("x/1.png", "x/m.png", "x/r.png"))
+    table = tmp_path / "list.csv"
+    table.write_text(
+        "composite,mask,real,part\nx/1.png,x/m.png,x/r.png,first\nx/2.png,x/m.png,x/q.png,\n"
+    )
+    data = TripletDataset.open(table, on_missing="skip")
+    assert [(files.name, files.part) for files in data.files] == [("x/1.png", "first")]
+    assert [Path(text).name for text in data.missing] == ["2.png", "q.png"]
+    with pytest.raises(InputError, match="2 missing"):
+        TripletDataset.open(table)
+
+
 def test_table_with_paths_of_its_own_folder(tmp_path: Path) -> None:
     write_triplet(tmp_path, ("x/1.png", "y/m.png", "z/1.png"))
     table = tmp_path / "list.csv"

@@ -1,0 +1,138 @@
+"""How long an evaluation takes against its network alone, and how much memory many pictures need.
+
+    python benchmarks/evaluation.py [--count 200] [--size 640x480] [--batch-size 8] [--memory]
+
+Pictures of noise, made here: JPEG composites and real pictures, PNG masks, and a full evaluation
+by the `paper` protocol with the bundled model. The network alone is given as many tensors in the
+same batches. Both take turns; given are medians and their ratios, of wall-clock time and of CPU
+time over all threads. Compare numbers of one run only. With `--memory`: the peak of resident memory
+of evaluations of 74 and of 7,404 pictures, each in a process of its own.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from harmonizer import Harmonizer
+from harmonizer.data import TripletDataset, TripletFiles
+from harmonizer.evaluation import evaluate
+
+DISTINCT = 20  # pictures on disk; a dataset repeats them
+SMALL, LARGE = 74, 7404
+
+
+def make_pictures(folder: Path, width: int, height: int) -> list[TripletFiles]:
+    """Write triplets of coarse noise in many colours, with an ellipse as the foreground."""
+    rows, columns = np.mgrid[:height, :width]
+    files: list[TripletFiles] = []
+    for number in range(DISTINCT):
+        generator = np.random.default_rng(number)
+        small = generator.integers(0, 256, (12, 16, 3), np.uint8)
+        real = np.asarray(
+            Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC), np.float32
+        )
+        real = real + generator.normal(0, 6, real.shape)
+        radius = generator.uniform(0.1, 0.4)
+        inside = ((rows / height - 0.5) / radius) ** 2 + ((columns / width - 0.5) / radius) ** 2 < 1
+        composite = np.where(inside[..., None], real * 0.7 + 20, real)
+        paths = [folder / f"{number}_{name}" for name in ("composite.jpg", "mask.png", "real.jpg")]
+        for path, array in zip(paths, (composite, inside * 255, real), strict=True):
+            Image.fromarray(array.clip(0, 255).astype(np.uint8)).save(path, quality=92)
+        files.append(TripletFiles(*paths, name=str(number)))
+    return files
+
+
+def repeated(files: list[TripletFiles], count: int) -> TripletDataset:
+    """A dataset of as many triplets as wanted."""
+    return TripletDataset([files[number % len(files)] for number in range(count)])
+
+
+def measure(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall-clock and CPU seconds of a call."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def compare_times(files: list[TripletFiles], count: int, batch_size: int, device: str) -> None:
+    """Print the times of an evaluation, of the network alone, and their ratios."""
+    harmonizer = Harmonizer.from_pretrained(device=device)
+    dataset = repeated(files, count)
+    height, width = harmonizer.info.preprocessing.input_size
+    images = torch.rand(batch_size, 3, height, width, device=harmonizer.device)
+    masks = torch.rand(batch_size, 1, height, width, device=harmonizer.device)
+    network = harmonizer._network  # pyright: ignore[reportPrivateUsage] - it alone is measured
+
+    def alone() -> None:
+        with torch.inference_mode():
+            for start in range(0, count, batch_size):
+                some = min(batch_size, count - start)
+                network(images[:some], masks[:some]).cpu()
+
+    works: dict[str, Callable[[], object]] = {
+        "network alone": alone,
+        "evaluation": lambda: evaluate(harmonizer, dataset, batch_size=batch_size),
+    }
+    times: dict[str, list[tuple[float, float]]] = {label: [] for label in works}
+    for turn in range(6):
+        for label, work in works.items():
+            spent = measure(work)
+            if turn:  # the first one warms up
+                times[label].append(spent)
+    medians = {
+        label: [statistics.median(one[k] for one in spent) for k in (0, 1)]
+        for label, spent in times.items()
+    }
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(f"{count} pictures on {harmonizer.device}, {cores} cores; milliseconds a picture")
+    print(f"{'':18}{'wall':>10}{'CPU':>10}")
+    for label, (wall, processor) in medians.items():
+        print(f"{label:18}{wall / count * 1000:10.1f}{processor / count * 1000:10.1f}")
+    whole, network_alone = medians["evaluation"], medians["network alone"]
+    ratios = [a / b for a, b in zip(whole, network_alone, strict=True)]
+    print(f"{'ratio':18}" + "".join(f"{ratio:9.2f}x" for ratio in ratios))
+
+
+def print_peak(files: list[TripletFiles], count: int) -> None:
+    """Evaluate in this process, and print how much memory it took at most."""
+    evaluate(None, repeated(files, count), device="cpu")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"{count:6,} pictures: {peak / 1024:.0f} MiB at most")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--size", default="640x480")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--peak-of", type=int, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    width, height = map(int, chosen.size.split("x"))
+    with tempfile.TemporaryDirectory() as folder:
+        files = make_pictures(Path(folder), width, height)
+        if chosen.peak_of is not None:
+            print_peak(files, chosen.peak_of)
+        elif chosen.memory:
+            for count in (SMALL, LARGE):
+                command = [sys.executable, __file__, "--size", chosen.size, "--peak-of", str(count)]
+                subprocess.run(command, check=True)
+        else:
+            compare_times(files, chosen.count, chosen.batch_size, chosen.device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""What is evaluated: networks, baselines and functions of the user, through one call."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from harmonizer.baselines import BASELINES
+from harmonizer.data import Triplet
+from harmonizer.errors import InputError
+from harmonizer.evaluation.protocols import Protocol
+from harmonizer.image import open_image
+from harmonizer.pipeline import Harmonizer
+from harmonizer.preprocessing import full_scale
+from harmonizer.zoo.manifest import ModelInfo
+
+# A function takes the composite, (H, W, 3), uint8, RGB, and its mask, (H, W), float32 in [0, 1],
+# and returns the harmonized picture as any kind of image that `Harmonizer` takes.
+Function: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.float32]], Any]
+# What can be evaluated: a loaded model; what `Harmonizer.from_pretrained` takes, None being the
+# bundled default, or the name of a baseline of `harmonizer.baselines`; or a function.
+Model: TypeAlias = Harmonizer | str | os.PathLike[str] | Function | None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to harmonize, under a name of its own.
+
+    Attributes:
+        label: What tables call it.
+        run: What harmonizes.
+        kind: Where it comes from: a network, `harmonizer.baselines`, or the user.
+    """
+
+    label: str
+    run: Harmonizer | Function
+    kind: Literal["model", "baseline", "function"]
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """What is known of the model, if it is one."""
+        return self.run.info if isinstance(self.run, Harmonizer) else None
+
+    def identity(self) -> str:
+        """What tells it from another method under the same label."""
+        weights = self.run.fingerprint() if isinstance(self.run, Harmonizer) else ""
+        return f"{self.kind} {weights}".rstrip()
+
+    def concurrent(self) -> bool:
+        """Whether several threads may call it; of a user's function nobody knows."""
+        return self.kind != "function"
+
+    def in_batches(self, protocol: Protocol) -> bool:
+        """Whether the network's own answer is what the protocol measures."""
+        return (
+            isinstance(self.run, Harmonizer)
+            and protocol.size is not None
+            and self.run.info.preprocessing.input_size == (protocol.size, protocol.size)
+        )
+
+    def predict(self, triplets: Sequence[Triplet]) -> list[NDArray[np.float32]]:
+        """Return the network's own answers, with one call of it.
+
+        Args:
+            triplets: At the size of the network's input.
+
+        Returns:
+            For each (H, W, 3), from 0 to 255, not rounded.
+        """
+        run = cast(Harmonizer, self.run)
+        composites, masks = [one.composite for one in triplets], [one.mask for one in triplets]
+        return list(run.predict_batch(composites, masks, batch_size=len(triplets)))
+
+    def answer(self, triplet: Triplet, protocol: Protocol) -> NDArray[np.float32]:
+        """Return the answer to one picture that the protocol measures.
+
+        Args:
+            triplet: As the protocol prepared it.
+            protocol: How it is measured.
+
+        Returns:
+            (H, W, 3), from 0 to 255.
+
+        Raises:
+            InputError: The answer is no picture of the composite's size.
+        """
+        if self.in_batches(protocol):
+            return self.predict([triplet])[0]
+        return self.harmonize(triplet, rounded=protocol.rounded)
+
+    def harmonize(self, triplet: Triplet, *, rounded: bool) -> NDArray[np.float32]:
+        """Harmonize one picture at its own size.
+
+        Args:
+            triplet: The composite and its mask.
+            rounded: Whether an answer in 8 bits will do.
+
+        Returns:
+            (H, W, 3), from 0 to 255.
+
+        Raises:
+            InputError: The answer is no picture of the composite's size.
+        """
+        composite = triplet.composite
+        if self.kind == "function" or rounded:
+            answer = self.run(composite, triplet.mask)
+        else:  # floats come back as floats, which nobody has rounded
+            answer = self.run(cast(Any, composite / np.float32(255)), triplet.mask)
+        try:
+            pixels = open_image(answer).pixels
+        except InputError as error:
+            raise InputError(f"{self.label} must return an image: {error}") from error
+        if pixels.shape != composite.shape:
+            raise InputError(
+                f"{self.label} must return a picture of the composite's size, "
+                f"{composite.shape[1]} x {composite.shape[0]}; got "
+                f"{pixels.shape[1]} x {pixels.shape[0]}"
+            )
+        return pixels.astype(np.float32) * np.float32(255 / full_scale(pixels.dtype))
+
+
+def open_methods(
+    models: Model | Sequence[Model] | Mapping[str, Model], device: str | torch.device = "auto"
+) -> list[Method]:
+    """Load what is to be evaluated.
+
+    Args:
+        models: One, or several; a mapping gives them labels, else their own names are taken.
+        device: Where networks run that are loaded here.
+
+    Raises:
+        InputError: There are none, or two have the same label.
+        HarmonizerError: A model cannot be loaded, as `Harmonizer.from_pretrained` says.
+    """
+    named: list[tuple[str | None, Model]]
+    if isinstance(models, Mapping):
+        named = list(cast("Mapping[str, Model]", models).items())
+    elif isinstance(models, Sequence) and not isinstance(models, str):
+        named = [(None, model) for model in cast("Sequence[Model]", models)]
+    else:
+        named = [(None, models)]
+    methods = [_open(model, label, device) for label, model in named]
+    if not methods:
+        raise InputError("there is nothing to evaluate; name a model or a baseline")
+    labels = [method.label for method in methods]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"two of the models are called {twice}; give them names of their own, with a mapping "
+            "from names to models"
+        )
+    return methods
+
+
+def _open(model: Model, label: str | None, device: str | torch.device) -> Method:
+    if isinstance(model, Harmonizer):
+        return Method(label or model.info.name, model, "model")
+    for name, baseline in BASELINES.items():
+        if model is baseline or model == name:
+            return Method(label or name, baseline, "baseline")
+    if callable(model):
+        return Method(label or getattr(model, "__name__", type(model).__name__), model, "function")
+    if model is not None and not isinstance(model, str | os.PathLike):
+        raise InputError(
+            "a model is a Harmonizer, a name, a path, or a function of image and mask; got "
+            f"{type(model).__name__}"
+        )
+    loaded = Harmonizer.from_pretrained(model, device=device)
+    return Method(label or loaded.info.name, loaded, "model")

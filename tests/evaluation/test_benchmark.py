@@ -1,0 +1,284 @@
+"""What `evaluate` takes, what it does with bad pictures, and how it goes on after a stop."""
+
+import csv
+import json
+import shutil
+import threading
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_iharmony4 import PICTURES
+
+from harmonizer import Harmonizer
+from harmonizer.baselines import BASELINES
+from harmonizer.data import TripletDataset
+from harmonizer.errors import InputError, UnknownModelError
+from harmonizer.evaluation import Evaluation, evaluate
+from harmonizer.evaluation import benchmark as benchmark_module
+
+COUNT = sum(map(len, PICTURES.values()))
+
+
+def darker(image: Any, mask: Any) -> Any:
+    return (image * 0.9).astype(np.uint8)
+
+
+@pytest.fixture
+def copy(iharmony4: Path, tmp_path: Path) -> Path:
+    """The pictures, to be damaged."""
+    return Path(shutil.copytree(iharmony4, tmp_path / "copy"))
+
+
+def names(evaluation: Evaluation) -> list[str]:
+    return [row.name for row in evaluation.rows]
+
+
+def test_models_names_baselines_and_functions_in_one_table(
+    iharmony4: Path, brighten: Harmonizer
+) -> None:
+    models = [brighten, "composite", BASELINES["reinhard"], darker]
+    evaluation = evaluate(models, iharmony4)
+    assert evaluation.models == ("idih-small-open", "composite", "reinhard", "darker")
+    assert len(evaluation.rows) == 4 * COUNT
+    for label in evaluation.models:
+        assert evaluation.summary(label)["all"]["count"] == COUNT
+    fmse = {label: evaluation.summary(label)["all"]["fmse"] for label in evaluation.models}
+    assert len(set(fmse.values())) == 4
+    alone = evaluate(darker, iharmony4)
+    assert alone.of() == evaluation.of("darker")
+    with pytest.raises(InputError, match="were evaluated; got 'nonsense'"):
+        evaluation.summary("nonsense")
+
+
+def test_any_kind_of_answer_counts_the_same(iharmony4: Path) -> None:
+    def as_pil(image: Any, mask: Any) -> Any:
+        return Image.fromarray(darker(image, mask))
+
+    def as_floats(image: Any, mask: Any) -> Any:
+        return darker(image, mask) / np.float32(255)
+
+    def as_sixteen_bits(image: Any, mask: Any) -> Any:
+        return darker(image, mask).astype(np.uint16) * 257
+
+    evaluation = evaluate([darker, as_pil, as_floats, as_sixteen_bits], iharmony4)
+    expected = [row.fmse for row in evaluation.of("darker")]
+    for label in evaluation.models[1:]:
+        assert [row.fmse for row in evaluation.of(label)] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_function_is_called_from_this_thread_alone(iharmony4: Path) -> None:
+    threads: set[int] = set()
+
+    def watched(image: Any, mask: Any) -> Any:
+        threads.add(threading.get_ident())
+        assert image.dtype == np.uint8
+        assert mask.dtype == np.float32
+        return image
+
+    evaluate(watched, iharmony4, protocol="full-resolution", workers=3)
+    assert threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 1), (3, 2), (50, 4)])
+def test_neither_batches_nor_workers_change_a_number(
+    iharmony4: Path, brighten: Harmonizer, batch_size: int, workers: int
+) -> None:
+    found = evaluate(brighten, iharmony4, batch_size=batch_size, workers=workers)
+    assert names(found) == names(evaluate(brighten, iharmony4))
+    expected = [row.mse for row in evaluate(brighten, iharmony4).rows]
+    assert [row.mse for row in found.rows] == pytest.approx(expected, rel=1e-6)
+
+
+def test_networks_are_called_once_a_batch(iharmony4: Path, brighten: Harmonizer) -> None:
+    sizes: list[int] = []
+    hook = brighten._network.register_forward_pre_hook(
+        lambda _, inputs: sizes.append(inputs[0].shape[0])
+    )
+    evaluate(brighten, iharmony4, batch_size=5)
+    hook.remove()
+    assert sizes == [5, COUNT - 5]
+
+
+def test_what_cannot_be_evaluated_is_refused(iharmony4: Path, tmp_path: Path) -> None:
+    for arguments, options, said in [
+        (([], iharmony4), {}, "nothing to evaluate"),
+        (({}, iharmony4), {}, "nothing to evaluate"),
+        ((3, iharmony4), {}, "a model is a Harmonizer"),
+        (([darker, darker], iharmony4), {}, "two of the models are called darker"),
+        ((darker, tmp_path / "nowhere"), {}, "no folder or table"),
+        ((darker, iharmony4), {"protocol": "nonsense"}, "the protocols are paper"),
+        ((darker, iharmony4), {"workers": 0}, "workers is a whole number"),
+        ((darker, iharmony4), {"batch_size": 1.5}, "batch_size is a whole number"),
+        ((darker, iharmony4), {"on_error": "ignore"}, 'on_error is "raise" or "skip"'),
+        ((lambda i, m: i[:-1], iharmony4), {}, "of the composite's size, 256 x 256; got 256 x 255"),
+        ((lambda i, m: None, iharmony4), {}, "must return an image"),
+        ((lambda i, m: i * 1.0, iharmony4), {}, "must return an image"),
+    ]:
+        with pytest.raises((InputError, TypeError), match=said):
+            evaluate(*arguments, **options)
+    with pytest.raises(UnknownModelError, match="nonsense"):
+        evaluate("nonsense", iharmony4)
+
+
+def test_an_error_of_the_function_is_not_hidden(iharmony4: Path) -> None:
+    def broken(image: Any, mask: Any) -> Any:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        evaluate(broken, iharmony4, on_error="skip")
+
+
+def test_damaged_and_missing_files_and_wrong_lists_stop_it(copy: Path) -> None:
+    (copy / "HFlickr/real_images/x0.png").unlink()
+    with (copy / "HCOCO/HCOCO_test.txt").open("a") as file:
+        file.write("\nghost_1_1.jpg\n")
+    with pytest.raises(InputError) as raised:
+        evaluate(darker, copy)
+    for text in ("real_images for x0_1_1", "composite_images for ghost_1_1", "4 missing"):
+        assert text in str(raised.value)
+
+
+def test_a_damaged_picture_stops_it_by_name(copy: Path) -> None:
+    (copy / "HCOCO/composite_images/x1_1_1.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    with pytest.raises(InputError, match=r"HCOCO/x1_1_1: .*x1_1_1\.png cannot be read"):
+        evaluate(darker, copy)
+
+
+def test_or_they_are_left_out_by_name(copy: Path) -> None:
+    whole = evaluate(darker, copy)
+    (copy / "HFlickr/real_images/x0.png").unlink()
+    (copy / "HCOCO/composite_images/x1_1_1.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    Image.new("L", (7, 7)).save(copy / "Hday2night/masks/x0_1.png")
+    found = evaluate(darker, copy, on_error="skip")
+    gone = {"HFlickr/x0_1_1", "HCOCO/x1_1_1", "Hday2night/x0_1_1"}
+    assert [row.mse for row in found.rows] == [
+        row.mse for row in whole.rows if row.name not in gone
+    ]
+    assert len(found.skipped) == 3
+    said = "\n".join(found.skipped)
+    assert "real_images for x0_1_1" in said
+    assert "x1_1_1.png cannot be read" in said
+    assert "the mask 7 x 7" in said
+    assert found.to_json()["skipped"] == list(found.skipped)
+
+
+def test_nothing_left_is_an_error(copy: Path) -> None:
+    for path in copy.glob("*/composite_images/*"):
+        path.write_bytes(b"broken")
+    with pytest.raises(InputError, match="not one picture could be measured"):
+        evaluate(darker, copy, on_error="skip")
+
+
+def test_a_picture_too_small_for_ssim_is_named(tmp_path: Path) -> None:
+    for name, mode in (("a_composite", "RGB"), ("a_mask", "L"), ("a_real", "RGB")):
+        Image.new(mode, (8, 30), "white").save(tmp_path / f"{name}.png")
+    with pytest.raises(InputError, match="a: SSIM needs pictures of at least 11 x 11; got 8 x 30"):
+        evaluate(darker, tmp_path, protocol="full-resolution")
+
+
+def test_rows_on_disk_are_read_back_exactly(iharmony4: Path, tmp_path: Path) -> None:
+    evaluation = evaluate([darker, "composite"], iharmony4, output=tmp_path / "out")
+    with (tmp_path / "out/images.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * COUNT
+    assert [float(row["fmse"]) for row in rows] == [row.fmse for row in evaluation.rows]
+    assert [row["name"] for row in rows] == names(evaluation)
+    again = evaluate([darker, "composite"], iharmony4, output=tmp_path / "out")
+    assert again == evaluation
+
+
+@pytest.mark.parametrize(
+    ("lines", "more", "whole_pictures"),
+    [(5, 0, 2), (5, 30, 2), (4, 20, 1), (1, 0, 0), (0, 9, 0)],
+    ids=["between two", "in a line", "in a picture's second line", "after the header", "in it"],
+)
+def test_a_stopped_evaluation_goes_on(
+    iharmony4: Path,
+    tmp_path: Path,
+    lines: int,
+    more: int,
+    whole_pictures: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two models, so two lines a picture behind a header."""
+    whole = evaluate([darker, "composite"], iharmony4, output=tmp_path / "out")
+    path = tmp_path / "out/images.csv"
+    text = path.read_bytes()
+    kept = b"".join(text.splitlines(keepends=True)[:lines])
+    path.write_bytes(text[: len(kept) + more])
+
+    loaded: list[int] = []
+    load = benchmark_module._load
+
+    def watched(dataset: Any, index: int, protocol: Any) -> Any:
+        loaded.append(index)
+        return load(dataset, index, protocol)
+
+    monkeypatch.setattr(benchmark_module, "_load", watched)
+    again = evaluate([darker, "composite"], iharmony4, output=tmp_path / "out")
+    assert again == whole
+    assert path.read_bytes() == text
+    assert sorted(loaded) == list(range(whole_pictures, COUNT))
+
+
+def test_rows_of_another_evaluation_are_never_mixed_in(
+    iharmony4: Path, tmp_path: Path, brighten: Harmonizer, model: Harmonizer
+) -> None:
+    out = tmp_path / "out"
+    evaluate({"a": brighten}, iharmony4, output=out)
+    before = (out / "images.csv").read_bytes()
+    for models, data, options, said in [
+        ({"a": model}, iharmony4, {}, "differs in models"),
+        ({"b": brighten}, iharmony4, {}, "differs in models"),
+        ({"a": brighten}, iharmony4 / "HCOCO", {}, "differs in pictures"),
+        ({"a": brighten}, iharmony4, {"protocol": "dccf"}, "differs in protocol"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            evaluate(models, data, output=out, **options)
+    assert (out / "images.csv").read_bytes() == before
+    (out / "configuration.json").write_text("{broken")
+    with pytest.raises(InputError, match=r"configuration\.json cannot be read"):
+        evaluate({"a": brighten}, iharmony4, output=out)
+    (out / "configuration.json").unlink()
+    with pytest.raises(InputError, match=r"without the configuration\.json"):
+        evaluate({"a": brighten}, iharmony4, output=out)
+
+
+def test_what_was_left_out_is_tried_again(copy: Path, tmp_path: Path) -> None:
+    path = copy / "HCOCO/composite_images/x0_1_1.png"
+    content = path.read_bytes()
+    path.write_bytes(b"broken")
+    assert evaluate(darker, copy, output=tmp_path / "out", on_error="skip").skipped
+    path.write_bytes(content)
+    again = evaluate(darker, copy, output=tmp_path / "out", on_error="skip")
+    assert again.skipped == ()
+    assert again.rows == evaluate(darker, copy).rows
+
+
+def test_results_are_json(iharmony4: Path) -> None:
+    evaluation = evaluate([darker, "composite"], iharmony4)
+    document = json.loads(json.dumps(evaluation.to_json()))
+    assert document["protocol"]["name"] == "paper"
+    assert document["models"]["darker"]["HCOCO"] == evaluation.summary("darker")["HCOCO"]
+
+
+def test_many_pictures_need_no_more_memory_than_few(iharmony4: Path) -> None:
+    """By the allocations of Python and NumPy: a picture's row stays, its pixels do not."""
+    files = TripletDataset.open(iharmony4 / "Hday2night", split="test").files
+
+    def peak(count: int) -> int:
+        dataset = TripletDataset(files * (count // len(files)))
+        tracemalloc.start()
+        evaluate("composite", dataset, workers=2, batch_size=4)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(10)  # what is allocated once
+    few, many = peak(40), peak(240)
+    picture = 256 * 256 * (3 + 3 + 4)
+    assert many - few < 3 * picture

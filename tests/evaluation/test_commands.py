@@ -1,0 +1,122 @@
+"""`harmonizer evaluate` and `harmonizer compare`, as a user calls them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import EXAMPLES
+from PIL import Image
+from small_iharmony4 import PICTURES
+
+from harmonizer.cli import main
+from harmonizer.evaluation import evaluate
+
+COMPOSITE, MASK = str(EXAMPLES / "composite.png"), str(EXAMPLES / "mask.png")
+
+
+def run(*arguments: object) -> int:
+    return main([str(one) for one in arguments])
+
+
+def test_evaluate_prints_a_table_and_writes_files(
+    iharmony4: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", "idih-small-open", "reinhard", "--device", "cpu"]
+    outputs = ["-o", tmp_path / "out", "--json", tmp_path / "a.json", "--report", tmp_path / "page"]
+    assert run("evaluate", "--data", iharmony4, *arguments, *outputs) == 0
+    printed = capsys.readouterr().out
+    expected = evaluate("reinhard", iharmony4).summary()
+    lines = printed.splitlines()
+    where = next(i for i, line in enumerate(lines) if line.startswith("HFlickr, 1 picture"))
+    header, composite, published, network, reinhard = (
+        line.split() for line in lines[where + 1 : where + 6]
+    )
+    assert header == ["MSE", "PSNR", "fMSE", "fPSNR", "SSIM", "fSSIM"]
+    assert [composite[0], network[0], reinhard[0]] == ["composite", "idih-small-open", "reinhard"]
+    assert reinhard[1] == f"{expected['HFlickr']['mse']:.2f}"
+    assert published[:2] == ["[1]", "264.35"]
+    assert float(published[2].strip("()")) == pytest.approx(float(composite[1]) - 264.35, abs=0.011)
+    assert "[1] DoveNet" in printed
+    assert "HCOCO 3 of 4,283" in printed
+    document = json.loads((tmp_path / "a.json").read_text())
+    assert document["models"]["reinhard"]["all"] == expected["all"]
+    count = sum(map(len, PICTURES.values()))
+    assert len((tmp_path / "out/images.csv").read_text().splitlines()) == 1 + 3 * count
+    assert (tmp_path / "page/index.html").stat().st_size > 10_000
+
+
+def test_evaluate_names_what_it_left_out(
+    iharmony4: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(iharmony4, tmp_path / "copy"))
+    (copy / "HFlickr/masks/x0_1.png").unlink()
+    assert run("evaluate", "--data", copy, "--model", "composite") == 1
+    error = capsys.readouterr().err
+    assert "masks for x0_1_1" in error
+    assert run("evaluate", "--data", copy, "--model", "composite", "--on-error", "skip") == 1
+    captured = capsys.readouterr()
+    assert "all, 7 pictures" in captured.out
+    assert "skipped: HFlickr/masks for x0_1_1" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data", "nowhere"], "no folder or table nowhere"),
+        (["--data", "DATA", "--protocol", "nonsense"], "the protocols are"),
+        (["--data", "DATA", "--model", "nonsense"], "there is no model 'nonsense'"),
+        (["--data", "DATA", "--json", "no/where.json"], "there is no folder no"),
+        (["--data", "DATA", "--report", COMPOSITE], "is a file; name a folder"),
+        (["--data", "DATA", "-o", COMPOSITE], "is a file; name a folder"),
+        (["--data", "DATA", "--model", "xiao", "xiao"], "two of the models are called xiao"),
+        (["--data", "DATA", "--workers", "0"], "workers is a whole number"),
+    ],
+)
+def test_evaluate_says_what_is_wrong(
+    iharmony4: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = [str(iharmony4) if one == "DATA" else one for one in arguments]
+    assert run("evaluate", *real) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert said in line
+
+
+def test_compare_draws_a_labelled_sheet(tmp_path: Path) -> None:
+    out = tmp_path / "sheet.png"
+    models = "idih-small-open,reinhard,poisson"
+    assert run("compare", COMPOSITE, MASK, "--models", models, "-o", out, "--side", 64) == 0
+    sheet = np.asarray(Image.open(out))
+    # Five pictures of 64 x 43 under titles of 18 pixels, with gaps of 8 between and around them.
+    rows, columns = (sheet.shape[0] - 8) / (18 + 43 + 8), (sheet.shape[1] - 8) / (64 + 8)
+    assert rows == int(rows)
+    assert columns == int(columns)
+    assert rows * columns >= 5
+    composite, mask = sheet[26:69, 8:72], sheet[26:69, 80:144]
+    small = Image.open(COMPOSITE).convert("RGB").resize((64, 43), Image.Resampling.BOX)
+    assert np.abs(composite.astype(float) - np.asarray(small)).mean() < 3
+    assert set(np.unique(mask)) >= {0, 255}
+    titles = sheet[8:26, 8:72]
+    assert titles.min() < 100  # something is written there
+
+
+def test_compare_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "sheet.png"
+    for arguments, said in [
+        ((COMPOSITE, "nowhere.png", "-o", out), "there is no file nowhere.png"),
+        ((COMPOSITE, MASK, "-o", out, "--models", "nonsense"), "there is no model 'nonsense'"),
+        ((COMPOSITE, MASK, "-o", tmp_path / "no/sheet.png"), "there is no folder"),
+        ((COMPOSITE, MASK, "-o", tmp_path / "sheet.xyz"), "cannot write the format"),
+        ((COMPOSITE, MASK, "-o", out, "--side", 3, "--models", "xiao"), "at least 16 pixels"),
+    ]:
+        assert run("compare", *arguments) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+    assert not out.exists()
+    out.write_bytes(b"precious")
+    assert run("compare", COMPOSITE, MASK, "-o", out) == 1
+    assert out.read_bytes() == b"precious"
+    assert "--force" in capsys.readouterr().err

@@ -1,0 +1,148 @@
+"""The metrics against the released evaluation's numbers, direct formulas and each other."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_iharmony4 import made_up
+
+from harmonizer.errors import InputError
+from harmonizer.evaluation import fmse, fpsnr, fssim, metrics, mse, psnr, ssim, torch_metrics
+
+FIXTURE = Path(__file__).parent / "fixtures/released_metrics.npz"
+
+
+@pytest.fixture(scope="module")
+def released() -> Any:
+    """Pictures, a mask with halves, and what the released evaluation says of them."""
+    return np.load(FIXTURE)
+
+
+def pair(seed: int = 0, height: int = 36, width: int = 44) -> tuple[Any, Any, Any]:
+    """An answer, a real picture and a soft mask."""
+    target = made_up(height, width, seed)
+    noise = np.random.default_rng(seed).normal(0, 9, target.shape)
+    mask = np.linspace(-0.5, 1.5, width).clip(0, 1) * np.ones((height, 1))
+    return (target + noise).clip(0, 255).astype(np.float32), target, mask.astype(np.float32)
+
+
+def as_batch(array: Any) -> torch.Tensor:
+    planes = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(planes))[None]
+
+
+def ssim_directly(prediction: Any, target: Any, mask: Any | None = None) -> float:
+    """Wang et al., window by window, in float64."""
+    edge, steps = 5, np.arange(11) - 5
+    window = np.exp(-(steps[:, None] ** 2 + steps[None] ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    padding = ((edge, edge), (edge, edge), (0, 0))
+    x, y = (np.pad(one.astype(np.float64), padding, "reflect") for one in (prediction, target))
+    height, width, channels = target.shape
+    values = np.empty((height, width))
+    for row in range(height):
+        for column in range(width):
+            total = 0.0
+            for k in range(channels):
+                a = x[row : row + 11, column : column + 11, k]
+                b = y[row : row + 11, column : column + 11, k]
+                mean_a, mean_b = (window * a).sum(), (window * b).sum()
+                var_a = (window * (a - mean_a) ** 2).sum()
+                var_b = (window * (b - mean_b) ** 2).sum()
+                covariance = (window * (a - mean_a) * (b - mean_b)).sum()
+                total += (
+                    (2 * mean_a * mean_b + c1)
+                    * (2 * covariance + c2)
+                    / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+                )
+            values[row, column] = total / channels
+    if mask is None:
+        return float(values[edge:-edge, edge:-edge].mean())
+    return float((values * mask).sum() / mask.sum())
+
+
+def test_agrees_with_the_released_evaluation(released: Any) -> None:
+    """The released one computes in float32."""
+    prediction, target, mask = released["prediction"], released["target"], released["mask"]
+    assert mse(prediction, target) == pytest.approx(float(released["mse"]), rel=1e-6)
+    assert fmse(prediction, target, mask) == pytest.approx(float(released["fmse"]), rel=1e-6)
+    assert psnr(prediction, target) == pytest.approx(float(released["psnr"]), rel=1e-6)
+
+
+def test_errors_by_hand() -> None:
+    target = np.zeros((20, 20, 3), np.uint8)
+    target[0, 0] = 200
+    prediction = target.astype(np.float32)
+    prediction[:10] += 4  # half the picture is off by 4
+    mask = np.zeros((20, 20), np.float32)
+    mask[5:10] = 0.5
+    mask[10:15] = 1  # the foreground: 50 of 150 pixels' weight are off
+    assert mse(prediction, target) == pytest.approx(8)
+    assert mse(prediction, target, mask=mask) == pytest.approx(16 * 50 / 400)
+    assert fmse(prediction, target, mask) == pytest.approx(16 / 3)
+    assert psnr(prediction, target) == pytest.approx(10 * np.log10(200**2 / 8))
+    assert psnr(prediction, target, peak=255) == pytest.approx(10 * np.log10(255**2 / 8))
+    assert psnr(prediction, target, peak=255, mask=mask) == pytest.approx(10 * np.log10(255**2 / 2))
+    assert fpsnr(prediction, target, mask) == pytest.approx(10 * np.log10(200**2 * 3 / 16))
+
+
+def test_a_perfect_answer_is_finite() -> None:
+    _, target, mask = pair()
+    assert mse(target, target) == fmse(target, target, mask) == 0
+    assert np.isfinite(psnr(target, target))
+    assert ssim(target, target) == fssim(target, target, mask) == 1
+
+
+def test_an_empty_mask_has_no_error() -> None:
+    prediction, target, mask = pair()
+    assert fmse(prediction, target, mask * 0) == 0
+    assert fssim(prediction, target, mask * 0) == 1
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ssim_by_its_formula(seed: int) -> None:
+    prediction, target, mask = pair(seed)
+    assert ssim(prediction, target) == pytest.approx(ssim_directly(prediction, target), abs=2e-6)
+    expected = ssim_directly(prediction, target, mask)
+    assert fssim(prediction, target, mask) == pytest.approx(expected, abs=2e-6)
+
+
+def test_ssim_of_dark_and_bright_flat_pictures() -> None:
+    """Where variances vanish, rounding must not show."""
+    for level in (0, 3, 250):
+        target = np.full((20, 20, 3), level, np.uint8)
+        prediction = target + np.float32(2)
+        expected = ssim_directly(prediction, target)
+        assert ssim(prediction, target) == pytest.approx(expected, abs=1e-5)
+
+
+def test_tensors_give_the_same_values() -> None:
+    pairs = [pair(seed) for seed in range(3)]
+    prediction, target, mask = (
+        torch.cat([as_batch(arrays[k]) for arrays in pairs]) for k in range(3)
+    )
+    for name in ("mse", "psnr", "ssim", "fmse", "fpsnr", "fssim"):
+        of_foreground = name.startswith("f")
+        found = getattr(torch_metrics, name)(prediction, target, *([mask] if of_foreground else []))
+        expected = [
+            getattr(metrics, name)(p, t, *([m] if of_foreground else [])) for p, t, m in pairs
+        ]
+        assert found.shape == (3,)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=2e-6)
+    found = torch_metrics.psnr(prediction, target, peak=255, mask=mask)
+    expected = [psnr(p, t, peak=255, mask=m) for p, t, m in pairs]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9)
+    assert torch_metrics.fssim(prediction, target, mask * 0).tolist() == [1, 1, 1]
+
+
+def test_what_cannot_be_measured() -> None:
+    small = np.zeros((10, 40, 3), np.uint8)
+    with pytest.raises(InputError, match="at least 11 x 11; got 40 x 10"):
+        ssim(small, small)
+    with pytest.raises(InputError, match="at least 11 x 11; got 40 x 10"):
+        torch_metrics.ssim(as_batch(small), as_batch(small))
+    with pytest.raises(InputError, match="peak of PSNR"):
+        psnr(small, small)
