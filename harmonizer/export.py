@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from harmonizer._version import __version__
-from harmonizer.errors import ExportError, InputError
+from harmonizer.errors import ExportError
+from harmonizer.extras import import_extra
 from harmonizer.networks.folding import fold_batch_norm
 from harmonizer.saving import write_atomically
 from harmonizer.zoo.manifest import ModelInfo
@@ -55,11 +56,8 @@ def to_onnx(network: nn.Module, input_size: tuple[int, int]) -> Any:  # noqa: AN
     Raises:
         InputError: ONNX is not installed.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  # pyright: ignore[reportUnusedImport] - torch needs it
-    except ImportError as error:
-        raise InputError("this needs ONNX: pip install 'image-harmonizer[onnx]'") from error
+    onnx = import_extra("onnx", "onnx")
+    import_extra("onnxscript", "onnx")  # torch translates with it
     with _quiet_torch():
         program: Any = torch.onnx.export(
             trace_network(network, input_size),
@@ -104,10 +102,7 @@ def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
         ExportError: The ONNX model answers differently.
         OSError: The file cannot be written.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError("this needs ONNX: pip install 'image-harmonizer[onnx]'") from error
+    onnxruntime = import_extra("onnxruntime", "onnx")
     size = info.preprocessing.input_size
     model = to_onnx(network, size)
     known = {
@@ -121,7 +116,7 @@ def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
         if value:
             model.metadata_props.add(key=key, value=value)
     content = model.SerializeToString()
-    session: Any = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     generator = np.random.default_rng(0)
     for count in (1, 3):  # the batch has to have stayed free
         images = generator.standard_normal((count, 3, *size), np.float32)

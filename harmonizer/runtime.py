@@ -1,5 +1,7 @@
 """Where a network runs."""
 
+from typing import cast
+
 import torch
 
 from harmonizer.errors import InputError
@@ -37,15 +39,25 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return chosen
 
 
+_DTYPES = {
+    "auto": torch.float32,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
 def resolve_dtype(dtype: str | torch.dtype) -> torch.dtype:
     """Choose the arithmetic of a network.
 
     Args:
-        dtype: `"auto"`, `"float32"` or `torch.float32`.
+        dtype: `"auto"` (float32), `"float32"`, `"bfloat16"`, `"float16"`, or one of these of torch.
 
     Raises:
         InputError: Another one.
     """
-    if dtype in ("auto", "float32", torch.float32):
-        return torch.float32
-    raise InputError(f"the network runs in float32 (or 'auto'); got dtype={dtype!r}")
+    chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if chosen not in _DTYPES.values():
+        names = ", ".join(_DTYPES)
+        raise InputError(f"the network's dtype is one of {names}; got dtype={dtype!r}")
+    return cast(torch.dtype, chosen)

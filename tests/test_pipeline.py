@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -261,6 +262,31 @@ def test_what_is_no_model_is_refused() -> None:
 def test_other_dtypes_are_refused() -> None:
     with pytest.raises(InputError, match="float32"):
         Harmonizer.from_pretrained(dtype="int8")
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_every_backend_harmonizes_alike(
+    backend: Any, composite: Any, mask: Any, model: Harmonizer
+) -> None:
+    pytest.importorskip({"onnx": "onnxruntime"}.get(backend, backend))
+    other = Harmonizer.from_pretrained(backend=backend)  # device="auto" is the CPU then
+    assert (other.backend, other.device.type) == (backend, "cpu")
+    found, expected = other.predict(composite, mask), model.predict(composite, mask)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.02)
+
+
+def test_reduced_precision_is_asked_for_and_close(
+    composite: Any, mask: Any, model: Harmonizer
+) -> None:
+    assert model.dtype == torch.float32
+    half = Harmonizer.from_pretrained(device="cpu", dtype="bfloat16")
+    difference = np.abs(half.predict(composite, mask) - model.predict(composite, mask))
+    assert 0 < difference.max() < 3  # grey levels of 255
+
+
+def test_a_model_in_reduced_precision_is_saved_in_full(tmp_path: Path, model: Harmonizer) -> None:
+    Harmonizer.from_pretrained(device="cpu", dtype="bfloat16").save_pretrained(tmp_path)
+    assert Harmonizer.from_pretrained(tmp_path).fingerprint() == model.fingerprint()
 
 
 def test_to_returns_the_harmonizer(model: Harmonizer) -> None:

@@ -44,7 +44,8 @@ def open_backend(
         dtype: Its arithmetic: float32, bfloat16 or float16; for `onnx` float32.
 
     Raises:
-        InputError: The backend is not installed, or cannot work with this device or dtype.
+        InputError: The backend is unknown or not installed, or cannot work with this device or
+            dtype.
     """
     check_backend(backend)
     if backend != "torch" and device.type != "cpu":

@@ -1,7 +1,5 @@
 """A network run by ONNX Runtime, on the CPU."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +8,7 @@ from torch import nn
 from harmonizer.backends import Run
 from harmonizer.errors import InputError
 from harmonizer.export import IMAGE, MASK, to_onnx
+from harmonizer.extras import import_extra
 
 
 def run_with_onnx(network: nn.Module, input_size: tuple[int, int], dtype: torch.dtype) -> Run:
@@ -25,14 +24,9 @@ def run_with_onnx(network: nn.Module, input_size: tuple[int, int], dtype: torch.
     """
     if dtype != torch.float32:
         raise InputError(f"the backend 'onnx' computes in float32; got dtype={dtype}")
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(
-            "the backend 'onnx' needs ONNX Runtime: pip install 'image-harmonizer[onnx]'"
-        ) from error
+    onnxruntime = import_extra("onnxruntime", "onnx")
     model = to_onnx(network, input_size).SerializeToString()
-    session: Any = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
     def run(images: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
         (answer,) = session.run(None, {IMAGE: images, MASK: masks})

@@ -1,7 +1,5 @@
 """A network run by OpenVINO, on the CPU."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +8,7 @@ from torch import nn
 from harmonizer.backends import Run
 from harmonizer.errors import InputError
 from harmonizer.export import trace_network
+from harmonizer.extras import import_extra
 
 _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
@@ -27,15 +26,10 @@ def run_with_openvino(network: nn.Module, input_size: tuple[int, int], dtype: to
     """
     if dtype not in _PRECISIONS:
         raise InputError(f"the backend 'openvino' computes in float32 or bfloat16; got {dtype}")
-    try:
-        import openvino
-    except ImportError as error:
-        raise InputError(
-            "the backend 'openvino' needs OpenVINO: pip install 'image-harmonizer[openvino]'"
-        ) from error
-    converted: Any = openvino.convert_model(trace_network(network, input_size))
+    openvino = import_extra("openvino", "openvino")
+    converted = openvino.convert_model(trace_network(network, input_size))
     settings = {"INFERENCE_PRECISION_HINT": _PRECISIONS[dtype], "PERFORMANCE_HINT": "LATENCY"}
-    compiled: Any = openvino.Core().compile_model(converted, "CPU", settings)
+    compiled = openvino.Core().compile_model(converted, "CPU", settings)
 
     def run(images: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
         # A request of its own: the model's is shared by all threads.

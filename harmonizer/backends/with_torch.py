@@ -18,7 +18,8 @@ def run_with_torch(network: nn.Module, device: torch.device, dtype: torch.dtype)
         dtype: Of its arithmetic. The picture itself stays float32, and so does its blending with
             what the network predicts.
     """
-    ready = fold_batch_norm(network).to(device, dtype, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    ready = fold_batch_norm(network).to(device, dtype)
+    ready.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     reduced = dtype != torch.float32
 
     def run(images: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
