@@ -93,13 +93,18 @@ def test_neither_batches_nor_workers_change_a_number(
     assert [row.mse for row in found.rows] == pytest.approx(expected, rel=1e-6)
 
 
-def test_networks_are_called_once_a_batch(iharmony4: Path, brighten: Harmonizer) -> None:
+def test_networks_are_called_once_a_batch(
+    iharmony4: Path, brighten: Harmonizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes: list[int] = []
-    hook = brighten._network.register_forward_pre_hook(
-        lambda _, inputs: sizes.append(inputs[0].shape[0])
-    )
+    run = brighten._run
+
+    def watched(images: Any, masks: Any) -> Any:
+        sizes.append(len(images))
+        return run(images, masks)
+
+    monkeypatch.setattr(brighten, "_run", watched)
     evaluate(brighten, iharmony4, batch_size=5)
-    hook.remove()
     assert sizes == [5, COUNT - 5]
 
 
