@@ -1,12 +1,12 @@
 """How long an evaluation takes against its network alone, and how much memory many pictures need.
 
-    python benchmarks/evaluation.py [--count 200] [--size 640x480] [--batch-size 8] [--memory]
+    python benchmarks/evaluation.py [--network idih] [--count 200] [--size 640x480] [--memory]
 
 Pictures of noise, made here: JPEG composites and real pictures, PNG masks, and a full evaluation
-by the `paper` protocol with the bundled model. The network alone is given as many tensors in the
-same batches. Both take turns; given are medians and their ratios, of wall-clock time and of CPU
-time over all threads. Compare numbers of one run only. With `--memory`: the peak of resident memory
-of evaluations of 74 and of 7,404 pictures, each in a process of its own.
+by the `paper` protocol with a network of random weights. The network alone is given as many arrays
+in the same batches. Both take turns; given are medians and their ratios, of wall-clock time and of
+CPU time over all threads. Compare numbers of one run only. With `--memory`: the peak of resident
+memory of evaluations of 74 and of 7,404 pictures, each in a process of its own.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from harmonizer import Harmonizer
+from harmonizer import Harmonizer, model_info
 from harmonizer.data import TripletDataset, TripletFiles
 from harmonizer.evaluation import evaluate
+from harmonizer.networks import build_network
 
 DISTINCT = 20  # pictures on disk; a dataset repeats them
 SMALL, LARGE = 74, 7404
@@ -65,20 +65,22 @@ def measure(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - processor
 
 
-def compare_times(files: list[TripletFiles], count: int, batch_size: int, device: str) -> None:
+def compare_times(
+    name: str, files: list[TripletFiles], count: int, batch_size: int, device: str
+) -> None:
     """Print the times of an evaluation, of the network alone, and their ratios."""
-    harmonizer = Harmonizer.from_pretrained(device=device)
+    harmonizer = Harmonizer(build_network(name), model_info(name), device=device)
     dataset = repeated(files, count)
-    height, width = harmonizer.info.preprocessing.input_size
-    images = torch.rand(batch_size, 3, height, width, device=harmonizer.device)
-    masks = torch.rand(batch_size, 1, height, width, device=harmonizer.device)
-    network = harmonizer._network  # pyright: ignore[reportPrivateUsage] - it alone is measured
+    generator = np.random.default_rng(0)
+    size = harmonizer.info.preprocessing.input_size
+    images = generator.random((batch_size, 3, *size), np.float32)
+    masks = generator.random((batch_size, 1, *size), np.float32)
+    run = harmonizer._run  # pyright: ignore[reportPrivateUsage] - it alone is measured
 
     def alone() -> None:
-        with torch.inference_mode():
-            for start in range(0, count, batch_size):
-                some = min(batch_size, count - start)
-                network(images[:some], masks[:some]).cpu()
+        for start in range(0, count, batch_size):
+            some = min(batch_size, count - start)
+            run(images[:some], masks[:some])
 
     works: dict[str, Callable[[], object]] = {
         "network alone": alone,
@@ -95,7 +97,7 @@ def compare_times(files: list[TripletFiles], count: int, batch_size: int, device
         for label, spent in times.items()
     }
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(f"{count} pictures on {harmonizer.device}, {cores} cores; milliseconds a picture")
+    print(f"{name}, {count} pictures on {harmonizer.device}, {cores} cores; milliseconds a picture")
     print(f"{'':18}{'wall':>10}{'CPU':>10}")
     for label, (wall, processor) in medians.items():
         print(f"{label:18}{wall / count * 1000:10.1f}{processor / count * 1000:10.1f}")
@@ -114,6 +116,7 @@ def print_peak(files: list[TripletFiles], count: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="idih", help="a name of list_networks()")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--size", default="640x480")
     parser.add_argument("--batch-size", type=int, default=8)
@@ -131,7 +134,7 @@ def main() -> None:
                 command = [sys.executable, __file__, "--size", chosen.size, "--peak-of", str(count)]
                 subprocess.run(command, check=True)
         else:
-            compare_times(files, chosen.count, chosen.batch_size, chosen.device)
+            compare_times(chosen.network, files, chosen.count, chosen.batch_size, chosen.device)
 
 
 if __name__ == "__main__":
