@@ -1,12 +1,13 @@
 """Training and fine-tuning."""
 
 from harmonizer.training.config import DataConfig, ModelConfig, TrainConfig
-from harmonizer.training.losses import FNMSELoss, MSELoss
+from harmonizer.training.losses import FNMSELoss, FNRMSELoss, MSELoss
 from harmonizer.training.trainer import TrainResult, train
 
 __all__ = [
     "DataConfig",
     "FNMSELoss",
+    "FNRMSELoss",
     "MSELoss",
     "ModelConfig",
     "TrainConfig",

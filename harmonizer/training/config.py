@@ -88,8 +88,8 @@ class TrainConfig:
         output: The run's folder: checkpoint, logs, pictures and the trained model.
         seed: Of weights, order, augmentation and synthesis.
         size: Height and width that the network is trained at, in pixels.
-        loss: `fn-mse` (paper, eq. 2) or `mse`.
-        min_area: A_min of `fn-mse`, in pixels at the training size.
+        loss: `fn-mse` (paper, eq. 2), `fn-rmse` (its root for each image), or `mse`.
+        min_area: A_min of `fn-mse` and `fn-rmse`, in pixels at the training size.
         steps: Updates of the weights. 0: `epochs` decides.
         epochs: Passes over the training pictures, if `steps` is 0.
         batch_size: Pictures that one update sees, over all processes and accumulated parts.
@@ -122,7 +122,7 @@ class TrainConfig:
     output: str = "runs/my-model"
     seed: int = 0
     size: int = 256
-    loss: Literal["fn-mse", "mse"] = "fn-mse"
+    loss: Literal["fn-mse", "fn-rmse", "mse"] = "fn-mse"
     min_area: float = 100.0
     steps: int = 0
     epochs: int = 120

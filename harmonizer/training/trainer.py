@@ -27,7 +27,7 @@ from harmonizer.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, sav
 from harmonizer.training.config import TrainConfig
 from harmonizer.training.distributed import Team, joined_team
 from harmonizer.training.logs import Log, open_board
-from harmonizer.training.losses import FNMSELoss, MSELoss
+from harmonizer.training.losses import build_loss
 from harmonizer.training.pictures import training_pictures, validation_pictures
 from harmonizer.training.schedule import learning_rate_factor
 from harmonizer.training.start import build_model, parameter_groups, set_training_mode
@@ -118,7 +118,7 @@ class _Run:
         )
         # Only float16 needs its gradients scaled; everywhere else the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
-        self.loss = FNMSELoss(config.min_area) if config.loss == "fn-mse" else MSELoss()
+        self.loss = build_loss(config.loss, config.min_area)
         torch.manual_seed(config.seed + 1 + team.rank)  # dropout differs between processes
 
         self.pictures = training_pictures(config)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from harmonizer.errors import InputError
-from harmonizer.training import FNMSELoss, MSELoss
+from harmonizer.training import FNMSELoss, FNRMSELoss, MSELoss
 
 
 def images(seed: int) -> torch.Tensor:
@@ -24,6 +24,18 @@ def test_fn_mse_divides_by_the_foreground() -> None:
     )
     # The background's error counts in the sum, the area only in the divisor.
     assert FNMSELoss(1000)(prediction, target, mask) < FNMSELoss(100)(prediction, target, mask)
+
+
+def test_fn_rmse_takes_the_root_of_each_image() -> None:
+    prediction, target = images(0), images(1)
+    mask = torch.ones(3, 1, 20, 24)
+    of_each = (prediction - target).square().flatten(1).mean(dim=1)
+    found = float(FNRMSELoss(100)(prediction, target, mask))
+    assert found == pytest.approx(float((of_each + 1e-3).sqrt().mean()), rel=1e-6)
+    exact = target.clone().requires_grad_()
+    FNRMSELoss(100)(exact, target, mask).backward()
+    assert exact.grad is not None
+    assert exact.grad.isfinite().all()
 
 
 def test_mse_is_the_mean() -> None:

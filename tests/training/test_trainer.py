@@ -318,6 +318,7 @@ def test_fine_tuning_starts_from_a_model(small_run: SmallRun) -> None:
         {"clip_gradient": 0.1},
         {"accumulate": 2},
         {"loss": "mse"},
+        {"loss": "fn-rmse"},
         {"schedule": "cosine", "warmup_steps": 2},
         {"validation": DataConfig(), "validate_every": 0},
     ],
