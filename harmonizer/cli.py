@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from harmonizer._version import __version__
+from harmonizer.commands.completion import add_completion
 from harmonizer.commands.models import add_models
 from harmonizer.commands.run import add_run
 from harmonizer.commands.terminal import complain
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add_run(commands)
     add_models(commands)
     add_train(commands)
+    add_completion(commands, parser)
     return parser
 
 
