@@ -47,8 +47,8 @@ def _script(parser: argparse.ArgumentParser, shell: str) -> str:
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """The arguments of a parser and of its commands."""
     found = list(parser._actions)  # pyright: ignore[reportPrivateUsage] - listed nowhere else
-    choices = [action.choices for action in found]
-    for commands in (one for one in choices if isinstance(one, dict)):
-        for command in cast(dict[str, argparse.ArgumentParser], commands).values():
-            found += _actions(command)
+    for action in tuple(found):
+        if isinstance(action, argparse._SubParsersAction):  # pyright: ignore[reportPrivateUsage]
+            for command in cast("Commands", action).choices.values():
+                found += _actions(command)
     return found
