@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from harmonizer._version import __version__
 from harmonizer.commands.completion import add_completion
+from harmonizer.commands.demo import add_demo
 from harmonizer.commands.models import add_models
 from harmonizer.commands.run import add_run
 from harmonizer.commands.terminal import complain
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add_run(commands)
     add_models(commands)
     add_train(commands)
+    add_demo(commands)
     add_completion(commands, parser)
     return parser
 

@@ -5,11 +5,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harmonizer.drawing import LINE_HEIGHT, PAPER, write_line
+from harmonizer.drawing import LINE_HEIGHT, PAPER, preview, write_line
 from harmonizer.errors import InputError
 from harmonizer.image import Array, ImageLike, open_image
 from harmonizer.mask import MaskLike, open_mask
-from harmonizer.preprocessing import full_scale
 
 _GAP = 6  # pixels between two pictures
 
@@ -39,29 +38,15 @@ def show_comparison(
             "before and after must have the same size; got "
             f"{first.size[1]} x {first.size[0]} and {second.size[1]} x {second.size[0]}"
         )
-    panels = {"before": _to_8_bits(first.pixels), "after": _to_8_bits(second.pixels)}
+    panels: dict[str, Array] = {"before": first.pixels, "after": second.pixels}
     if mask is not None:
-        plane = _to_8_bits(open_mask(mask, first.size))
-        panels["mask"] = cv2.cvtColor(plane, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
+        panels["mask"] = cv2.cvtColor(open_mask(mask, first.size), cv2.COLOR_GRAY2RGB)
     room = (width - _GAP * (len(panels) - 1)) // len(panels)
     if room < 1:
         raise InputError(f"the width is too small for {len(panels)} pictures; got {width}")
-    strips = [_titled(_shrunk(panel, room), title) for title, panel in panels.items()]
+    strips = [_titled(preview(panel, room), title) for title, panel in panels.items()]
     gap = np.full((len(strips[0]), _GAP, 3), PAPER, np.uint8)
     return Image.fromarray(np.hstack([strips[0], *(part for s in strips[1:] for part in (gap, s))]))
-
-
-def _to_8_bits(pixels: Array) -> NDArray[np.uint8]:
-    white = full_scale(pixels.dtype)
-    return pixels if white == 255 else np.rint(pixels * (255 / white)).astype(np.uint8)
-
-
-def _shrunk(panel: NDArray[np.uint8], room: int) -> NDArray[np.uint8]:
-    height, width = panel.shape[:2]
-    if width <= room:
-        return panel
-    size = (room, max(1, round(height * room / width)))
-    return cv2.resize(panel, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _titled(panel: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:

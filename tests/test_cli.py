@@ -333,6 +333,18 @@ def test_completion_says_what_it_needs(
     assert "image-harmonizer[completion]" in error_line(capsys)
 
 
+def test_the_demo_says_what_it_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["demo", "--model", "nonsense"]) == 1
+    assert "there is no model 'nonsense'" in error_line(capsys)
+    for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "GRADIO_RUN_HISTORY"):
+        monkeypatch.setenv(name, "")  # as before, afterwards
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert main(["demo"]) == 1
+    assert "image-harmonizer[demo]" in error_line(capsys)
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["run", "--help"]])
 def test_help_and_version_do_not_import_torch(arguments: list[str]) -> None:
     program = (
