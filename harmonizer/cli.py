@@ -5,6 +5,7 @@ The commands are in `harmonizer.commands`. What needs torch they import when the
 """
 
 import argparse
+import sys
 import warnings
 from collections.abc import Sequence
 
@@ -27,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 if the job failed. Wrong usage exits with 2.
     """
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if "command" not in parsed:  # whoever types the name alone wants to see what there is
+        parser.print_help(sys.stderr)
+        raise SystemExit(2)
     warnings.showwarning = _show_warning
     try:
         return parsed.command(parsed)
@@ -48,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Change the colours of a pasted foreground until it belongs to its background.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     add_run(commands)
     add_models(commands)
     add_train(commands)

@@ -49,7 +49,8 @@ def find_jobs(
     """Pair pictures with the masks of a folder.
 
     The mask of `a.jpg` is called `a` or `a_mask`, with the ending of any image format. That of
-    `a_composite.jpg` may be called `a_mask`, and that of `a_b_c.jpg`, as in iHarmony4, `a_b`.
+    `a_composite.jpg` may be called `a_mask`, that of `composite.jpg` `mask`, and that of
+    `a_b_c.jpg`, as in iHarmony4, `a_b`.
 
     Args:
         images: A folder of composites (folders in it are not looked at), or their files.
@@ -63,20 +64,18 @@ def find_jobs(
             replace the input.
     """
     files = _pictures(images) if isinstance(images, Path) else list(images)
-    folders = (
-        {images.resolve()} if isinstance(images, Path) else {f.parent.resolve() for f in files}
-    )
+    folders = {path.parent.resolve() for path in files}
     if not masks.is_dir():
         raise InputError(f"there is no folder {masks} with the masks of the pictures")
     if output.resolve() in folders | {masks.resolve()}:
         raise InputError(f"the output {output} would replace the pictures themselves; name another")
     together = masks.resolve() in folders
-    composites = [path for path in files if not (together and path.stem.endswith("_mask"))]
+    composites = [path for path in files if not (together and _is_mask(path.stem))]
     if not composites:
         raise InputError(f"{images if isinstance(images, Path) else masks} holds no pictures")
     by_stem: dict[str, Path] = {}
     for path in _pictures(masks):
-        if together and not path.stem.endswith("_mask"):
+        if together and not _is_mask(path.stem):
             continue  # a picture is no mask of its own
         if path.stem in by_stem:
             raise InputError(
@@ -107,11 +106,15 @@ def _pictures(folder: Path) -> list[Path]:
     )
 
 
+def _is_mask(stem: str) -> bool:
+    return stem == "mask" or stem.endswith("_mask")
+
+
 def _mask_for(stem: str, masks: dict[str, Path], stems: set[str]) -> Path | None:
     base, _, last = stem.rpartition("_")
     candidates = [f"{stem}_mask", stem]
     if last.lower() in ("composite", "comp", "image"):
-        candidates += [f"{base}_mask", base]
+        candidates += [f"{base}_mask", base] if base else ["mask"]
     elif "_" in base and base not in stems:  # a_b_c; but IMG_1 has nothing to do with IMG
         candidates.append(base)
     return next((masks[name] for name in candidates if name in masks), None)

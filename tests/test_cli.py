@@ -276,6 +276,19 @@ def test_images_and_masks_in_one_folder(tmp_path: Path, noise: Any) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_composite.png"]
 
 
+def test_the_examples_are_a_folder_of_pictures(tmp_path: Path) -> None:
+    for name in ("composite.png", "mask.png"):
+        (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
+    assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["composite.png"]
+
+
+def test_the_name_alone_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    assert "harmonize a picture, or many" in capsys.readouterr().err
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 1
     assert "holds no pictures" in error_line(capsys)
