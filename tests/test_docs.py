@@ -90,6 +90,7 @@ def make_iharmony4(folder: Path, picture: Image.Image, mask: Image.Image) -> Non
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory that holds what the pages speak of."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # processes of one picture are faster with one
     composite = Image.open(EXAMPLES / "composite.png")
     mask = Image.open(EXAMPLES / "mask.png")
     for folder in ("composites", "masks", "my-photographs", "my photos", "examples"):

@@ -1,16 +1,16 @@
-"""The page itself, in Gradio: what stands where, and what each control calls."""
+"""The page itself, in Gradio: what stands where, and how it is served."""
 
 import os
 import tempfile
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harmonizer.demo import work
+from harmonizer.demo import callbacks, work
 from harmonizer.errors import HarmonizerError, InputError
-from harmonizer.image import Array
 from harmonizer.zoo.manifest import default_model, list_models
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP, lossless": ".webp", "TIFF": ".tif"}
 _SESSION_SECONDS = 3600  # what a closed page leaves in memory and on disk is removed after this
 # The button that starts the download is the browser's; the file exists only after the first click.
 _CLICK_DOWNLOAD = "() => setTimeout(() => document.querySelector('#download-file').click(), 300)"
@@ -154,110 +153,55 @@ def build_page(folder: Path, model: str | None, device: str) -> "gr.Blocks":
                     buttons=["fullscreen"],  # a download would be of the small copy
                 )
                 strength = gr.Slider(0, 100, 100, step=1, label="Strength, %", elem_id="strength")
-                ending = gr.Dropdown(list(_FORMATS), value="PNG", label="Format")
+                kind = gr.Dropdown(list(callbacks.FORMATS), value="PNG", label="Format")
                 save = gr.Button("Download at full size", elem_id="download")
                 file = gr.DownloadButton("file", elem_id="download-file", visible="hidden")
 
-        def show(result: work.Outcome, percent: float) -> tuple[Any, Any]:
-            return result.shown_before, result.shown(percent / 100)
-
-        @_with_messages
-        def harmonize_composite(
-            image: str | None, plane: str | None, name: str, percent: float
-        ) -> tuple[Any, ...]:
-            layers = work.open_composite(_given(image, "composite"), _given(plane, "mask"))
-            result = work.harmonize_layers(layers, name, device)
-            return result, show(result, percent)
-
-        @_with_messages
-        def harmonize_cutout(
-            layer: str | None,
-            below: str | None,
-            *rest: Any,  # noqa: ANN401 - Gradio's values
-        ) -> tuple[Any, ...]:
-            across, down, share, name, percent = rest
-            place = work.Placement(across / 100, down / 100, share / 100)
-            layers = work.paste(_given(layer, "cut-out"), _given(below, "background"), place)
-            result = work.harmonize_layers(layers, name, device)
-            return result, show(result, percent)
-
-        @_with_messages
-        def harmonize_painted(
-            image: str | None, painting: dict[str, list[Array]] | None, name: str, percent: float
-        ) -> tuple[Any, ...]:
-            path = _given(image, "composite")
-            strokes = (painting or {}).get("layers", [])
-            if not strokes:
-                raise InputError("nothing is painted; paint over the foreground first")
-            layers = work.open_painted(path, strokes[0][..., 3] > 0)
-            result = work.harmonize_layers(layers, name, device)
-            return result, show(result, percent)
-
-        @_with_messages
-        def show_placed(
-            layer: str | None, below: str | None, across: float, down: float, share: float
-        ) -> Any:  # noqa: ANN401
-            if layer is None or below is None:
-                return None
-            place = work.Placement(across / 100, down / 100, share / 100)
-            return work.show_pasted(layer, below, place)
-
-        @_with_messages
-        def load_editor(image: str | None) -> Any:  # noqa: ANN401
-            if image is None:
-                return None
-            small = work.show_file(image)
-            return {"background": small, "layers": [], "composite": None}
-
-        @_with_messages
-        def show_strength(result: work.Outcome | None, percent: float) -> Any:  # noqa: ANN401
-            return None if result is None else show(result, percent)
-
-        @_with_messages
-        def write_file(result: work.Outcome | None, percent: float, wanted: str) -> str:
-            if result is None:
-                raise InputError("there is nothing to download yet; harmonize a picture first")
-            target = Path(tempfile.mkdtemp(dir=folder))
-            return str(result.save(target, _FORMATS[wanted], percent / 100))
+        def bound(function: Callable[..., Any], *first: object) -> Callable[..., Any]:
+            return _with_messages(partial(function, *first))
 
         answer = [outcome, comparison]
-        go_composite.click(harmonize_composite, [composite, mask, chosen, strength], answer)
         where = [cutout, background, x, y, size]
-        go_cutout.click(harmonize_cutout, [*where, chosen, strength], answer)
-        go_painted.click(harmonize_painted, [painted_file, editor, chosen, strength], answer)
+        go_composite.click(
+            bound(callbacks.harmonize_composite, device),
+            [composite, mask, chosen, strength],
+            answer,
+        )
+        go_cutout.click(
+            bound(callbacks.harmonize_cutout, device), [*where, chosen, strength], answer
+        )
+        go_painted.click(
+            bound(callbacks.harmonize_painted, device),
+            [painted_file, editor, chosen, strength],
+            answer,
+        )
         for one in (cutout, background):
-            one.change(show_placed, where, placed)
+            one.change(bound(callbacks.show_placed), where, placed)
         for one in (x, y, size):
-            one.release(show_placed, where, placed)
-        painted_file.change(load_editor, painted_file, editor)
+            one.release(bound(callbacks.show_placed), where, placed)
+        painted_file.change(bound(callbacks.load_editor), painted_file, editor)
         strength.input(
-            show_strength,
+            bound(callbacks.show_strength),
             [outcome, strength],
             comparison,
             trigger_mode="always_last",
             show_progress="hidden",
         )
-        save.click(write_file, [outcome, strength, ending], file).success(
+        save.click(bound(callbacks.write_file, folder), [outcome, strength, kind], file).success(
             None, None, None, js=_CLICK_DOWNLOAD
         )
     return page
-
-
-def _given(path: str | None, what: str) -> str:
-    if path is None:
-        raise InputError(f"the {what} is missing; drop a file first")
-    return path
 
 
 def _with_messages(function: Callable[..., Result]) -> Callable[..., Result]:
     """Show this library's errors and warnings on the page."""
     import gradio as gr
 
-    def call(*arguments: Any) -> Result:  # noqa: ANN401 - Gradio's values
+    def call(*values: object) -> Result:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             try:
-                result = function(*arguments)
+                result = function(*values)
             except (HarmonizerError, OSError) as error:
                 raise gr.Error(str(error), print_exception=False) from error
         for warning in caught:

@@ -14,7 +14,7 @@ from harmonizer.errors import InputError
 from harmonizer.image import Array, Picture, open_file, open_image
 from harmonizer.mask import open_mask
 from harmonizer.pipeline import apply_strength, harmonize
-from harmonizer.saving import output_format, save_image
+from harmonizer.saving import save_image
 
 LARGEST_FILE = "100mb"
 ENDINGS: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
@@ -93,8 +93,8 @@ def open_composite(image: str, mask: str) -> Layers:
     Raises:
         InputError: A file is not what it should be.
     """
-    _check_size(image)
-    _check_size(mask)
+    _check_file(image)
+    _check_file(mask)
     picture = open_image(image)
     return Layers(picture, open_mask(mask, picture.size, resize=True), Path(image).stem)
 
@@ -111,7 +111,7 @@ def open_painted(image: str, painted: Array) -> Layers:
     """
     if not painted.any():
         raise InputError("nothing is painted; paint over the foreground first")
-    _check_size(image)
+    _check_file(image)
     picture = open_image(image)
     return Layers(picture, open_mask(painted, picture.size, resize=True), Path(image).stem)
 
@@ -122,8 +122,8 @@ def paste(cutout: str, background: str, placement: Placement) -> Layers:
     Raises:
         InputError: A file is not what it should be; the cut-out has no alpha channel.
     """
-    _check_size(cutout)
-    _check_size(background)
+    _check_file(cutout)
+    _check_file(background)
     layer, _ = open_file(cutout)
     below, info = open_file(background)
     composite, mask = _place(layer, below, placement)
@@ -137,8 +137,8 @@ def show_pasted(cutout: str, background: str, placement: Placement) -> Array:
     Raises:
         InputError: As for `paste`.
     """
-    _check_size(cutout)
-    _check_size(background)
+    _check_file(cutout)
+    _check_file(background)
     layer, _ = open_file(cutout)
     below = preview(open_image(background).pixels, _PLACEMENT, _PLACEMENT)
     return _place(layer, below, placement)[0]
@@ -150,7 +150,7 @@ def show_file(image: str) -> NDArray[np.uint8]:
     Raises:
         InputError: It is no image, or too large.
     """
-    _check_size(image)
+    _check_file(image)
     return preview(open_image(image).pixels, _PREVIEW, _PREVIEW)
 
 
@@ -184,9 +184,10 @@ def _size(image: Image.Image | Array) -> tuple[int, int]:
     return image.size
 
 
-def _check_size(path: str) -> None:
-    """Refuse what would take too much memory before it is decoded."""
-    output_format(Path(path))  # the formats that can be written are those that are accepted
+def _check_file(path: str) -> None:
+    """Refuse what is no picture or would take too much memory, before it is decoded."""
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise InputError(f"{Path(path).name} ends in none of {', '.join(ENDINGS)}; convert it")
     try:
         with Image.open(path) as image:
             width, height = image.size
