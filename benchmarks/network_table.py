@@ -19,11 +19,13 @@ BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 SIDE = 256
 
 
-def count(name: str) -> tuple[int, int, int]:
-    """Return the parameters, those of them in the ImageNet part, and the multiply-adds at 256."""
+def count(
+    name: str, size: tuple[int, int] = (SIDE, SIDE), **arguments: object
+) -> tuple[int, int, int]:
+    """Return the parameters, those of them in the ImageNet part, and the multiply-adds."""
     with torch.device("meta"):
-        network = build_network(name).eval()
-        image, mask = torch.empty(1, 3, SIDE, SIDE), torch.empty(1, 1, SIDE, SIDE)
+        network = build_network(name, **arguments).eval()
+        image, mask = torch.empty(1, 3, *size), torch.empty(1, 1, *size)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(image, mask)
     parameters = sum(parameter.numel() for parameter in network.parameters())

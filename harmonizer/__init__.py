@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING
 from harmonizer._version import __version__
 
 if TYPE_CHECKING:
+    from harmonizer.comparison import show_comparison
     from harmonizer.pipeline import Harmonizer, harmonize
     from harmonizer.zoo.manifest import ModelInfo, list_models, model_info
 
-__all__ = ["Harmonizer", "ModelInfo", "__version__", "harmonize", "list_models", "model_info"]
+__all__ = [
+    "Harmonizer",
+    "ModelInfo",
+    "__version__",
+    "harmonize",
+    "list_models",
+    "model_info",
+    "show_comparison",
+]
 
 # Torch takes seconds to import; what needs it is imported when it is first asked for.
 _HOME = {
@@ -21,6 +30,7 @@ _HOME = {
     "ModelInfo": "harmonizer.zoo.manifest",
     "list_models": "harmonizer.zoo.manifest",
     "model_info": "harmonizer.zoo.manifest",
+    "show_comparison": "harmonizer.comparison",
 }
 
 

@@ -5,11 +5,14 @@ The commands are in `harmonizer.commands`. What needs torch they import when the
 """
 
 import argparse
+import sys
 import warnings
 from collections.abc import Sequence
 
 from harmonizer._version import __version__
 from harmonizer.commands.compare import add_compare
+from harmonizer.commands.completion import add_completion
+from harmonizer.commands.demo import add_demo
 from harmonizer.commands.evaluate import add_evaluate
 from harmonizer.commands.export import add_export
 from harmonizer.commands.models import add_models
@@ -28,7 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 if the job failed. Wrong usage exits with 2.
     """
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if "command" not in parsed:  # whoever types the name alone wants to see what there is
+        parser.print_help(sys.stderr)
+        raise SystemExit(2)
     warnings.showwarning = _show_warning
     try:
         return parsed.command(parsed)
@@ -49,13 +56,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Change the colours of a pasted foreground until it belongs to its background.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     add_run(commands)
     add_models(commands)
     add_evaluate(commands)
     add_compare(commands)
     add_export(commands)
     add_train(commands)
+    add_demo(commands)
+    add_completion(commands, parser)
     return parser
 
 

@@ -1,7 +1,7 @@
-"""A folder of pictures: find their masks, harmonize what is not done yet, go on past bad files."""
+"""Files of pictures: find their masks, harmonize what is not done yet, go on past bad files."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from PIL import Image
 from harmonizer.errors import InputError
 from harmonizer.image import open_image
 from harmonizer.pipeline import Harmonizer
-from harmonizer.saving import save_image
+from harmonizer.saving import encode_image, output_format, write_atomically
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture of a folder.
+    """One picture of many.
 
     Attributes:
         image: The composite's file.
@@ -43,35 +43,39 @@ class Outcome:
     warnings: tuple[str, ...]
 
 
-def find_jobs(images: Path, masks: Path, output: Path) -> list[Job]:
-    """Pair the pictures of one folder with the masks of another.
+def find_jobs(
+    images: Path | Sequence[Path], masks: Path, output: Path, *, ending: str | None = None
+) -> list[Job]:
+    """Pair pictures with the masks of a folder.
 
     The mask of `a.jpg` is called `a` or `a_mask`, with the ending of any image format. That of
-    `a_composite.jpg` may be called `a_mask`, and that of `a_b_c.jpg`, as in iHarmony4, `a_b`.
+    `a_composite.jpg` may be called `a_mask`, that of `composite.jpg` `mask`, and that of
+    `a_b_c.jpg`, as in iHarmony4, `a_b`.
 
     Args:
-        images: A folder of composites; folders in it are not looked at.
+        images: A folder of composites (folders in it are not looked at), or their files.
         masks: A folder of masks, which may be the same one.
         output: The folder to write to, with the names of the composites.
+        ending: The ending to write instead of the composites' own, such as `.png`.
 
     Raises:
         InputError: A folder is missing, there is no picture in it, two masks have the same name but
-            for the ending, or the output would replace the input.
+            for the ending, two pictures would be written to the same file, or the output would
+            replace the input.
     """
-    for folder in (images, masks):
-        if not folder.is_dir():
-            raise InputError(f"there is no folder {folder}")
-    if output.resolve() in (images.resolve(), masks.resolve()):
+    files = _pictures(images) if isinstance(images, Path) else list(images)
+    folders = {path.parent.resolve() for path in files}
+    if not masks.is_dir():
+        raise InputError(f"there is no folder {masks} with the masks of the pictures")
+    if output.resolve() in folders | {masks.resolve()}:
         raise InputError(f"the output {output} would replace the pictures themselves; name another")
-    together = images.resolve() == masks.resolve()
-    composites = [
-        path for path in _pictures(images) if not (together and path.stem.endswith("_mask"))
-    ]
+    together = masks.resolve() in folders
+    composites = [path for path in files if not (together and _is_mask(path.stem))]
     if not composites:
-        raise InputError(f"the folder {images} holds no pictures")
+        raise InputError(f"{images if isinstance(images, Path) else masks} holds no pictures")
     by_stem: dict[str, Path] = {}
     for path in _pictures(masks):
-        if together and not path.stem.endswith("_mask"):
+        if together and not _is_mask(path.stem):
             continue  # a picture is no mask of its own
         if path.stem in by_stem:
             raise InputError(
@@ -80,12 +84,20 @@ def find_jobs(images: Path, masks: Path, output: Path) -> list[Job]:
             )
         by_stem[path.stem] = path
     stems = {path.stem for path in composites}
-    return [
-        Job(path, _mask_for(path.stem, by_stem, stems), output / path.name) for path in composites
-    ]
+    written: dict[Path, Path] = {}
+    for path in composites:
+        target = output / (path.name if ending is None else path.stem + ending)
+        if target in written:
+            raise InputError(
+                f"{written[target]} and {path} would both be written to {target}; rename one"
+            )
+        written[target] = path
+    return [Job(path, _mask_for(path.stem, by_stem, stems), to) for to, path in written.items()]
 
 
 def _pictures(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
     endings = Image.registered_extensions()
     return sorted(
         path
@@ -94,11 +106,15 @@ def _pictures(folder: Path) -> list[Path]:
     )
 
 
+def _is_mask(stem: str) -> bool:
+    return stem == "mask" or stem.endswith("_mask")
+
+
 def _mask_for(stem: str, masks: dict[str, Path], stems: set[str]) -> Path | None:
     base, _, last = stem.rpartition("_")
     candidates = [f"{stem}_mask", stem]
     if last.lower() in ("composite", "comp", "image"):
-        candidates += [f"{base}_mask", base]
+        candidates += [f"{base}_mask", base] if base else ["mask"]
     elif "_" in base and base not in stems:  # a_b_c; but IMG_1 has nothing to do with IMG
         candidates.append(base)
     return next((masks[name] for name in candidates if name in masks), None)
@@ -106,30 +122,34 @@ def _mask_for(stem: str, masks: dict[str, Path], stems: set[str]) -> Path | None
 
 def harmonize_file(
     harmonizer: Harmonizer,
-    image: Path,
-    mask: Path,
-    output: Path,
+    image: Path | bytes,
+    mask: Path | bytes,
+    format_name: str,
     *,
     strength: float = 1.0,
     resize_mask: bool = False,
-) -> None:
-    """Harmonize one file into another; metadata is kept, and the output is whole or not there.
+    quality: int | None = None,
+) -> bytes:
+    """Harmonize one file into another; metadata is kept.
 
     Args:
         harmonizer: The model.
-        image: The composite's file.
-        mask: The mask's file.
-        output: Where to; its ending says which format.
+        image: The composite's file, or its bytes.
+        mask: The mask's file, or its bytes.
+        format_name: What `harmonizer.saving.output_format` returned.
         strength: From 0 (no change) to 1 (the full change).
         resize_mask: Accept a mask of another size but the same aspect, and resize it.
+        quality: As for `harmonizer.saving.encode_image`.
+
+    Returns:
+        The bytes of the harmonized file.
 
     Raises:
         InputError: A file is not what it should be; the message says what.
-        OSError: The output cannot be written.
     """
     picture = open_image(image)
     result = harmonizer(picture, mask, strength=strength, resize_mask=resize_mask)
-    save_image(result, output, picture.info)
+    return encode_image(result, format_name, picture.info, quality=quality)
 
 
 def run_jobs(
@@ -138,15 +158,17 @@ def run_jobs(
     *,
     strength: float = 1.0,
     resize_mask: bool = False,
+    quality: int | None = None,
     force: bool = False,
 ) -> Iterator[Outcome]:
-    """Harmonize the pictures of a folder one after the other.
+    """Harmonize pictures one after the other.
 
     Args:
         load: Gives the model; only called if there is something to do. Its errors end the work.
         jobs: What to do.
         strength: From 0 (no change) to 1 (the full change).
         resize_mask: Accept masks of another size but the same aspect, and resize them.
+        quality: As for `harmonizer.saving.encode_image`.
         force: Do again what is already there.
 
     Yields:
@@ -166,14 +188,16 @@ def run_jobs(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                harmonize_file(
+                encoded = harmonize_file(
                     harmonizer,
                     job.image,
                     job.mask,
-                    job.output,
+                    output_format(job.output),
                     strength=strength,
                     resize_mask=resize_mask,
+                    quality=quality,
                 )
+                write_atomically(job.output, encoded)
             # One bad file must not stop a night's work, whatever is wrong with it.
             except Exception as error:
                 failure = error

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from harmonizer.errors import InputError
+from harmonizer.preprocessing import full_scale
 
 Array: TypeAlias = NDArray[Any]
 Info: TypeAlias = dict[Any, Any]  # metadata, as Pillow keeps it
@@ -102,6 +103,46 @@ def open_image(image: ImageLike) -> Picture:
         "an image is a PIL.Image, a numpy array, a torch tensor, a path or the bytes of a file; "
         f"got {type(image).__name__}"
     )
+
+
+def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
+    """Open an image together with its alpha channel.
+
+    Args:
+        image: As for `open_image`.
+
+    Returns:
+        The picture, and how opaque each pixel is: (H, W), from 0 to 1, where colours are not
+        multiplied by it. None if the image has no transparency.
+
+    Raises:
+        InputError: As for `open_image`.
+    """
+    if isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
+        image, _ = open_file(image)
+    if isinstance(image, Image.Image):
+        image = upright(image)
+    return open_image(image), _alpha(image)
+
+
+def _alpha(image: ImageLike) -> NDArray[np.float32] | None:
+    if isinstance(image, Image.Image):
+        listed = image.mode in ("P", "L", "RGB") and "transparency" in image.info
+        if not listed and image.getbands()[-1] not in ("A", "a"):
+            return None
+        return _unit(np.asarray(image.convert("RGBA").getchannel("A")))
+    if isinstance(image, torch.Tensor) and image.shape[0] == 4:
+        plane = image[3].detach().cpu()
+        return _unit(plane.numpy() if plane.dtype == torch.uint8 else plane.float().numpy())
+    if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 4:
+        return _unit(image[..., 3])
+    return None
+
+
+def _unit(plane: Array) -> NDArray[np.float32]:
+    """A plane of uint8, uint16 or floats in [0, 1], as floats in [0, 1]."""
+    values = _to_working_dtype(np.asarray(plane))
+    return values.astype(np.float32) / np.float32(full_scale(values.dtype))
 
 
 def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Array, Info]:

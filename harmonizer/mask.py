@@ -178,6 +178,24 @@ def _unit_range(values: Array) -> NDArray[np.float32]:
     )
 
 
+def mask_like(plane: NDArray[np.float32], image: object) -> Image.Image | Array | torch.Tensor:
+    """Hand a mask out as the kind that belongs to an image.
+
+    Args:
+        plane: (H, W), in [0, 1].
+        image: The image, of any accepted kind.
+
+    Returns:
+        A `PIL.Image.Image` of mode L (0 to 255) for a `PIL.Image.Image`, a tensor (1, H, W) on the
+        same device for a tensor, else the array itself; the latter two are float32 in [0, 1].
+    """
+    if isinstance(image, Image.Image):
+        return Image.fromarray(np.rint(plane * 255).astype(np.uint8))
+    if isinstance(image, torch.Tensor):
+        return torch.from_numpy(plane)[None].to(image.device)
+    return plane
+
+
 def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
     """Whether the mask leaves nothing to harmonize: no foreground, or no background.
 

@@ -405,10 +405,20 @@ class Harmonizer:
         harmonized = lift(
             pixels, mask, composite.low_res.astype(np.float32), answer, method=lifting
         )
-        return composite.picture.restore(_mix(pixels, harmonized, strength), mask)
+        return composite.picture.restore(apply_strength(pixels, harmonized, strength), mask)
 
 
-def _mix(before: Array, after: Array, strength: float) -> Array:
+def apply_strength(before: Array, after: Array, strength: float) -> Array:
+    """Take a part of the change: what `strength` does, without the network.
+
+    Args:
+        before: The composite's pixels; uint8, uint16, or float32.
+        after: The same pixels with the full change, of the same shape and dtype.
+        strength: From 0 to 1.
+
+    Returns:
+        `before + strength * (after - before)`, rounded for integers.
+    """
     if strength == 1:
         return after
     if before.dtype.kind == "u":

@@ -6,38 +6,58 @@ import struct
 import uuid
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from harmonizer.errors import InputError
 from harmonizer.image import Array, Info
 
 _FORMATS = ("PNG", "TIFF", "WEBP", "JPEG", "BMP", "JPEG2000", "PPM", "GIF")
 _QUALITY = 95  # above this, JPEG files grow much and gain little
+_LARGEST_JPEG_XMP = 65_502  # what a segment holds beside the packet's name
 
 
-def save_image(image: Image.Image | Array, path: Path, info: Info) -> None:
+def save_image(
+    image: Image.Image | Array, path: Path, info: Info, *, quality: int | None = None
+) -> None:
     """Write a picture to a file.
 
     The file appears under its name only when it is complete; an existing one is replaced.
 
     Args:
-        image: A `PIL.Image.Image`, or an array (H, W, 3 or 4), RGB, uint16.
+        image: As for `encode_image`.
         path: Where to; the ending says which format.
-        info: The metadata to keep, as Pillow names it: `icc_profile`, `exif`, `dpi`.
+        info: As for `encode_image`.
+        quality: As for `encode_image`.
 
     Raises:
         InputError: The format is unknown, or cannot hold this kind of picture.
         OSError: The file cannot be written.
     """
-    encoded = (
-        _encode_16_bit(image, path, info)
-        if isinstance(image, np.ndarray)
-        else _encode(image, path, info)
-    )
-    write_atomically(path, encoded)
+    write_atomically(path, encode_image(image, output_format(path), info, quality=quality))
+
+
+def encode_image(
+    image: Image.Image | Array, format_name: str, info: Info, *, quality: int | None = None
+) -> bytes:
+    """Turn a picture into the bytes of a file.
+
+    Args:
+        image: A `PIL.Image.Image`, or an array (H, W, 3 or 4), RGB, uint16.
+        format_name: What `output_format` returned.
+        info: The metadata to keep, as Pillow names it: `icc_profile`, `exif`, `dpi`, `xmp`.
+        quality: From 1 to 100, for JPEG (None is 95) and WebP (None is lossless). The other
+            formats are lossless and do without.
+
+    Raises:
+        InputError: The format cannot hold this kind of picture.
+    """
+    if isinstance(image, np.ndarray):
+        return _encode_16_bit(image, format_name, info)
+    return _encode(image, format_name, info, quality)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -65,15 +85,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def _encode(image: Image.Image, path: Path, info: Info) -> bytes:
-    format_name = output_format(path)
+def _encode(image: Image.Image, format_name: str, info: Info, quality: int | None) -> bytes:
     if format_name == "JPEG":
         image = _without_opaque_alpha(image)
     options = {key: info[key] for key in ("icc_profile", "exif", "dpi") if info.get(key)}
+    options |= _xmp_options(format_name, info)
     if format_name == "JPEG":
-        options |= {"quality": _QUALITY, "subsampling": 0}
+        options |= {"quality": quality or _QUALITY, "subsampling": 0}
     if format_name == "WEBP":
-        options |= {"lossless": True, "exact": True}
+        options |= {"quality": quality} if quality else {"lossless": True, "exact": True}
     if format_name == "JPEG2000":
         options["irreversible"] = False
     if format_name == "GIF" and image.mode not in ("P", "L"):
@@ -94,6 +114,30 @@ def _encode(image: Image.Image, path: Path, info: Info) -> bytes:
             "ending, such as .png or .tif"
         ) from error
     return buffer.getvalue()
+
+
+def _xmp_options(format_name: str, info: Info) -> dict[str, Any]:
+    """What tells Pillow's writers to keep an XMP packet."""
+    xmp = info.get("xmp")
+    if not isinstance(xmp, bytes) or not xmp:
+        return {}
+    if format_name == "PNG":
+        chunk = PngImagePlugin.PngInfo()
+        chunk.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        return {"pnginfo": chunk}
+    if format_name == "TIFF" and info.get("exif"):  # Pillow takes either of the two
+        exif = Image.Exif()
+        exif.load(info["exif"])
+        exif[TiffImagePlugin.XMP] = xmp
+        return {"exif": exif.tobytes()}
+    if format_name == "TIFF":
+        directory = TiffImagePlugin.ImageFileDirectory_v2()
+        directory.tagtype[TiffImagePlugin.XMP] = 1  # bytes
+        directory[TiffImagePlugin.XMP] = xmp
+        return {"tiffinfo": directory}
+    # A JPEG file has one segment for it; what does not fit would have to be split.
+    fits = format_name == "WEBP" or (format_name == "JPEG" and len(xmp) <= _LARGEST_JPEG_XMP)
+    return {"xmp": xmp} if fits else {}
 
 
 def output_format(path: Path) -> str:
@@ -120,15 +164,13 @@ def _without_opaque_alpha(image: Image.Image) -> Image.Image:
     return image
 
 
-def _encode_16_bit(pixels: Array, path: Path, info: Info) -> bytes:
-    suffix = path.suffix.lower()
-    if suffix == ".png":
+def _encode_16_bit(pixels: Array, format_name: str, info: Info) -> bytes:
+    if format_name == "PNG":
         return _encode_16_bit_png(pixels, info)
-    if suffix in (".tif", ".tiff"):
+    if format_name == "TIFF":
         return _encode_16_bit_tiff(pixels, info)
     raise InputError(
-        f"the picture has 16 bits a channel, which {suffix or 'a file without ending'} cannot "
-        "hold; write .png or .tif"
+        f"the picture has 16 bits a channel, which {format_name} cannot hold; write .png or .tif"
     )
 
 

@@ -1,5 +1,6 @@
 """The command line, as processes where start-up matters and in this process elsewhere."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,9 @@ from PIL import Image
 from harmonizer import Harmonizer, list_models
 from harmonizer._version import __version__
 from harmonizer.cli import main
+from harmonizer.commands.run import _FORMATS
 from harmonizer.image import open_image
-from harmonizer.saving import save_image
+from harmonizer.saving import output_format, save_image
 
 COMPOSITE, MASK = str(EXAMPLES / "composite.png"), str(EXAMPLES / "mask.png")
 
@@ -48,6 +50,82 @@ def test_as_a_process(tmp_path: Path) -> None:
     assert open_image(tmp_path / "out.jpg").size == (427, 640)
 
 
+def test_without_a_name_it_goes_beside_the_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "my.picture.JPG"
+    Image.open(COMPOSITE).save(picture)
+    beside = tmp_path / "my.picture_harmonized.JPG"
+    assert run(picture, MASK) == 0
+    assert capsys.readouterr().out == f"{beside}\n"
+    before = beside.read_bytes()
+    assert run(picture, MASK, "--strength", "0.5") == 1
+    assert "exists already; add --force" in error_line(capsys)
+    assert beside.read_bytes() == before
+    assert run(picture, MASK, "--format", "png") == 0
+    assert Image.open(tmp_path / "my.picture_harmonized.png").format == "PNG"
+    unwritable = tmp_path / "picture.pcx"
+    Image.open(COMPOSITE).save(unwritable)
+    assert run(unwritable, MASK) == 0
+    assert (tmp_path / "picture_harmonized.png").exists()
+
+
+def test_through_pipes(model: Harmonizer) -> None:
+    """A picture from stdin, the answer to stdout, as bytes and nothing else."""
+    command = [sys.executable, "-c", "from harmonizer.cli import main; raise SystemExit(main())"]
+    done = subprocess.run(
+        [*command, "run", "-", MASK, "--device", "cpu"],
+        input=Path(COMPOSITE).read_bytes(),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert Image.open(io.BytesIO(done.stdout)).format == "PNG"
+    expected = np.asarray(model(COMPOSITE, MASK))
+    assert np.array_equal(open_image(done.stdout).pixels, expected)
+
+
+def test_a_mask_from_stdin(
+    tmp_path: Path,
+    model: Harmonizer,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = np.asarray(model(COMPOSITE, MASK))
+    for out in (Path("-"), tmp_path / "out.webp"):
+        with Path(MASK).open() as piped:
+            monkeypatch.setattr(sys, "stdin", piped)
+            options = ["--format", "webp", "--device", "cpu"]
+            assert run(COMPOSITE, "-", "-o", out, *options) == 0
+        content = capfdbinary.readouterr().out or out.read_bytes()
+        assert Image.open(io.BytesIO(content)).format == "WEBP"
+        assert np.array_equal(open_image(content).pixels, expected)
+
+
+def test_nothing_binary_goes_to_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run(COMPOSITE, MASK, "-o", "-") == 1
+    assert "stdout is a terminal" in error_line(capsys)
+
+
+@pytest.mark.parametrize("name", _FORMATS)
+def test_every_format_can_be_asked_for(name: str) -> None:
+    assert output_format(Path(f"any.{name}"))
+
+
+def test_quality_is_what_it_says(tmp_path: Path) -> None:
+    sizes: list[int] = []
+    for ending, quality in [("jpg", 30), ("jpg", 95), ("jpg", None), ("webp", 30), ("webp", None)]:
+        out = tmp_path / f"{quality}.{ending}"
+        assert run(COMPOSITE, MASK, "-o", out, *(["--quality", quality] if quality else [])) == 0
+        sizes.append(out.stat().st_size)
+    poor, good, usual, lossy, lossless = sizes
+    assert poor < good == usual
+    assert lossy < lossless
+
+
 def test_existing_output_is_only_replaced_by_force(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,11 +141,17 @@ def test_existing_output_is_only_replaced_by_force(
 def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = tmp_path / "small.png"
     Image.new("L", (10, 10)).save(small)
+    Image.new("L", (10, 10)).save(tmp_path / "small.bmp")
     out = tmp_path / "out.png"
     for arguments, reason in [
         ((COMPOSITE, small, "-o", out), "the image is 640 x 427, the mask 10 x 10"),
         (("missing.png", MASK, "-o", out), "there is no file missing.png"),
-        ((COMPOSITE, tmp_path, "-o", out), "cannot be read"),
+        ((COMPOSITE, tmp_path, "-o", tmp_path / "o"), "two masks are called"),
+        ((COMPOSITE, MASK, "-o", out, "--format", "jpg"), "does not end as --format jpg"),
+        ((tmp_path / "*.nothing", MASK, "-o", out), "no file matches"),
+        ((COMPOSITE, COMPOSITE, MASK, "-o", tmp_path / "o"), "there is no folder"),
+        ((COMPOSITE, tmp_path, "-o", small), "need a folder to be written to"),
+        ((COMPOSITE, EXAMPLES, tmp_path, "-o", tmp_path / "o"), "give one folder, or files"),
         ((COMPOSITE, MASK, "-o", tmp_path / "no" / "out.png"), "there is no folder"),
         ((COMPOSITE, MASK, "-o", tmp_path), "is a folder"),
         ((COMPOSITE, MASK, "-o", tmp_path / "out.xyz"), "cannot write the format"),
@@ -88,7 +172,12 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         [],
         ["nonsense"],
         ["run"],
-        ["run", "a", "b"],
+        ["run", "a"],
+        ["run", "-", "-"],
+        ["run", "a", "b", "masks"],
+        ["run", "a", "b", "--format", "psd"],
+        ["run", "a", "b", "--quality", "0"],
+        ["run", "a", "b", "--quality", "9.5"],
         ["run", "a", "b", "-o", "c", "--strength", "2"],
         ["run", "a", "b", "-o", "c", "--strength", "nan"],
         ["run", "a", "b", "-o", "c", "--strenght", "1"],
@@ -133,6 +222,27 @@ def test_a_folder(folders: tuple[Path, Path, Path], model: Harmonizer) -> None:
     assert np.array_equal(np.asarray(Image.open(out / "a.png")), np.asarray(expected))
 
 
+def test_several_files_and_patterns(folders: tuple[Path, Path, Path]) -> None:
+    images, masks, out = folders
+    assert run(images / "a.png", images / "b.jpg", masks, "-o", out) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["a.png", "b.jpg"]
+    assert run(images / "?_*.*", masks, "-o", out, "--format", "tif") == 0
+    assert {"c_1_2.tif", "d_composite.tif"} < {path.name for path in out.iterdir()}
+    assert Image.open(out / "c_1_2.tif").format == "TIFF"
+    assert run(images / "a.png", masks, "-o", out / "one") == 0
+    assert [path.name for path in (out / "one").iterdir()] == ["a.png"]
+
+
+def test_two_pictures_never_share_a_file(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    Image.open(images / "a.png").save(images / "a.bmp")
+    assert run(images, masks, "-o", out, "--format", "png") == 1
+    assert "would both be written to" in error_line(capsys)
+    assert not out.exists()
+
+
 def test_a_folder_skips_what_is_done(folders: tuple[Path, Path, Path]) -> None:
     images, masks, out = folders
     out.mkdir()
@@ -164,6 +274,19 @@ def test_images_and_masks_in_one_folder(tmp_path: Path, noise: Any) -> None:
     Image.fromarray(box_mask(40, 60)).save(tmp_path / "a_mask.png")
     assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_composite.png"]
+
+
+def test_the_examples_are_a_folder_of_pictures(tmp_path: Path) -> None:
+    for name in ("composite.png", "mask.png"):
+        (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
+    assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["composite.png"]
+
+
+def test_the_name_alone_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    assert "harmonize a picture, or many" in capsys.readouterr().err
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,6 +327,35 @@ def test_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sha256 " in shown
     assert main(["info", "nonsense"]) == 1
     assert "there is no model 'nonsense'" in error_line(capsys)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab", reason="the extra `completion` is not installed")
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("--strength", "download", *list_models()):
+        assert word in script
+
+
+def test_completion_says_what_it_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == 1
+    assert "image-harmonizer[completion]" in error_line(capsys)
+
+
+def test_the_demo_says_what_it_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["demo", "--model", "nonsense"]) == 1
+    assert "there is no model 'nonsense'" in error_line(capsys)
+    for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "GRADIO_RUN_HISTORY"):
+        monkeypatch.setenv(name, "")  # as before, afterwards
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert main(["demo"]) == 1
+    assert "image-harmonizer[demo]" in error_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 EXIF = Image.Exif()
 EXIF[0x010E] = "a description"
 EXIF[0x8769] = {0x9003: "2020:01:01 00:00:00"}
-INFO = {"icc_profile": PROFILE, "exif": EXIF.tobytes(), "dpi": (300, 300)}
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>who made it</x:xmpmeta>"
+INFO = {"icc_profile": PROFILE, "exif": EXIF.tobytes(), "dpi": (300, 300), "xmp": XMP}
 
 
 @pytest.mark.parametrize("ending", ["png", "tif", "TIFF"])
@@ -42,8 +43,17 @@ def test_metadata_survives(ending: str, noise: Any, tmp_path: Path) -> None:
     with Image.open(path) as back:
         assert back.info["icc_profile"] == PROFILE
         assert back.getexif()[0x010E] == "a description"
+        assert back.info["xmp"] == XMP
         if ending != "webp":
             assert back.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+
+
+def test_what_one_jpeg_segment_cannot_hold_is_left_out(noise: Any, tmp_path: Path) -> None:
+    image = Image.fromarray(noise(20, 30))
+    for length, kept in ((65502, True), (65503, False)):
+        save_image(image, tmp_path / "out.jpg", {"xmp": b"x" * length})
+        with Image.open(tmp_path / "out.jpg") as back:
+            assert ("xmp" in back.info) == kept
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -61,7 +71,7 @@ def test_jpeg_takes_what_loses_nothing(mode: str, noise: Any, tmp_path: Path) ->
         (Image.new("I;16", (4, 4)), "out.jpg", "JPEG cannot hold"),
         (Image.new("CMYK", (4, 4)), "out.png", "PNG cannot hold"),
         (np.zeros((4, 4, 3), np.uint16), "out.jpg", "16 bits"),
-        (np.zeros((4, 4, 3), np.uint16), "out", "16 bits"),
+        (np.zeros((4, 4, 3), np.uint16), "out", "cannot write the format"),
         (Image.new("RGB", (4, 4)), "out", "cannot write the format"),
         (Image.new("RGB", (4, 4)), "out.psd", "cannot write the format"),
         (Image.new("RGB", (4, 4)), "out.ico", "cannot write the format"),

@@ -1,6 +1,8 @@
-"""`harmonizer run`: a picture, or a folder of pictures."""
+"""`harmonizer run`: a picture, or many."""
 
 import argparse
+import glob
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,26 +12,38 @@ from harmonizer.errors import InputError
 if TYPE_CHECKING:
     from harmonizer.commands.terminal import Commands
 
+_FORMATS = ("png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp", "jp2", "ppm", "gif")
+_PIPE = Path("-")
+
 
 def add_run(commands: "Commands") -> None:
     """Add the command to the command line."""
     run = commands.add_parser(
         "run",
-        help="harmonize a picture, or a folder of pictures",
-        description="Harmonize a picture, or a folder of pictures with a folder of masks. "
+        help="harmonize a picture, or many",
+        description="Harmonize a picture, or many with a folder of masks. "
         "The mask's white (255, or 1) is the foreground to change.",
         epilog="In folders, the mask of a.jpg is a.png or a_mask.png (any image format). What the "
-        "output folder already holds is skipped, so a stopped job can be started again.",
+        "output folder already holds is skipped, so a stopped job can be started again. "
+        "Metadata (ICC profile, EXIF, XMP, resolution) is kept.",
     )
-    run.add_argument("image", type=Path, metavar="IMAGE", help="a composite, or a folder of them")
-    run.add_argument("mask", type=Path, metavar="MASK", help="its mask, or a folder of masks")
+    run.add_argument(
+        "images",
+        type=Path,
+        nargs="+",
+        metavar="IMAGE",
+        help="a composite, several, a pattern such as 'photos/*.jpg', a folder, or - for stdin",
+    )
+    run.add_argument(
+        "mask", type=Path, metavar="MASK", help="its mask, a folder of masks, or - for stdin"
+    )
     run.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="OUT",
-        required=True,
-        help="where to write; for a picture, the ending says which format",
+        help="the file to write, its ending says which format, or - for stdout; for several "
+        "pictures, a folder (default for one picture: IMAGE_harmonized beside it)",
     )
     run.add_argument(
         "--model",
@@ -47,12 +61,23 @@ def add_run(commands: "Commands") -> None:
         help="from 0, no change, to 1, the full change (default: 1)",
     )
     run.add_argument(
+        "--format",
+        choices=_FORMATS,
+        help="the format to write (default: what OUT ends in, else that of IMAGE)",
+    )
+    run.add_argument(
+        "--quality",
+        type=_quality,
+        metavar="Q",
+        help="of JPEG and WebP, 1 to 100 (default: 95, and lossless WebP); others are lossless",
+    )
+    run.add_argument(
         "--resize-mask",
         action="store_true",
         help="accept a mask of another size but the same aspect",
     )
     run.add_argument("--force", action="store_true", help="replace what is already there")
-    run.set_defaults(command=_run)
+    run.set_defaults(command=_run, usage_error=run.error)
 
 
 def _strength(text: str) -> float:
@@ -65,46 +90,115 @@ def _strength(text: str) -> float:
     return value
 
 
+def _quality(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 100, got {text!r}")
+    return int(text)
+
+
 def _run(parsed: argparse.Namespace) -> int:
-    if parsed.image.is_dir():
-        return _run_folder(parsed)
-    if not parsed.output.parent.is_dir():
-        raise InputError(f"there is no folder {parsed.output.parent} to write to; make it first")
-    if parsed.output.is_dir():
-        raise InputError(f"{parsed.output} is a folder; name a file, e.g. {parsed.output}/out.png")
-    if parsed.output.exists() and not parsed.force:
-        raise InputError(f"{parsed.output} exists already; add --force to replace it")
+    images = [found for path in parsed.images for found in _expand(path)]
+    if len(images) > 1 or images[0].is_dir() or parsed.mask.is_dir():
+        if parsed.output is None:
+            return parsed.usage_error("several pictures need a folder to be written to: -o FOLDER")
+        return _run_many(parsed, images, parsed.output)
+    return _run_one(parsed, images[0])
+
+
+def _expand(path: Path) -> list[Path]:
+    """The files that a pattern stands for, where the shell has not put them in already."""
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    found = sorted(Path(one) for one in glob.glob(str(path)))  # noqa: PTH207 - may be absolute
+    if not found:
+        raise InputError(f"no file matches {path}")
+    return found
+
+
+def _run_one(parsed: argparse.Namespace, image: Path) -> int:
+    if image == _PIPE and parsed.mask == _PIPE:
+        return parsed.usage_error("image and mask cannot both come from stdin")
+    output = parsed.output or (_PIPE if image == _PIPE else _beside(image, parsed.format))
+    to_stdout = output == _PIPE
+    if not to_stdout:
+        _check_free(output, parsed.force)
+    elif sys.stdout.isatty():
+        raise InputError("stdout is a terminal; redirect it, or name a file with -o")
 
     from harmonizer.folder import harmonize_file
     from harmonizer.pipeline import Harmonizer
-    from harmonizer.saving import output_format
+    from harmonizer.saving import output_format, write_atomically
 
-    output_format(parsed.output)  # an unknown ending is better known before the work than after
-    harmonizer = Harmonizer.from_pretrained(parsed.model, device=parsed.device)
-    harmonize_file(
-        harmonizer,
-        parsed.image,
-        parsed.mask,
-        parsed.output,
+    # An unknown ending is better known before the work than after.
+    if parsed.format is None:
+        source = _beside(image, None) if image != _PIPE else Path("stdin.png")
+        format_name = output_format(source if to_stdout else output)
+    else:
+        format_name = output_format(Path(f"any.{parsed.format}"))
+        if not to_stdout and output.suffix and output_format(output) != format_name:
+            raise InputError(f"{output} does not end as --format {parsed.format} says")
+    encoded = harmonize_file(
+        Harmonizer.from_pretrained(parsed.model, device=parsed.device),
+        sys.stdin.buffer.read() if image == _PIPE else image,
+        sys.stdin.buffer.read() if parsed.mask == _PIPE else parsed.mask,
+        format_name,
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,
+        quality=parsed.quality,
     )
+    if to_stdout:
+        sys.stdout.buffer.write(encoded)
+        sys.stdout.buffer.flush()
+        return 0
+    write_atomically(output, encoded)
+    if parsed.output is None:
+        print(output)
     return 0
 
 
-def _run_folder(parsed: argparse.Namespace) -> int:
+def _beside(image: Path, ending: str | None) -> Path:
+    """Where a picture goes when nothing is said: beside the original, in its format."""
+    if ending is None:
+        own = image.suffix.lower().removeprefix(".")
+        ending = image.suffix.removeprefix(".") if own in _FORMATS else "png"
+    return image.with_name(f"{image.stem}_harmonized.{ending}")
+
+
+def _check_free(output: Path, force: bool) -> None:
+    if not output.parent.is_dir():
+        raise InputError(f"there is no folder {output.parent} to write to; make it first")
+    if output.is_dir():
+        raise InputError(f"{output} is a folder; name a file, e.g. {output}/out.png")
+    if output.exists() and not force:
+        raise InputError(
+            f"{output} exists already; add --force to replace it, or name another with -o"
+        )
+
+
+def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> int:
+    if output.is_file() or output == _PIPE:
+        raise InputError(f"several pictures need a folder to be written to; got {output}")
+    if len(images) > 1 and (folders := [str(path) for path in images if path.is_dir()]):
+        raise InputError(f"give one folder, or files; got the folder {folders[0]} beside others")
+
     from tqdm import tqdm
 
     from harmonizer.folder import find_jobs, run_jobs
     from harmonizer.pipeline import Harmonizer
 
-    jobs = find_jobs(parsed.image, parsed.mask, parsed.output)
-    parsed.output.mkdir(parents=True, exist_ok=True)
+    jobs = find_jobs(
+        images[0] if images[0].is_dir() else images,
+        parsed.mask,
+        output,
+        ending=f".{parsed.format}" if parsed.format else None,
+    )
+    output.mkdir(parents=True, exist_ok=True)
     results = run_jobs(
         lambda: Harmonizer.from_pretrained(parsed.model, device=parsed.device),
         jobs,
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,
+        quality=parsed.quality,
         force=parsed.force,
     )
     progress = tqdm(results, total=len(jobs), unit="picture", disable=None)

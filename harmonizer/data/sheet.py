@@ -5,11 +5,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data.triplets import TrainingData, Triplet
+from harmonizer.drawing import LINE_HEIGHT, PAPER, write_line
 from harmonizer.errors import InputError
 
-TITLE = 18  # pixels of the line above each triplet
-_GAP = 6
-PAPER, _INK = 245, 30
+_GAP = 6  # pixels between two triplets
 
 
 def contact_sheet(
@@ -37,16 +36,16 @@ def contact_sheet(
         )
     columns = min(columns, count)
     rows = -(-count // columns)
-    cell_height, cell_width = TITLE + side + _GAP, 3 * side + 2 * _GAP
+    cell_height, cell_width = LINE_HEIGHT + side + _GAP, 3 * side + 2 * _GAP
     sheet = np.full((rows * cell_height, columns * cell_width, 3), PAPER, np.uint8)
     for number in range(count):
         index = number * len(data) // count if count <= len(data) else number % len(data)
         triplet = data.draw(index, epoch + number // len(data))
         row, column = divmod(number, columns)
         top, left = row * cell_height, column * cell_width + _GAP
-        cell = sheet[top : top + TITLE + side, left : left + 3 * side]
-        cell[TITLE:] = _strip(triplet, side)
-        write_title(cell[:TITLE], f"{triplet.name}  fMSE {_foreground_error(triplet):.0f}")
+        cell = sheet[top : top + LINE_HEIGHT + side, left : left + 3 * side]
+        cell[LINE_HEIGHT:] = _strip(triplet, side)
+        write_line(cell[:LINE_HEIGHT], f"{triplet.name}  fMSE {_foreground_error(triplet):.0f}")
     return sheet
 
 
@@ -56,16 +55,6 @@ def _strip(triplet: Triplet, side: int) -> NDArray[np.uint8]:
     planes = (triplet.composite, cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), triplet.real)
     shrunk = [cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in planes]
     return np.hstack(shrunk).astype(np.uint8, copy=False)
-
-
-def write_title(line: NDArray[np.uint8], text: str) -> None:
-    """Write a text into a line of `TITLE` pixels height, (TITLE, W, 3), uint8, in place."""
-    scale, ink = 0.4, (_INK, _INK, _INK)
-    # OpenCV's own font has ASCII alone, and draws on contiguous arrays alone.
-    drawn = np.ascontiguousarray(line)
-    text = text.encode("ascii", "replace").decode()
-    cv2.putText(drawn, text, (2, TITLE - 5), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)
-    line[:] = drawn
 
 
 def _foreground_error(triplet: Triplet) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data import Triplet
-from harmonizer.data.sheet import PAPER, TITLE, write_title
+from harmonizer.drawing import LINE_HEIGHT, PAPER, write_line
 from harmonizer.errors import InputError
 from harmonizer.evaluation.methods import Method
 
@@ -59,13 +59,13 @@ def _lay_out(pictures: dict[str, NDArray[np.uint8]], side: int) -> NDArray[np.ui
     columns = max(1, round(math.sqrt(1.5 * len(pictures) * height / width)))
     columns = min(columns, len(pictures))
     rows = math.ceil(len(pictures) / columns)
-    tall, wide = TITLE + cell_height + _GAP, cell_width + _GAP
+    tall, wide = LINE_HEIGHT + cell_height + _GAP, cell_width + _GAP
     sheet = np.full((rows * tall + _GAP, columns * wide + _GAP, 3), PAPER, np.uint8)
     for number, (label, picture) in enumerate(pictures.items()):
         row, column = divmod(number, columns)
         top, left = _GAP + row * tall, _GAP + column * wide
-        cell = sheet[top : top + TITLE + cell_height, left : left + cell_width]
-        write_title(cell[:TITLE], label)
+        cell = sheet[top : top + LINE_HEIGHT + cell_height, left : left + cell_width]
+        write_line(cell[:LINE_HEIGHT], label)
         size = (cell_width, cell_height)
-        cell[TITLE:] = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        cell[LINE_HEIGHT:] = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return sheet

@@ -1,0 +1,97 @@
+"""What each control of the page calls: Gradio's values in, Gradio's values out.
+
+Sliders give per cents; files come as the path of the upload, or None.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from harmonizer.demo import work
+from harmonizer.errors import InputError
+from harmonizer.image import Array
+
+FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP, lossless": ".webp", "TIFF": ".tif"}
+
+Pair: TypeAlias = tuple[Array, Array]  # before and after, as they are shown
+
+
+def harmonize_composite(
+    device: str, image: str | None, mask: str | None, model: str, strength: float
+) -> tuple[work.Outcome, Pair]:
+    """Harmonize a composite by its mask."""
+    layers = work.open_composite(_given(image, "composite"), _given(mask, "mask"))
+    return _harmonized(layers, model, device, strength)
+
+
+def harmonize_cutout(
+    device: str,
+    cutout: str | None,
+    background: str | None,
+    x: float,
+    y: float,
+    size: float,
+    model: str,
+    strength: float,
+) -> tuple[work.Outcome, Pair]:
+    """Paste a cut-out into a background, and harmonize that."""
+    place = work.Placement(x / 100, y / 100, size / 100)
+    layers = work.paste(_given(cutout, "cut-out"), _given(background, "background"), place)
+    return _harmonized(layers, model, device, strength)
+
+
+def harmonize_painted(
+    device: str,
+    image: str | None,
+    painting: dict[str, list[Array]] | None,
+    model: str,
+    strength: float,
+) -> tuple[work.Outcome, Pair]:
+    """Harmonize a composite where it was painted over."""
+    path = _given(image, "composite")
+    strokes = (painting or {}).get("layers", [])
+    if not strokes:
+        raise InputError("nothing is painted; paint over the foreground first")
+    return _harmonized(work.open_painted(path, strokes[0][..., 3] > 0), model, device, strength)
+
+
+def show_placed(
+    cutout: str | None, background: str | None, x: float, y: float, size: float
+) -> Array | None:
+    """Draw where the cut-out goes, as soon as there are both files."""
+    if cutout is None or background is None:
+        return None
+    return work.show_pasted(cutout, background, work.Placement(x / 100, y / 100, size / 100))
+
+
+def load_editor(image: str | None) -> dict[str, Any] | None:
+    """Put a small copy of a composite under the brush."""
+    if image is None:
+        return None
+    return {"background": work.show_file(image), "layers": [], "composite": None}
+
+
+def show_strength(outcome: work.Outcome | None, strength: float) -> Pair | None:
+    """Show another strength of what was harmonized, without the network."""
+    return None if outcome is None else (outcome.shown_before, outcome.shown(strength / 100))
+
+
+def write_file(folder: Path, outcome: work.Outcome | None, strength: float, kind: str) -> str:
+    """Write the result at full size into a new folder in `folder`, and return its path."""
+    if outcome is None:
+        raise InputError("there is nothing to download yet; harmonize a picture first")
+    target = Path(tempfile.mkdtemp(dir=folder))
+    return str(outcome.save(target, FORMATS[kind], strength / 100))
+
+
+def _harmonized(
+    layers: work.Layers, model: str, device: str, strength: float
+) -> tuple[work.Outcome, Pair]:
+    outcome = work.harmonize_layers(layers, model, device)
+    return outcome, (outcome.shown_before, outcome.shown(strength / 100))
+
+
+def _given(path: str | None, what: str) -> str:
+    if path is None:
+        raise InputError(f"the {what} is missing; drop a file first")
+    return path

@@ -1,0 +1,211 @@
+"""The page itself, in Gradio: what stands where, and how it is served."""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from harmonizer.demo import callbacks, work
+from harmonizer.errors import HarmonizerError, InputError
+from harmonizer.zoo.manifest import default_model, list_models
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+Result = TypeVar("Result")
+
+_SESSION_SECONDS = 3600  # what a closed page leaves in memory and on disk is removed after this
+# The button that starts the download is the browser's; the file exists only after the first click.
+_CLICK_DOWNLOAD = "() => setTimeout(() => document.querySelector('#download-file').click(), 300)"
+
+
+@contextmanager
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    model: str | None = None,
+    device: str = "auto",
+) -> Generator[str, None, None]:
+    """Serve the page while the context lasts.
+
+    Uploads and results lie in a temporary folder that nothing else uses, and that is removed at the
+    end. No other file can be read through the page, and nothing is sent anywhere.
+
+    Args:
+        host: The address to listen on; 127.0.0.1 is reached from this machine alone.
+        port: None is the first free one from 7860.
+        model: What is chosen at first: a model of the zoo, or a folder of a saved one; None is the
+            bundled default.
+        device: Where networks run.
+
+    Yields:
+        The page's address.
+
+    Raises:
+        InputError: Gradio is not installed.
+        OSError: The port is taken.
+    """
+    with tempfile.TemporaryDirectory(prefix="harmonizer-demo-") as folder:
+        # Gradio reads these when it is imported and when a page is built.
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["GRADIO_RUN_HISTORY"] = "False"
+        try:
+            from gradio import themes
+        except ImportError as error:
+            raise InputError(
+                "the demo needs Gradio: pip install 'image-harmonizer[demo]'"
+            ) from error
+        page = build_page(Path(folder), model, device)
+        # System fonts: Gradio's own themes ask a server on the internet for theirs.
+        fonts = ("system-ui", "sans-serif")
+        theme = themes.Default(font=fonts, font_mono=("ui-monospace", "monospace"))
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            max_file_size=work.LARGEST_FILE,
+            share=False,
+            allowed_paths=[],
+            ssr_mode=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            footer_links=[],
+            theme=theme,
+            css="footer { display: none }",
+            quiet=True,
+            inbrowser=False,
+            prevent_thread_lock=True,
+        )
+        try:
+            yield address
+        finally:
+            page.close(verbose=False)
+
+
+def build_page(folder: Path, model: str | None, device: str) -> "gr.Blocks":
+    """Lay the page out.
+
+    Args:
+        folder: Where files to be downloaded are written.
+        model: What is chosen at first; None is the bundled default.
+        device: Where networks run.
+    """
+    import gradio as gr
+
+    first = model or default_model()
+    names = [first, *(name for name in list_models(with_weights=True) if name != first)]
+
+    def upload(label: str, name: str) -> gr.File:
+        kinds = list(work.ENDINGS)
+        return gr.File(label=label, file_types=kinds, type="filepath", height=140, elem_id=name)
+
+    with gr.Blocks(
+        title="Image harmonization",
+        analytics_enabled=False,
+        delete_cache=(_SESSION_SECONDS, _SESSION_SECONDS),
+    ) as page:
+        outcome = gr.State(time_to_live=_SESSION_SECONDS)
+        gr.Markdown(
+            "# Image harmonization\n"
+            "Changes the colours of a pasted foreground until it belongs to its background. "
+            "Pictures stay on the machine that serves this page."
+        )
+        with gr.Row():
+            with gr.Column():
+                chosen = gr.Dropdown(names, value=first, label="Model", elem_id="model")
+                with gr.Tab("Composite and mask"):
+                    composite = upload("Composite", "composite")
+                    mask = upload("Mask: white is the foreground to change", "mask")
+                    go_composite = gr.Button("Harmonize", variant="primary", elem_id="go-composite")
+                with gr.Tab("Cut-out over a background"):
+                    cutout = upload("Cut-out: a picture with transparency", "cutout")
+                    background = upload("Background", "background")
+                    size = gr.Slider(5, 200, 60, step=1, label="Size, % of what fits")
+                    x = gr.Slider(0, 100, 50, step=1, label="Centre, % from the left")
+                    y = gr.Slider(0, 100, 60, step=1, label="Centre, % from the top")
+                    placed = gr.Image(
+                        label="Pasted", interactive=False, elem_id="placed", buttons=[]
+                    )
+                    go_cutout = gr.Button("Harmonize", variant="primary", elem_id="go-cutout")
+                with gr.Tab("Paint the mask"):
+                    painted_file = upload("Composite", "painted-file")
+                    editor = gr.ImageEditor(
+                        label="Paint over the foreground",
+                        elem_id="editor",
+                        type="numpy",
+                        sources=(),
+                        transforms=(),
+                        layers=False,
+                        brush=gr.Brush(colors=["#ff00ff"], color_mode="fixed", default_size=40),
+                    )
+                    go_painted = gr.Button("Harmonize", variant="primary", elem_id="go-painted")
+            with gr.Column():
+                comparison = gr.ImageSlider(
+                    label="Before and after",
+                    interactive=False,
+                    elem_id="comparison",
+                    format="png",
+                    buttons=["fullscreen"],  # a download would be of the small copy
+                )
+                strength = gr.Slider(0, 100, 100, step=1, label="Strength, %", elem_id="strength")
+                kind = gr.Dropdown(list(callbacks.FORMATS), value="PNG", label="Format")
+                save = gr.Button("Download at full size", elem_id="download")
+                file = gr.DownloadButton("file", elem_id="download-file", visible="hidden")
+
+        def bound(function: Callable[..., Any], *first: object) -> Callable[..., Any]:
+            return _with_messages(partial(function, *first))
+
+        answer = [outcome, comparison]
+        where = [cutout, background, x, y, size]
+        go_composite.click(
+            bound(callbacks.harmonize_composite, device),
+            [composite, mask, chosen, strength],
+            answer,
+        )
+        go_cutout.click(
+            bound(callbacks.harmonize_cutout, device), [*where, chosen, strength], answer
+        )
+        go_painted.click(
+            bound(callbacks.harmonize_painted, device),
+            [painted_file, editor, chosen, strength],
+            answer,
+        )
+        for one in (cutout, background):
+            one.change(bound(callbacks.show_placed), where, placed)
+        for one in (x, y, size):
+            one.release(bound(callbacks.show_placed), where, placed)
+        painted_file.change(bound(callbacks.load_editor), painted_file, editor)
+        strength.input(
+            bound(callbacks.show_strength),
+            [outcome, strength],
+            comparison,
+            trigger_mode="always_last",
+            show_progress="hidden",
+        )
+        save.click(bound(callbacks.write_file, folder), [outcome, strength, kind], file).success(
+            None, None, None, js=_CLICK_DOWNLOAD
+        )
+    return page
+
+
+def _with_messages(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Show this library's errors and warnings on the page."""
+    import gradio as gr
+
+    def call(*values: object) -> Result:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            try:
+                result = function(*values)
+            except (HarmonizerError, OSError) as error:
+                raise gr.Error(str(error), print_exception=False) from error
+        for warning in caught:
+            gr.Warning(str(warning.message))
+        return result
+
+    return call

@@ -1,0 +1,200 @@
+"""What the page does, without the page: files in, a harmonized picture of any strength out."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from harmonizer.compositing import compose
+from harmonizer.drawing import preview
+from harmonizer.errors import InputError
+from harmonizer.image import Array, Picture, open_file, open_image
+from harmonizer.mask import open_mask
+from harmonizer.pipeline import apply_strength, harmonize
+from harmonizer.saving import save_image
+
+LARGEST_FILE = "100mb"
+ENDINGS: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
+_LARGEST_PIXELS = 100_000_000
+_PREVIEW = 1280  # pixels; the longest side of what the page shows
+_PLACEMENT = 640  # the same while a cut-out is moved about
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a cut-out goes.
+
+    Attributes:
+        x: Its centre, from 0 (the background's left edge) to 1.
+        y: Its centre, from 0 (the top) to 1.
+        size: 1 is as large as fits into the background.
+    """
+
+    x: float
+    y: float
+    size: float
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A composite at full size and its mask.
+
+    Attributes:
+        picture: The composite, with the metadata of its file.
+        mask: (H, W), in [0, 1].
+        name: What to call the result.
+    """
+
+    picture: Picture
+    mask: NDArray[np.float32]
+    name: str
+
+
+# Compared by identity: the page's sessions hash what they keep.
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A harmonized picture, from which every strength follows without the network.
+
+    Attributes:
+        layers: What was harmonized.
+        full: The composite's pixels with the full change.
+        shown_before: A small copy of the composite, uint8.
+        shown_full: A small copy of `full`, uint8.
+    """
+
+    layers: Layers
+    full: Array
+    shown_before: NDArray[np.uint8]
+    shown_full: NDArray[np.uint8]
+
+    def shown(self, strength: float) -> Array:
+        """Return a small copy of the picture at a strength from 0 to 1, uint8."""
+        return apply_strength(self.shown_before, self.shown_full, strength)
+
+    def save(self, folder: Path, ending: str, strength: float) -> Path:
+        """Write the picture at full size with its metadata, and return where.
+
+        Raises:
+            InputError: The format cannot hold it.
+        """
+        picture = self.layers.picture
+        changed = apply_strength(picture.pixels, self.full, strength)
+        path = folder / f"{self.layers.name}_harmonized{ending}"
+        save_image(picture.restore(changed, self.layers.mask), path, picture.info)
+        return path
+
+
+def open_composite(image: str, mask: str) -> Layers:
+    """Read a composite and its mask from files.
+
+    Raises:
+        InputError: A file is not what it should be.
+    """
+    _check_file(image)
+    _check_file(mask)
+    picture = open_image(image)
+    return Layers(picture, open_mask(mask, picture.size, resize=True), Path(image).stem)
+
+
+def open_painted(image: str, painted: Array) -> Layers:
+    """Read a composite whose mask was painted on a small copy of it.
+
+    Args:
+        image: The composite's file.
+        painted: (H, W), bool, of the small copy's size.
+
+    Raises:
+        InputError: The file is not an image, or nothing was painted.
+    """
+    if not painted.any():
+        raise InputError("nothing is painted; paint over the foreground first")
+    _check_file(image)
+    picture = open_image(image)
+    return Layers(picture, open_mask(painted, picture.size, resize=True), Path(image).stem)
+
+
+def paste(cutout: str, background: str, placement: Placement) -> Layers:
+    """Paste a cut-out into a background.
+
+    Raises:
+        InputError: A file is not what it should be; the cut-out has no alpha channel.
+    """
+    _check_file(cutout)
+    _check_file(background)
+    layer, _ = open_file(cutout)
+    below, info = open_file(background)
+    composite, mask = _place(layer, below, placement)
+    picture = replace(open_image(composite), info=info)
+    return Layers(picture, open_mask(mask, picture.size), Path(background).stem)
+
+
+def show_pasted(cutout: str, background: str, placement: Placement) -> Array:
+    """Draw quickly what `paste` would make: (H, W, 3), uint8, reduced.
+
+    Raises:
+        InputError: As for `paste`.
+    """
+    _check_file(cutout)
+    _check_file(background)
+    layer, _ = open_file(cutout)
+    below = preview(open_image(background).pixels, _PLACEMENT, _PLACEMENT)
+    return _place(layer, below, placement)[0]
+
+
+def show_file(image: str) -> NDArray[np.uint8]:
+    """Read a file and return a small copy, uint8.
+
+    Raises:
+        InputError: It is no image, or too large.
+    """
+    _check_file(image)
+    return preview(open_image(image).pixels, _PREVIEW, _PREVIEW)
+
+
+def harmonize_layers(layers: Layers, model: str | None, device: str) -> Outcome:
+    """Run the network, once for all strengths.
+
+    Raises:
+        HarmonizerError: The model cannot be had, or the device cannot be used.
+    """
+    full = harmonize(layers.picture.pixels, layers.mask, model, device=device)
+    return Outcome(
+        layers,
+        full,
+        preview(layers.picture.pixels, _PREVIEW, _PREVIEW),
+        preview(full, _PREVIEW, _PREVIEW),
+    )
+
+
+def _place(layer: Any, below: Any, placement: Placement) -> tuple[Any, Any]:  # noqa: ANN401
+    (width, height), (room_width, room_height) = _size(layer), _size(below)
+    scale = placement.size * min(room_width / width, room_height / height)
+    left = round(placement.x * room_width - scale * width / 2)
+    top = round(placement.y * room_height - scale * height / 2)
+    return compose(layer, below, (left, top), scale)
+
+
+def _size(image: Image.Image | Array) -> tuple[int, int]:
+    """Width and height."""
+    if isinstance(image, np.ndarray):
+        return image.shape[1], image.shape[0]
+    return image.size
+
+
+def _check_file(path: str) -> None:
+    """Refuse what is no picture or would take too much memory, before it is decoded."""
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise InputError(f"{Path(path).name} ends in none of {', '.join(ENDINGS)}; convert it")
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{Path(path).name} cannot be read as an image: {error}") from error
+    if width * height > _LARGEST_PIXELS:
+        raise InputError(
+            f"{Path(path).name} has {width} x {height} pixels; this page takes up to "
+            f"{_LARGEST_PIXELS // 1_000_000} megapixels: use the command line"
+        )

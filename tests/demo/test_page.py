@@ -1,0 +1,266 @@
+"""The page in a browser, and what it must not give away."""
+
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from browser import browser as browser
+from helpers import EXAMPLES
+from PIL import Image
+
+from harmonizer import Harmonizer
+from harmonizer.compositing import compose
+from harmonizer.demo import work
+from harmonizer.zoo.manifest import default_model
+
+pytest.importorskip("gradio", reason="the extra `demo` is not installed")
+
+from harmonizer.demo.page import serve
+
+COMPOSITE, MASK = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "LARGEST_FILE", "1mb")
+        # The page sets these; afterwards they are as before.
+        for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "GRADIO_RUN_HISTORY"):
+            patch.setenv(name, "")
+        with serve(device="cpu") as url:
+            yield url.rstrip("/")
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if result := condition():
+            return result
+        time.sleep(0.1)
+    raise AssertionError(f"waited {seconds} s for {what}")
+
+
+class Page:
+    """The page as a person uses it."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.browser = browser
+        browser.get(address)
+        wait_for(lambda: self.all("#go-composite"), "the page")
+
+    def all(self, selector: str) -> list[Any]:
+        return self.browser.find_elements("css selector", selector)
+
+    def open_tab(self, title: str) -> None:
+        tabs = [tab for tab in self.all("button[role=tab]") if tab.text == title]
+        tabs[0].click()
+
+    def upload(self, **files: Path) -> None:
+        for place, file in files.items():
+            box = f"#{place.replace('_', '-')}"
+            inputs = wait_for(lambda b=box: self.all(f"{b} input[type=file]"), f"the {place}")
+            inputs[0].send_keys(str(file))
+            wait_for(
+                lambda b=box, f=file: f.stem in self.all(b)[0].text, f"the upload of {file.name}"
+            )
+
+    def text(self) -> str:
+        return self.browser.find_element("css selector", "body").text
+
+    def click(self, element: str) -> None:
+        self.all(f"#{element}")[0].click()
+
+    def shown(self) -> list[Any]:
+        """The two pictures of the comparison, as pixels."""
+        pictures = [one.get_attribute("src") for one in self.all("#comparison img")]
+        if len(pictures) < 2 or not all(pictures):
+            return []
+        results: list[Any] = []
+        for url in pictures:
+            with urllib.request.urlopen(url) as response:  # noqa: S310 - of this machine
+                results.append(np.asarray(Image.open(response).convert("RGB")))
+        return results
+
+    def set_strength(self, percent: int) -> None:
+        """Move the slider as a drag does: the browser reports an input."""
+        (slider,) = self.all("#strength input[type=range]")
+        self.browser.execute_script(
+            "arguments[0].value = arguments[1];"
+            "arguments[0].dispatchEvent(new Event('input', {bubbles: true}));",
+            slider,
+            percent,
+        )
+
+    def download(self) -> Path:
+        folder: Path = self.browser.downloads
+        for old in folder.iterdir():
+            old.unlink()
+        self.click("download")
+        return wait_for(
+            lambda: next((f for f in folder.iterdir() if f.suffix == ".png"), None), "the download"
+        )
+
+
+def test_composite_and_mask(browser: Any, address: str, model: Harmonizer) -> None:
+    page = Page(browser, address)
+    page.upload(composite=COMPOSITE, mask=MASK)
+    page.click("go-composite")
+    before, after = wait_for(page.shown, "the result")
+    expected = np.asarray(model(COMPOSITE, MASK))
+    assert np.array_equal(before, np.asarray(Image.open(COMPOSITE)))
+    assert np.array_equal(after, expected)
+
+    page.set_strength(40)
+    part = np.asarray(model(COMPOSITE, MASK, strength=0.4))
+    wait_for(lambda: np.array_equal(page.shown()[1], part), "the weaker result")
+    path = page.download()
+    assert path.name == "composite_harmonized.png"
+    assert np.array_equal(np.asarray(Image.open(path)), part)
+
+    requests = [json.loads(one["message"])["message"] for one in browser.get_log("performance")]
+    urls = [
+        one["params"]["request"]["url"]
+        for one in requests
+        if one["method"] == "Network.requestWillBeSent"
+    ]
+    assert urls
+    elsewhere = [url for url in urls if not url.startswith((address, "data:", "blob:"))]
+    assert elsewhere == []  # no fonts, scripts or statistics of others
+
+
+def test_cut_out_over_a_background(
+    browser: Any, address: str, model: Harmonizer, tmp_path: Path
+) -> None:
+    cutout = Image.open(COMPOSITE).convert("RGBA")
+    cutout.putalpha(Image.open(MASK))
+    cutout.resize((320, 213)).save(tmp_path / "cutout.png")
+    Image.new("RGB", (500, 400), (90, 60, 40)).save(tmp_path / "background.png")
+    page = Page(browser, address)
+    page.open_tab("Cut-out over a background")
+    page.upload(cutout=tmp_path / "cutout.png", background=tmp_path / "background.png")
+    wait_for(lambda: page.all("#placed img"), "the pasted picture")
+    page.click("go-cutout")
+    before, after = wait_for(page.shown, "the result")
+    scale = 0.6 * 500 / 320
+    place = (round(250 - scale * 160), round(240 - scale * 213 / 2))
+    composite, mask = compose(tmp_path / "cutout.png", tmp_path / "background.png", place, scale)
+    assert np.array_equal(before, np.asarray(composite))
+    assert np.array_equal(after, np.asarray(model(composite, mask)))
+
+
+def test_a_painted_mask(browser: Any, address: str) -> None:
+    page = Page(browser, address)
+    page.open_tab("Paint the mask")
+    page.upload(painted_file=COMPOSITE)
+    canvas = wait_for(lambda: page.all("#editor canvas"), "the editor")[0]
+    time.sleep(2)  # the editor draws the picture without saying when it is done
+    from selenium.webdriver import ActionChains
+
+    stroke = ActionChains(browser).move_to_element_with_offset(canvas, -60, 40).click_and_hold()
+    stroke.move_by_offset(60, 20).move_by_offset(40, 10).release().perform()
+    time.sleep(1)
+    page.click("go-painted")
+    before, after = wait_for(page.shown, "the result")
+    assert np.array_equal(before, np.asarray(Image.open(COMPOSITE)))
+    rows, columns = np.nonzero((before != after).any(axis=2))
+    assert 0.005 < len(rows) / before[..., 0].size < 0.2  # a stroke, and nothing beyond it
+    assert rows.min() > 427 / 4
+    assert (columns.min(), columns.max()) > (640 / 4, 640 / 2)
+
+
+def test_mistakes_are_told(browser: Any, address: str, tmp_path: Path) -> None:
+    page = Page(browser, address)
+    page.click("go-composite")
+    wait_for(lambda: "the composite is missing" in page.text(), "the advice")
+    Image.new("L", (10, 10)).save(tmp_path / "small.png")
+    page.upload(composite=COMPOSITE, mask=tmp_path / "small.png")
+    page.click("go-composite")
+    wait_for(lambda: "the image is 640 x 427, the mask 10 x 10" in page.text(), "the reason")
+
+
+def status(url: str, data: bytes | None = None, **headers: str) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as response:  # noqa: S310
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def call(address: str, data: list[Any]) -> dict[str, Any]:
+    """Press the first Harmonize button without the page, as an attacker would."""
+    session = f"attack{time.monotonic_ns()}"
+    body = {"data": data, "fn_index": 0, "session_hash": session}
+    join = f"{address}/gradio_api/queue/join"
+    assert status(join, json.dumps(body).encode(), **{"Content-Type": "application/json"}) == 200
+    with urllib.request.urlopen(  # noqa: S310
+        f"{address}/gradio_api/queue/data?session_hash={session}", timeout=60
+    ) as events:
+        for line in events:
+            event = json.loads(line.removeprefix(b"data: ")) if line.strip() else {}
+            if event.get("msg") == "process_completed":
+                return event
+    raise AssertionError("no answer")
+
+
+def file(path: object) -> dict[str, Any]:
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+
+
+def upload(address: str, path: Path) -> str:
+    kind = {"Content-Type": "multipart/form-data; boundary=a-boundary"}
+    head = f'Content-Disposition: form-data; name="files"; filename="{path.name}"'
+    body = (
+        f"--a-boundary\r\n{head}\r\n\r\n".encode() + path.read_bytes() + b"\r\n--a-boundary--\r\n"
+    )
+    request = urllib.request.Request(f"{address}/gradio_api/upload", body, kind)  # noqa: S310
+    with urllib.request.urlopen(request) as response:  # noqa: S310
+        return json.load(response)[0]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", str(COMPOSITE), str(Path(__file__).resolve())])
+def test_no_file_of_the_host_can_be_read(path: str, address: str) -> None:
+    assert status(f"{address}/gradio_api/file={path}") in (403, 404)
+    assert status(f"{address}/gradio_api/file=../../../../../..{path}") in (403, 404)
+    model = default_model()
+    uploaded = [upload(address, one) for one in (COMPOSITE, MASK)]
+    assert call(address, [file(uploaded[0]), file(uploaded[1]), model, 100])["success"]
+    for files in ([file(path), file(uploaded[1])], [file(uploaded[0]), file(path)]):
+        event = call(address, [*files, model, 100])
+        assert not event["success"]
+        assert "data" not in event["output"]
+
+
+def test_only_the_listed_models_are_loaded(address: str, tmp_path: Path) -> None:
+    event = call(address, [None, None, str(tmp_path), 100])
+    assert not event["success"]
+    assert "not in the list of choices" in event["output"]["error"]
+
+
+def test_large_files_are_refused(address: str, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(2_000_000))
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        upload(address, large)
+
+
+def test_it_listens_on_this_machine_alone(address: str) -> None:
+    port = urlsplit(address).port
+    assert urlsplit(address).hostname == "127.0.0.1"
+    with socket.socket() as other, pytest.raises(OSError, match="refused"):
+        other.connect(("127.0.0.2", port))  # reached by a server that listens everywhere
+
+
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
+    with serve(device="cpu"):
+        assert any(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []

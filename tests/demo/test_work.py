@@ -1,0 +1,92 @@
+"""What the page does, without the page."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXAMPLES, box_mask
+from PIL import Image
+
+from harmonizer import Harmonizer
+from harmonizer.demo import work
+from harmonizer.errors import InputError
+from harmonizer.image import open_image
+from harmonizer.saving import save_image
+
+COMPOSITE, MASK = str(EXAMPLES / "composite.png"), str(EXAMPLES / "mask.png")
+
+
+@pytest.mark.parametrize("strength", [0, 0.37, 1])
+def test_every_strength_is_the_librarys_without_the_network(
+    strength: float, tmp_path: Path, model: Harmonizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = work.harmonize_layers(work.open_composite(COMPOSITE, MASK), None, "cpu")
+    monkeypatch.setattr(work, "harmonize", None)  # it must not be needed again
+    path = outcome.save(tmp_path, ".png", strength)
+    assert path.name == "composite_harmonized.png"
+    expected = np.asarray(model(COMPOSITE, MASK, strength=strength))
+    assert np.array_equal(np.asarray(Image.open(path)), expected)
+    assert np.array_equal(outcome.shown(strength), expected)  # small enough to be shown as it is
+
+
+def test_full_size_depth_and_metadata_are_kept(tmp_path: Path, noise: Any) -> None:
+    pixels = noise(60, 2000).astype(np.uint16) * 257
+    save_image(pixels, tmp_path / "deep.tif", {"icc_profile": b"a profile"})
+    Image.fromarray(box_mask(30, 1000)).save(tmp_path / "mask.png")  # half the size is enough
+    layers = work.open_composite(str(tmp_path / "deep.tif"), str(tmp_path / "mask.png"))
+    outcome = work.harmonize_layers(layers, None, "cpu")
+    assert outcome.shown(1).shape == (38, 1280, 3)
+    back = open_image(outcome.save(tmp_path, ".png", 1))
+    assert back.pixels.dtype == np.uint16
+    assert back.pixels.shape == (60, 2000, 3)
+    assert back.info["icc_profile"] == b"a profile"
+    with pytest.raises(InputError, match="16 bits"):
+        outcome.save(tmp_path, ".jpg", 1)
+
+
+def test_a_cut_out_is_placed_by_its_centre(tmp_path: Path) -> None:
+    Image.new("RGBA", (20, 10), (9, 9, 9, 255)).save(tmp_path / "cutout.png")
+    background = Image.new("RGB", (200, 400), "white")
+    background.info["dpi"] = (300, 300)
+    background.save(tmp_path / "background.png", dpi=(300, 300))
+    files = str(tmp_path / "cutout.png"), str(tmp_path / "background.png")
+    place = work.Placement(x=0.5, y=0.25, size=0.5)  # 100 x 50 around (100, 100)
+    layers = work.paste(*files, place)
+    assert np.array_equal(np.argwhere(layers.mask == 1)[[0, -1]], [[75, 50], [124, 149]])
+    assert (layers.picture.pixels[75:125, 50:150] == 9).all()
+    assert layers.picture.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+    assert layers.name == "background"
+    shown = work.show_pasted(*files, place)
+    assert np.array_equal(shown, layers.picture.pixels)
+    with pytest.raises(InputError, match="nothing of the cut-out"):
+        work.paste(*files, work.Placement(9, 9, 1))
+
+
+def test_a_painted_mask_is_brought_to_full_size(tmp_path: Path, noise: Any) -> None:
+    Image.fromarray(noise(1000, 2560)).save(tmp_path / "large.png")
+    path = str(tmp_path / "large.png")
+    assert work.show_file(path).shape == (500, 1280, 3)
+    painted = np.zeros((500, 1280), bool)
+    painted[100:200, 300:600] = True
+    layers = work.open_painted(path, painted)
+    assert layers.mask.shape == (1000, 2560)
+    assert (layers.mask[210:390, 610:1190] == 1).all()
+    assert layers.mask.sum() == pytest.approx(200 * 600, rel=0.02)
+    with pytest.raises(InputError, match="nothing is painted"):
+        work.open_painted(path, painted & False)
+
+
+def test_what_is_too_large_or_no_picture_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"text\.png cannot be read"):
+        work.open_composite(str(tmp_path / "text.png"), MASK)
+    (tmp_path / "page.svg").write_text("<svg/>")
+    with pytest.raises(InputError, match="ends in none of"):
+        work.open_composite(str(tmp_path / "page.svg"), MASK)
+    monkeypatch.setattr(work, "_LARGEST_PIXELS", 1000)
+    for call in (work.show_file, lambda path: work.open_composite(path, MASK)):
+        with pytest.raises(InputError, match="640 x 427 pixels"):
+            call(COMPOSITE)
