@@ -1,6 +1,6 @@
 """How fast a step of training is: plain eager float32 against the recipe's own way.
 
-    python benchmarks/training.py [--recipe idih-open] [--steps 30]
+    python benchmarks/training.py [--recipe idih-open-1] [--steps 30]
 
 Trains the network of a recipe on pictures that it makes itself, in one process, once for each way;
 the speed is the median of the last two thirds of the steps, data included. Compare the ratios of
@@ -57,7 +57,9 @@ def images_per_second(config: TrainConfig) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", default="idih-open", help="see harmonizer train --print-recipe")
+    parser.add_argument(
+        "--recipe", default="idih-open-1", help="see harmonizer train --print-recipe"
+    )
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args()

@@ -25,7 +25,7 @@ def test_the_wheel_holds_manifest_weights_and_types(wheel: zipfile.ZipFile) -> N
     assert {
         "harmonizer/py.typed",
         "harmonizer/weights_manifest.json",
-        "harmonizer/weights/idih-small-open.safetensors",
+        "harmonizer/weights/idih-open.safetensors",
         "harmonizer/weights/NOTICE.md",
         "harmonizer/cli.py",
         "harmonizer/evaluation/report.html",

@@ -233,7 +233,7 @@ def test_extreme_sizes(size: tuple[int, int], noise: Any, model: Harmonizer) -> 
 
 
 def test_unknown_model_names_close_ones() -> None:
-    with pytest.raises(UnknownModelError, match="Did you mean idih-small-open") as caught:
+    with pytest.raises(UnknownModelError, match="Did you mean idih-open") as caught:
         Harmonizer.from_pretrained("idih-smal-open")
     assert isinstance(caught.value, KeyError)
     assert isinstance(caught.value, HarmonizerError)

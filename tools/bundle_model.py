@@ -1,9 +1,8 @@
-"""Put a trained model into the package: float16 weights, and its entry in the manifest.
+"""Put a trained model's weights into the package, in float16, and print its manifest entry.
 
-    python tools/bundle_model.py runs/idih-open/model
+    python tools/bundle_model.py runs/idih-open-2/model
 
-Run it from the root of a checkout. The model becomes the default. It prints by how much float16
-changes the answers; what the card says of the model is then written by hand.
+Run it from the root of a checkout. It says by how much float16 changes the answers.
 """
 
 import argparse
@@ -20,8 +19,6 @@ from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import describe
 from harmonizer.zoo.sources import FetchOptions
-
-MANIFEST = Path("weights_manifest.json")
 
 
 def to_float16(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -67,10 +64,7 @@ def main() -> None:
         "size": path.stat().st_size,
     }
     entry = describe(info) | {"status": "bundled", "sources": [source], "aliases": []}
-    manifest = json.loads(MANIFEST.read_text("utf-8"))
-    others = [model for model in manifest["models"] if model["name"] != info.name]
-    manifest |= {"default": info.name, "models": [entry, *others]}
-    write_atomically(MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    print(json.dumps(entry, indent=2))
 
 
 if __name__ == "__main__":

@@ -87,7 +87,8 @@ class TrainConfig:
         validation: What it is measured on; no root: no validation.
         output: The run's folder: checkpoint, logs, pictures and the trained model.
         seed: Of weights, order, augmentation and synthesis.
-        size: Height and width that the network is trained at, in pixels.
+        size: Height and width that the network is trained at, in pixels; 0 is the input size of the
+            model that it starts from, or 256.
         loss: `fn-mse` (paper, eq. 2), `fn-rmse` (its root for each image), or `mse`.
         min_area: A_min of `fn-mse` and `fn-rmse`, in pixels at the training size.
         steps: Updates of the weights. 0: `epochs` decides.
@@ -121,7 +122,7 @@ class TrainConfig:
     validation: DataConfig = field(default_factory=DataConfig)
     output: str = "runs/my-model"
     seed: int = 0
-    size: int = 256
+    size: int = 0
     loss: Literal["fn-mse", "fn-rmse", "mse"] = "fn-mse"
     min_area: float = 100.0
     steps: int = 0
@@ -150,13 +151,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of."""
-        positive = ("size", "batch_size", "accumulate", "learning_rate", "checkpoint_every")
+        positive = ("batch_size", "accumulate", "learning_rate", "checkpoint_every")
         positive += ("log_every", "min_area")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} has to be above 0; got {getattr(self, name)}")
-        if self.seed < 0:
-            raise InputError(f"seed is 0 or above; got {self.seed}")
+        for name in ("seed", "size"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is 0 or above; got {getattr(self, name)}")
         if self.batch_size % self.accumulate:
             raise InputError(
                 f"a batch of {self.batch_size} cannot be computed in {self.accumulate} equal parts"

@@ -17,6 +17,30 @@ from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo, is_model, model_info
 from harmonizer.zoo.sources import FetchOptions, fetch_from_hub
 
+_NEW = ("random", "imagenet")  # starts that are not of a trained model
+
+
+def settle_size(config: TrainConfig) -> TrainConfig:
+    """Return a run whose size is known: its own, or the input size of what it starts from.
+
+    Raises:
+        InputError: The model that it starts from has an input that is no square.
+        HarmonizerError: That model cannot be loaded, as `Harmonizer.from_pretrained` says.
+    """
+    if config.size:
+        return config
+    wanted = config.model
+    if wanted.start in _NEW:
+        info = _known_of(wanted.network)
+    else:
+        _, info = load_model(wanted.start, None, FetchOptions())
+    height, width = info.preprocessing.input_size
+    if height != width:
+        raise InputError(
+            f"{wanted.start} has an input of {width} x {height} pixels; say which size to train at"
+        )
+    return replace(config, size=height)
+
 
 def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
     """Build the network that a run trains.
@@ -33,13 +57,16 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
     """
     wanted = config.model
     torch.manual_seed(config.seed)
-    if wanted.start in ("random", "imagenet"):
+    if wanted.start in _NEW:
         network = build_network(wanted.network, **wanted.arguments)
         if wanted.start == "imagenet":
             load_backbone_weights(network, _read_backbone_weights(wanted))
-        base = model_info(wanted.network) if is_model(wanted.network) else model_info("idih")
         base = replace(
-            base, arguments=dict(wanted.arguments), origin=None, licence=None, licence_url=None
+            _known_of(wanted.network),
+            arguments=dict(wanted.arguments),
+            origin=None,
+            licence=None,
+            licence_url=None,
         )
     else:
         network, base = load_model(wanted.start, None, FetchOptions())
@@ -67,6 +94,11 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
         note=None if wanted.start == "random" else f"Started from {wanted.start}.",
     )
     return network, info
+
+
+def _known_of(network: str) -> ModelInfo:
+    """What is known of the paper's model of this network, or else of iDIH."""
+    return model_info(network if is_model(network) else "idih")
 
 
 def _read_backbone_weights(wanted: ModelConfig) -> dict[str, torch.Tensor]:

@@ -30,7 +30,7 @@ from harmonizer.training.logs import Log, open_board
 from harmonizer.training.losses import build_loss
 from harmonizer.training.pictures import training_pictures, validation_pictures
 from harmonizer.training.schedule import learning_rate_factor
-from harmonizer.training.start import build_model, parameter_groups, set_training_mode
+from harmonizer.training.start import build_model, parameter_groups, set_training_mode, settle_size
 from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import save_model
@@ -83,6 +83,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
         TrainingError: The loss is no number any more; the last checkpoint is kept.
         OSError: A file cannot be written in the end.
     """
+    config = settle_size(config)
     device = resolve_device(config.device)
     with joined_team(device) as team, _stop_signals() as stop:
         if device.type == "cuda" and team.size > 1:

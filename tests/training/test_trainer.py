@@ -22,6 +22,7 @@ from harmonizer.errors import InputError, TrainingError
 from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
 from harmonizer.training import trainer as trainer_module
 from harmonizer.training.checkpoint import load_checkpoint
+from harmonizer.training.start import settle_size
 
 SmallRun = Callable[..., TrainConfig]
 
@@ -270,7 +271,7 @@ def test_too_few_pictures(small_run: SmallRun) -> None:
         (ModelConfig(freeze=("",)), "nothing to train"),
         (ModelConfig(start="imagenet"), "needs backbone_weights"),
         (ModelConfig(start="imagenet", backbone_weights="no.safetensors"), "there is no file"),
-        (ModelConfig(network="is2am", start="idih-small-open"), "make them agree"),
+        (ModelConfig(network="is2am", start="idih-open"), "make them agree"),
     ],
 )
 def test_impossible_starts_are_refused(
@@ -308,6 +309,15 @@ def test_fine_tuning_starts_from_a_model(small_run: SmallRun) -> None:
     assert loaded.info.name == "tuned"
     assert loaded.info.arguments == {"width": 4, "depth": 4}
     assert tuned.metrics["fmse"] == pytest.approx(base.metrics["fmse"], rel=0.2)
+
+
+def test_a_model_is_fine_tuned_at_its_own_size(small_run: SmallRun) -> None:
+    base = train(small_run(steps=1))
+    model = ModelConfig(start=str(base.model))
+    tuned = train(small_run(model=model, size=0, steps=1, output=str(base.model.parent) + "2"))
+    loaded = Harmonizer.from_pretrained(tuned.model, device="cpu")
+    assert loaded.info.preprocessing.input_size == (32, 32)
+    assert settle_size(TrainConfig()).size == 256
 
 
 @pytest.mark.parametrize(

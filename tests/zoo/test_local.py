@@ -229,7 +229,7 @@ def test_saving_again_replaces_and_a_failure_leaves_the_old(
 @pytest.mark.parametrize(
     ("name", "place"),
     [
-        (None, ZooName("idih-small-open")),
+        (None, ZooName("idih-open")),
         ("idih", ZooName("idih")),
         ("zoo:idih", ZooName("idih")),
         ("idih256", ZooName("idih256")),
@@ -284,7 +284,7 @@ def test_unknown_names_list_close_ones_and_all() -> None:
 
 def test_a_revision_belongs_to_the_hub() -> None:
     with pytest.raises(InputError, match="revision"):
-        Harmonizer.from_pretrained("idih-small-open", revision="main")
+        Harmonizer.from_pretrained("idih-open", revision="main")
 
 
 def test_only_torch_is_a_backend() -> None:

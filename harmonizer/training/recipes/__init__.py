@@ -1,4 +1,7 @@
-"""The recipes of the paper, one TOML file for each row of its tables 1 and 3."""
+"""Runs to be repeated or adapted: TOML files.
+
+One for each row of the paper's tables 1 and 3, and those of this project's own weights, `*-open-*`.
+"""
 
 from importlib import resources
 
