@@ -8,7 +8,6 @@ from helpers import Brighten
 from numpy.typing import NDArray
 
 from harmonizer import Harmonizer, model_info
-from harmonizer.zoo.manifest import default_model
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +18,7 @@ def model() -> Harmonizer:
 
 @pytest.fixture(scope="session")
 def brighten() -> Harmonizer:
-    return Harmonizer(Brighten(), model_info(default_model()), device="cpu")
+    return Harmonizer(Brighten(), model_info("idih"), device="cpu")
 
 
 @pytest.fixture

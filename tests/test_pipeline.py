@@ -117,7 +117,7 @@ def test_unknown_lifting_is_refused(model: Harmonizer) -> None:
 
 def test_predict_and_lift_are_the_two_halves(composite: Any, mask: Any, model: Harmonizer) -> None:
     answer = model.predict(composite, mask)
-    assert answer.shape == (256, 256, 3)
+    assert answer.shape == (*model.info.preprocessing.input_size, 3)
     assert answer.dtype == np.float32
     low_res = model.info.preprocessing.resize(composite).astype(np.float32)
     lifted = lift(composite, open_mask(mask, composite.shape[:2]), low_res, answer)
@@ -127,8 +127,9 @@ def test_predict_and_lift_are_the_two_halves(composite: Any, mask: Any, model: H
 def test_predict_is_the_network_itself(model: Harmonizer) -> None:
     """At the network's own size, nothing but normalisation stands between."""
     generator = np.random.default_rng(0)
-    image = generator.integers(0, 256, (256, 256, 3), np.uint8)
-    mask = box_mask(256, 256)
+    height, width = model.info.preprocessing.input_size
+    image = generator.integers(0, 256, (height, width, 3), np.uint8)
+    mask = box_mask(height, width)
     mean, std = np.array(model.info.preprocessing.mean), np.array(model.info.preprocessing.std)
     normalised = torch.from_numpy((image / 255 - mean) / std).permute(2, 0, 1)[None].float()
     with torch.inference_mode():

@@ -42,7 +42,7 @@ def test_models_names_baselines_and_functions_in_one_table(
 ) -> None:
     models = [brighten, "composite", BASELINES["reinhard"], darker]
     evaluation = evaluate(models, iharmony4)
-    assert evaluation.models == ("idih-open", "composite", "reinhard", "darker")
+    assert evaluation.models == ("idih", "composite", "reinhard", "darker")
     assert len(evaluation.rows) == 4 * COUNT
     for label in evaluation.models:
         assert evaluation.summary(label)["all"]["count"] == COUNT
