@@ -57,9 +57,7 @@ def images_per_second(config: TrainConfig) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--recipe", default="idih-open-1", help="of --print-recipe list"
-    )
+    parser.add_argument("--recipe", default="idih-open-1", help="of --print-recipe list")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args()
