@@ -339,7 +339,7 @@ def test_the_papers_rows_are_there() -> None:
         (info.name, metric["values"]["all"]["mse"])
         for info in map(model_info, list_models())
         for metric in info.metrics
-        if "all" in metric["values"]
+        if "all" in metric["values"] and metric["source"] != "measured"
     }
     rows = {
         "dih": [76.77, 65.65, 55.44, 36.97, 34.80],
