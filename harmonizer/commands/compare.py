@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.errors import InputError
+from harmonizer.commands.terminal import check_output
 
 if TYPE_CHECKING:
     from harmonizer.commands.terminal import Commands
@@ -45,10 +45,7 @@ def add_compare(commands: "Commands") -> None:
 
 
 def _compare(parsed: argparse.Namespace) -> int:
-    if not parsed.output.parent.is_dir():
-        raise InputError(f"there is no folder {parsed.output.parent} to write to; make it first")
-    if parsed.output.exists() and not parsed.force:
-        raise InputError(f"{parsed.output} exists already; add --force to replace it")
+    check_output(parsed.output, force=parsed.force)
 
     from PIL import Image
 

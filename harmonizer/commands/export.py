@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.errors import InputError
+from harmonizer.commands.terminal import check_output
 
 if TYPE_CHECKING:
     from harmonizer.commands.terminal import Commands
@@ -32,10 +32,7 @@ def add_export(commands: "Commands") -> None:
 
 def _export(parsed: argparse.Namespace) -> int:
     output: Path = parsed.output
-    if not output.parent.is_dir():
-        raise InputError(f"there is no folder {output.parent} to write to; make it first")
-    if output.exists() and not parsed.force:
-        raise InputError(f"{output} exists already; add --force to replace it")
+    check_output(output, force=parsed.force)
 
     from harmonizer.export import export_onnx
     from harmonizer.zoo.loader import load_model

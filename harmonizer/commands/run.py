@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.commands.terminal import complain
+from harmonizer.commands.terminal import check_output, complain
 from harmonizer.errors import InputError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
     output = parsed.output or (_PIPE if image == _PIPE else _beside(image, parsed.format))
     to_stdout = output == _PIPE
     if not to_stdout:
-        _check_free(output, parsed.force)
+        check_output(output, force=parsed.force)
     elif sys.stdout.isatty():
         raise InputError("stdout is a terminal; redirect it, or name a file with -o")
 
@@ -162,17 +162,6 @@ def _beside(image: Path, ending: str | None) -> Path:
         own = image.suffix.lower().removeprefix(".")
         ending = image.suffix.removeprefix(".") if own in _FORMATS else "png"
     return image.with_name(f"{image.stem}_harmonized.{ending}")
-
-
-def _check_free(output: Path, force: bool) -> None:
-    if not output.parent.is_dir():
-        raise InputError(f"there is no folder {output.parent} to write to; make it first")
-    if output.is_dir():
-        raise InputError(f"{output} is a folder; name a file, e.g. {output}/out.png")
-    if output.exists() and not force:
-        raise InputError(
-            f"{output} exists already; add --force to replace it, or name another with -o"
-        )
 
 
 def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> int:

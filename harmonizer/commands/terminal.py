@@ -1,8 +1,11 @@
-"""What the commands say on the terminal."""
+"""What the commands have in common: what they say, and what they never overwrite."""
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from harmonizer.errors import InputError
 
 if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage] - argparse has no public name for it
@@ -11,3 +14,24 @@ if TYPE_CHECKING:
 def complain(text: str) -> None:
     """Write one line to stderr, under the program's name."""
     print(f"harmonizer: {text}", file=sys.stderr)
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Refuse, before the work, a file that could not or must not be written after it.
+
+    Args:
+        path: The file.
+        force: Whether it may replace one.
+
+    Raises:
+        InputError: Its folder is not there, it is a folder itself, or it exists and `force` is
+            not set.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {path.parent} to write to; make it first")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file, e.g. {path}/out.png")
+    if path.exists() and not force:
+        raise InputError(
+            f"{path} exists already; add --force to replace it, or name another with -o"
+        )

@@ -164,7 +164,9 @@ def test_an_unknown_name_suggests_close_ones() -> None:
 
 
 def test_an_unknown_override_lists_the_fields() -> None:
-    with pytest.raises(InputError, match=r"no widht; .*: depth, width, doubling, batchnorm_from, blend"):
+    with pytest.raises(
+        InputError, match=r"no widht; .*: depth, width, doubling, batchnorm_from, blend"
+    ):
         build_network("idih", widht=32)
 
 
