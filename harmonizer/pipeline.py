@@ -86,7 +86,6 @@ class Harmonizer:
         Raises:
             InputError: The device, dtype or backend cannot be used.
         """
-        check_backend(backend)
         self.info = info
         self.dtype = resolve_dtype(dtype)
         self.backend = backend

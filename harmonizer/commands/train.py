@@ -64,6 +64,8 @@ def _train(parsed: argparse.Namespace) -> int:
 
 
 def _draw_sheet(config: "TrainConfig", output: Path) -> int:
+    from dataclasses import replace
+
     from PIL import Image
 
     from harmonizer.data import contact_sheet
@@ -71,6 +73,8 @@ def _draw_sheet(config: "TrainConfig", output: Path) -> int:
     from harmonizer.training.pictures import training_pictures
     from harmonizer.training.start import settle_size
 
+    # The few that are drawn do not need all the others in memory.
+    config = replace(config, train=replace(config.train, in_memory=False))
     pictures = training_pictures(settle_size(config))
     sheet = contact_sheet(pictures, count=min(24, len(pictures)), columns=3)
     save_image(Image.fromarray(sheet), output, {})
