@@ -28,6 +28,7 @@ from harmonizer.training.config import TrainConfig
 from harmonizer.training.distributed import Team, joined_team
 from harmonizer.training.logs import Log, open_board
 from harmonizer.training.losses import build_loss
+from harmonizer.training.memory import freed_memory_kept
 from harmonizer.training.pictures import training_pictures, validation_pictures
 from harmonizer.training.schedule import learning_rate_factor
 from harmonizer.training.start import build_model, parameter_groups, set_training_mode, settle_size
@@ -88,7 +89,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
     with joined_team(device) as team, _stop_signals() as stop:
         if device.type == "cuda" and team.size > 1:
             device = torch.device("cuda", team.local_rank)
-        return _Run(config, device, team, resume=resume).go(stop)
+        with freed_memory_kept() if device.type == "cpu" else nullcontext():
+            return _Run(config, device, team, resume=resume).go(stop)
 
 
 class _Run:
