@@ -110,7 +110,8 @@ class _Run:
 
         self.network, self.info = build_model(config)
         self.network.to(device)
-        if config.channels_last:
+        # The compiler for CPUs orders memory by the pictures; the optimizer copies such weights.
+        if config.channels_last and not (config.compile and device.type == "cpu"):
             self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = deepcopy(self.network).eval().requires_grad_(False) if config.ema else None
         self.optimizer = torch.optim.Adam(
