@@ -1,7 +1,7 @@
 """Training and fine-tuning."""
 
 from harmonizer.training.config import DataConfig, ModelConfig, TrainConfig
-from harmonizer.training.losses import FNMSELoss, FNRMSELoss, MSELoss
+from harmonizer.training.losses import FNMSELoss, FNRMSELoss, MSELoss, NoHarmLoss
 from harmonizer.training.trainer import TrainResult, train
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "FNRMSELoss",
     "MSELoss",
     "ModelConfig",
+    "NoHarmLoss",
     "TrainConfig",
     "TrainResult",
     "train",

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, cast
 
 from harmonizer.data import Synthesis
 from harmonizer.errors import InputError
+from harmonizer.training.losses import LossName
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,10 @@ class TrainConfig:
         seed: Of weights, order, augmentation and synthesis.
         size: Height and width that the network is trained at, in pixels; 0 is the input size of the
             model that it starts from, or 256.
-        loss: `fn-mse` (paper, eq. 2), `fn-rmse` (its root for each image), or `mse`.
-        min_area: A_min of `fn-mse` and `fn-rmse`, in pixels at the training size.
+        loss: `fn-mse` (paper, eq. 2), `fn-rmse` (its root for each image), `no-harm` (that, and
+            again what goes beyond the composite's own), or `mse`.
+        min_area: A_min of all but `mse`, in pixels at the training size.
+        harm_weight: Of what goes beyond the composite's own loss, in `no-harm`.
         steps: Updates of the weights. 0: `epochs` decides.
         epochs: Passes over the training pictures, if `steps` is 0.
         batch_size: Pictures that one update sees, over all processes and accumulated parts.
@@ -123,8 +126,9 @@ class TrainConfig:
     output: str = "runs/my-model"
     seed: int = 0
     size: int = 0
-    loss: Literal["fn-mse", "fn-rmse", "mse"] = "fn-mse"
+    loss: LossName = "fn-mse"
     min_area: float = 100.0
+    harm_weight: float = 1.0
     steps: int = 0
     epochs: int = 120
     batch_size: int = 16

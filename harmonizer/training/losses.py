@@ -1,11 +1,16 @@
 """What training minimises."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import torch
 from torch import nn
 
 from harmonizer.errors import InputError
+
+LossName: TypeAlias = Literal["fn-mse", "fn-rmse", "no-harm", "mse"]
+# Of prediction, target, mask and composite, as `NoHarmLoss` takes them.
+Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class FNMSELoss(nn.Module):
@@ -61,13 +66,59 @@ class FNRMSELoss(FNMSELoss):
     nearly right already a greater say, so that fewer of them are made worse.
     """
 
-    def forward(
+    def of_each(
         self, prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
-        """Return the mean over the batch; the arguments are those of `FNMSELoss`."""
+        """Return the loss of each image, (N,)."""
         # Without the addend a perfect answer would have an infinite gradient; it is a root mean
         # squared error of about two grey levels of 255.
-        return (self.of_each(prediction, target, mask) + 1e-3).sqrt().mean()
+        return (super().of_each(prediction, target, mask) + 1e-3).sqrt()
+
+
+class NoHarmLoss(nn.Module):
+    """`FNRMSELoss`, and once more what goes beyond that of the composite; not in the paper.
+
+    An answer that is further off than the composite was is worse than none. Where a network cannot
+    know which way to go, this makes it go less far.
+    """
+
+    def __init__(self, min_area: float = 100.0, weight: float = 1.0) -> None:
+        """Set what it weighs by.
+
+        Args:
+            min_area: As for `FNMSELoss`.
+            weight: Of what goes beyond the composite's loss; 0 leaves `FNRMSELoss`.
+
+        Raises:
+            InputError: `min_area` is not positive, or `weight` is negative.
+        """
+        super().__init__()
+        if not weight >= 0:
+            raise InputError(f"harm_weight is a number of at least 0; got {weight}")
+        self.distance = FNRMSELoss(min_area)
+        self.weight = weight
+
+    def forward(
+        self,
+        prediction: torch.Tensor,
+        target: torch.Tensor,
+        mask: torch.Tensor,
+        composite: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the mean over the batch.
+
+        Args:
+            prediction: (N, 3, H, W), normalised.
+            target: (N, 3, H, W), normalised.
+            mask: (N, 1, H, W), in [0, 1].
+            composite: (N, 3, H, W), normalised: what was to be harmonized.
+
+        Returns:
+            A scalar.
+        """
+        after = self.distance.of_each(prediction, target, mask)
+        before = self.distance.of_each(composite, target, mask)
+        return (after + self.weight * (after - before).relu()).mean()
 
 
 class MSELoss(nn.Module):
@@ -81,17 +132,15 @@ class MSELoss(nn.Module):
         return nn.functional.mse_loss(prediction, target)
 
 
-def build_loss(name: Literal["fn-mse", "fn-rmse", "mse"], min_area: float) -> nn.Module:
+def build_loss(name: LossName, min_area: float, harm_weight: float) -> Loss:
     """Return the loss of a configuration.
 
     Args:
         name: Which.
         min_area: A_min of those that have one, in pixels.
+        harm_weight: Of `no-harm`.
     """
-    match name:
-        case "fn-mse":
-            return FNMSELoss(min_area)
-        case "fn-rmse":
-            return FNRMSELoss(min_area)
-        case "mse":
-            return MSELoss()
+    if name == "no-harm":
+        return NoHarmLoss(min_area, harm_weight)
+    losses = {"fn-mse": FNMSELoss(min_area), "fn-rmse": FNRMSELoss(min_area), "mse": MSELoss()}
+    return lambda prediction, target, mask, composite: losses[name](prediction, target, mask)

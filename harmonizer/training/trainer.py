@@ -122,7 +122,7 @@ class _Run:
         )
         # Only float16 needs its gradients scaled; everywhere else the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
-        self.loss = build_loss(config.loss, config.min_area)
+        self.loss = build_loss(config.loss, config.min_area, config.harm_weight)
         torch.manual_seed(config.seed + 1 + team.rank)  # dropout differs between processes
 
         self.pictures = training_pictures(config)
@@ -229,7 +229,7 @@ class _Run:
             with waiting():
                 with self._autocast():
                     answer = step_network(composite, mask)
-                loss = self.loss(answer.float(), target, mask) / config.accumulate
+                loss = self.loss(answer.float(), target, mask, composite) / config.accumulate
                 self.scaler.scale(loss).backward()
             total += loss.detach()
         if config.clip_gradient:

@@ -37,7 +37,7 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
         ("steps = 'many'", ["steps is of type int; got 'many'"]),
         ("steps = true", ["steps is of type int; got True"]),
         ("compile = 1", ["compile is of type bool; got 1"]),
-        ("loss = 'l1'", ["loss is one of 'fn-mse', 'fn-rmse', 'mse'; got 'l1'"]),
+        ("loss = 'l1'", ["loss is one of 'fn-mse', 'fn-rmse', 'no-harm', 'mse'; got 'l1'"]),
         ("betas = [0.9]", ["betas has 2 values"]),
         ("milestones = 0.5", ["milestones is a list"]),
         ("train = 3", ["train is a table"]),

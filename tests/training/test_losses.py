@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from harmonizer.errors import InputError
-from harmonizer.training import FNMSELoss, FNRMSELoss, MSELoss
+from harmonizer.training import FNMSELoss, FNRMSELoss, MSELoss, NoHarmLoss
 
 
 def images(seed: int) -> torch.Tensor:
@@ -36,6 +36,25 @@ def test_fn_rmse_takes_the_root_of_each_image() -> None:
     FNRMSELoss(100)(exact, target, mask).backward()
     assert exact.grad is not None
     assert exact.grad.isfinite().all()
+
+
+def test_no_harm_counts_again_what_goes_beyond_the_composite() -> None:
+    target, mask = images(0), torch.ones(3, 1, 20, 24)
+    composite = target + torch.tensor([0.5, 0.5, 0.0]).view(3, 1, 1, 1)
+    better, worse, touched = 0.2, 0.9, 0.1  # the last one was right as it was
+    prediction = target + torch.tensor([better, worse, touched]).view(3, 1, 1, 1)
+
+    def root(error: float) -> float:
+        return (error**2 + 1e-3) ** 0.5
+
+    apart = [root(better), root(worse), root(touched)]
+    beyond = [0, root(worse) - root(0.5), root(touched) - root(0)]
+    for weight in (0.0, 1.0, 3.0):
+        expected = sum(a + weight * b for a, b in zip(apart, beyond, strict=True)) / 3
+        found = float(NoHarmLoss(100, weight)(prediction, target, mask, composite))
+        assert found == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(InputError, match="harm_weight"):
+        NoHarmLoss(100, -1)
 
 
 def test_mse_is_the_mean() -> None:
