@@ -24,7 +24,7 @@ from harmonizer.evaluation import fmse
 HERE = Path(__file__).parent
 SIDE = 240
 Picture: TypeAlias = NDArray[np.uint8]
-STAGES = ("stage-1", "stage-2")
+STAGES = ("stage-1", "stage-2", "stage-3")
 BATCH = 16
 
 
@@ -52,7 +52,7 @@ def curve() -> str:
         _, y = place(0, left)
         lines.append(f'<path d="M{margin} {y:.1f}H{width - margin}" stroke="#ddd"/>')
         lines.append(f'<text x="{margin - 8}" y="{y + 4:.1f}" text-anchor="end">{left}</text>')
-    for seen in range(0, int(end) + 1, 100_000):
+    for seen in range(0, int(end) + 1, 200_000):
         x, y = place(seen, 0.3)
         lines.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{seen:,}</text>')
     path = " L".join(f"{x:.1f} {y:.1f}" for x, y in (place(*point) for point in points))

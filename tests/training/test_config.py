@@ -1,6 +1,7 @@
 """Configurations: files in and out, and refusals that name every fault."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,10 @@ def recipe(name: str, tmp_path: Path) -> TrainConfig:
     return TrainConfig.from_toml(path)
 
 
-OUR_OWN = {"idih-open-1", "idih-open-2"}
+OUR_OWN = ("idih-open-1", "idih-open-2", "idih-open-3")
 
 
-@pytest.mark.parametrize("name", sorted(set(list_recipes()) - OUR_OWN))
+@pytest.mark.parametrize("name", sorted(set(list_recipes()) - set(OUR_OWN)))
 def test_every_recipe_of_the_paper_is_a_configuration(name: str, tmp_path: Path) -> None:
     config = recipe(name, tmp_path)
     assert config.model.network in list_networks()
@@ -91,11 +92,14 @@ def test_every_recipe_of_the_paper_is_a_configuration(name: str, tmp_path: Path)
 
 
 def test_the_bundled_networks_recipe_is_of_the_bundled_network(tmp_path: Path) -> None:
-    first, second = recipe("idih-open-1", tmp_path), recipe("idih-open-2", tmp_path)
+    stages = [recipe(name, tmp_path) for name in OUR_OWN]
     info = model_info(default_model())
-    assert (first.model.network, dict(first.model.arguments)) == (info.architecture, info.arguments)
-    assert (first.size, second.size) == info.preprocessing.input_size
-    assert second.model.start == f"{first.output}/model"
+    model = stages[0].model
+    assert (model.network, dict(model.arguments)) == (info.architecture, info.arguments)
+    for stage in stages:
+        assert (stage.size, stage.size) == info.preprocessing.input_size
+    for before, after in pairwise(stages):
+        assert after.model.start == f"{before.output}/model"
 
 
 def test_recipes_cover_the_papers_systems() -> None:
