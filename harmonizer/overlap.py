@@ -1,0 +1,96 @@
+"""Work in three steps that overlap: threads prepare and finish while another one answers."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar, cast
+
+_Source = TypeVar("_Source")
+_Prepared = TypeVar("_Prepared")
+_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
+
+
+def count_cores() -> int:
+    """Return how many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def overlap(
+    sources: Iterable[_Source],
+    prepare: Callable[[_Source], _Prepared],
+    answer: Callable[[Sequence[_Prepared]], Sequence[_Answer]],
+    finish: Callable[[_Prepared, _Answer], _Result],
+    *,
+    batch_size: int,
+    workers: int,
+) -> Generator[Future[_Result]]:
+    """Prepare, answer in batches, and finish, all at the same time.
+
+    At most `2 * batch_size + workers` sources are under way at a time, handed-out results not
+    counted, however many there are. Sources are drawn in the caller's thread, and only while it
+    waits for a result. Closing the iterator ends its threads.
+
+    Args:
+        sources: What to work on; may be endless.
+        prepare: The first step, for one source; called in `workers` threads.
+        answer: The second, for a batch of what is prepared: as many answers, in the same order.
+            Called in one thread; what it raises ends the work.
+        finish: The third, for one; called in the same threads as the first.
+        batch_size: The most that one call of `answer` gets.
+        workers: Threads for the first step and the third.
+
+    Yields:
+        For each source, in their order, a future that is done: it has the result, or what `prepare`
+        or `finish` raised. If drawing a source raises, that is raised after all earlier results.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="harmonizer")
+    answering = ThreadPoolExecutor(1, thread_name_prefix="harmonizer-network")
+
+    def run_batch(preparing: list[Future[_Prepared]]) -> list[Future[_Result]]:
+        good = [one.result() for one in preparing if one.exception() is None]
+        answered = iter(zip(good, answer(good) if good else (), strict=True))
+        # What could not be prepared stands for its own result.
+        return [
+            pool.submit(finish, *next(answered)) if one.exception() is None else cast(Any, one)
+            for one in preparing
+        ]
+
+    coming = iter(sources)
+    under_way, exhausted = 0, False
+    failure: Exception | None = None
+    preparing: list[Future[_Prepared]] = []
+    batches: deque[Future[list[Future[_Result]]]] = deque()
+
+    def draw() -> None:
+        nonlocal under_way, exhausted, failure, preparing
+        while under_way < 2 * batch_size + workers and not exhausted:
+            try:
+                preparing.append(pool.submit(prepare, next(coming)))
+                under_way += 1
+            except StopIteration:
+                exhausted = True
+            except Exception as error:
+                exhausted, failure = True, error
+            if len(preparing) == batch_size or (exhausted and preparing):
+                batches.append(answering.submit(run_batch, preparing))
+                preparing = []
+
+    try:
+        draw()
+        while batches:
+            results = deque(batches.popleft().result())
+            while results:
+                wait([results[0]])
+                under_way -= 1
+                yield results.popleft()
+                draw()
+        if failure is not None:
+            raise failure
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        answering.shutdown(cancel_futures=True)
+        pool.shutdown()
