@@ -38,28 +38,33 @@ def overlap(
         sources: What to work on; may be endless.
         prepare: The first step, for one source; called in `workers` threads.
         answer: The second, for a batch of what is prepared: as many answers, in the same order.
-            Called in one thread; what it raises ends the work.
+            Called in one thread.
         finish: The third, for one; called in the same threads as the first.
         batch_size: The most that one call of `answer` gets.
         workers: Threads for the first step and the third.
 
     Yields:
-        For each source, in their order, a future that is done: it has the result, or what `prepare`
-        or `finish` raised. If drawing a source raises, that is raised after all earlier results.
+        For each source, in their order, a future that is done: it has the result, or what one of
+        the steps raised; `answer` fails for its whole batch. What drawing a source raises is raised
+        after all earlier results.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="harmonizer")
     answering = ThreadPoolExecutor(1, thread_name_prefix="harmonizer-network")
 
     def run_batch(preparing: list[Future[_Prepared]]) -> list[Future[_Result]]:
         good = [one.result() for one in preparing if one.exception() is None]
-        answered = iter(zip(good, answer(good) if good else (), strict=True))
+        try:
+            finishing = [
+                pool.submit(finish, *both)
+                for both in zip(good, answer(good) if good else (), strict=True)
+            ]
+        except Exception as error:
+            finishing = [_failed(error) for _ in good]
+        coming = iter(finishing)
         # What could not be prepared stands for its own result.
-        return [
-            pool.submit(finish, *next(answered)) if one.exception() is None else cast(Any, one)
-            for one in preparing
-        ]
+        return [cast(Any, one) if one.exception() else next(coming) for one in preparing]
 
-    coming = iter(sources)
+    drawing = iter(sources)
     under_way, exhausted = 0, False
     failure: Exception | None = None
     preparing: list[Future[_Prepared]] = []
@@ -69,7 +74,7 @@ def overlap(
         nonlocal under_way, exhausted, failure, preparing
         while under_way < 2 * batch_size + workers and not exhausted:
             try:
-                preparing.append(pool.submit(prepare, next(coming)))
+                preparing.append(pool.submit(prepare, next(drawing)))
                 under_way += 1
             except StopIteration:
                 exhausted = True
@@ -94,3 +99,9 @@ def overlap(
         pool.shutdown(wait=False, cancel_futures=True)
         answering.shutdown(cancel_futures=True)
         pool.shutdown()
+
+
+def _failed(error: Exception) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
