@@ -154,7 +154,7 @@ def harmonize_file(
     Raises:
         InputError: A file is not what it should be; the message says what.
     """
-    picture = open_image(image)
+    picture = open_image(image, once=True)
     result = harmonizer(picture, mask, strength=strength, resize_mask=resize_mask)
     return encode_image(result, format_name, picture.info, quality=quality)
 
@@ -253,9 +253,8 @@ class _Steps:
     def read(self, task: _Task) -> tuple[_Task, Composite]:
         with task.noting():
             output_format(task.job.output)  # better known before the work than after
-            opened = self.harmonizer.prepare(
-                task.job.image, task.mask, resize_mask=self.resize_mask
-            )
+            picture = open_image(task.job.image, once=True)
+            opened = self.harmonizer.prepare(picture, task.mask, resize_mask=self.resize_mask)
         return task, opened
 
     def answer(self, opened: Sequence[tuple[_Task, Composite]]) -> list[NDArray[np.float32] | None]:
