@@ -198,7 +198,7 @@ def run_jobs(
             on_cpu = steps.harmonizer.device.type == "cpu"
             stack.enter_context(_warnings_kept_apart())
             working = overlap(
-                tasks.values(),
+                list(tasks.values()),
                 steps.read,
                 steps.answer,
                 steps.write,
