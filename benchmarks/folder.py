@@ -37,14 +37,14 @@ class Spent(NamedTuple):
 
 
 def write_picture(folder: Path, name: str, height: int, width: int, seed: int) -> None:
-    """Write a made-up composite (JPEG) and its mask (PNG), an ellipse of a sixth of the picture."""
+    """Write a made-up composite (JPEG), and its mask (PNG): a quarter of the picture."""
     generator = np.random.default_rng(seed)
     small = generator.integers(0, 256, (height // 10, width // 10, 3), np.uint8)
     noise = cv2.randn(np.empty((height, width, 3), np.int8), (0,) * 3, (3,) * 3)
     picture = cv2.add(cv2.resize(small, (width, height)), noise, dtype=cv2.CV_8U)
     mask = np.zeros((height, width), np.uint8)
     centre = (int(width * generator.uniform(0.4, 0.6)), int(height * generator.uniform(0.4, 0.6)))
-    cv2.ellipse(mask, centre, (width // 4, height // 5), seed * 20, 0, 360, 255, -1)
+    cv2.ellipse(mask, centre, (int(width * 0.27), int(height * 0.3)), seed * 20, 0, 360, 255, -1)
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
