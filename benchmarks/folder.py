@@ -64,7 +64,7 @@ def run(folder: Path, options: list[str]) -> Spent:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Measure a folder.")
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--megapixels", type=float, default=1.0)
     parser.add_argument("options", nargs="*", help="of `harmonizer run`, behind --")

@@ -71,7 +71,7 @@ def steps(
     result = passed(picture.restore(changed, plane))
     passed(encode_image(result, "JPEG", picture.info))
     spent = [1000 * (end - start) for start, end in pairwise(moments)]
-    found = dict(zip(STEPS, spent, strict=True))
+    found: dict[str, float] = dict(zip(STEPS, spent, strict=True))
     found["prepare"] -= found["decode"]
     return found
 
@@ -99,7 +99,7 @@ def measure(models: list[str], sizes: list[float], rounds: int, clock_name: str)
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Measure where time goes.")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 12])
     parser.add_argument("--models", nargs="+", default=["idih-open", "idih-hrnet-w18"])
     parser.add_argument("--rounds", type=int, default=7)

@@ -91,15 +91,40 @@ def find_jobs(
             )
         by_stem[path.stem] = path
     stems = {path.stem for path in composites}
+    jobs = [
+        Job(
+            path,
+            _mask_for(path.stem, by_stem, stems),
+            output / (path.name if ending is None else path.stem + ending),
+        )
+        for path in composites
+    ]
+    check_outputs(jobs)
+    return jobs
+
+
+def check_outputs(jobs: Sequence[Job]) -> None:
+    """Refuse jobs whose results would replace each other, or a picture.
+
+    Raises:
+        InputError: With the paths.
+    """
+    inputs = {path for job in jobs for path in (job.image, job.mask)}
     written: dict[Path, Path] = {}
-    for path in composites:
-        target = output / (path.name if ending is None else path.stem + ending)
-        if target in written:
+    for job in jobs:
+        if job.output in written:
             raise InputError(
-                f"{written[target]} and {path} would both be written to {target}; rename one"
+                f"{written[job.output]} and {job.image} would both be written to {job.output}; "
+                "rename one"
             )
-        written[target] = path
-    return [Job(path, _mask_for(path.stem, by_stem, stems), to) for to, path in written.items()]
+        if job.output in inputs:
+            raise InputError(f"the output would replace {job.output}; name another folder")
+        written[job.output] = job.image
+
+
+def missing_mask(job: Job) -> InputError:
+    """Return the error of a job whose mask was not found."""
+    return InputError(f"no mask is called {job.image.stem} or {job.image.stem}_mask")
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -213,8 +238,7 @@ def run_jobs(
                 noted = tuple(tasks.pop(job.output).warnings)
                 yield Outcome(job, cast(Exception | None, error), noted)
             elif job.output in unfinished:
-                missing = InputError(f"no mask is called {job.image.stem} or {job.image.stem}_mask")
-                yield Outcome(job, missing, ())
+                yield Outcome(job, missing_mask(job), ())
             else:
                 yield Outcome(job, None, ())
 

@@ -422,7 +422,7 @@ def _apply(
             if len(inside):
                 first, last = int(inside[0]), int(inside[-1]) + 1
                 piece = (rows, slice(tile.start + first, tile.start + last))
-                field = weights @ stretched[:, needed, first:last]
+                field = cast(Array, weights @ stretched[:, needed, first:last])
                 _correct(correction, out[piece], mask[piece], field)
 
 

@@ -396,8 +396,10 @@ class Harmonizer:
             What `harmonize` returns.
 
         Raises:
+            InputError: `strength` or `lifting` is none.
             WeightsCorruptedError: The answer holds NaN or infinity.
         """
+        _check_options(strength, lifting)
         pixels, mask = composite.picture.pixels, composite.mask
         if answer is None or strength == 0:
             return composite.picture.restore(pixels, np.zeros_like(mask))
@@ -490,9 +492,18 @@ def apply_strength(before: Array, after: Array, strength: float) -> Array:
     return before + np.float32(strength) * (after - before)
 
 
-def _check_options(strength: float, lifting: str) -> None:
+def check_strength(strength: float) -> None:
+    """Refuse what is no strength.
+
+    Raises:
+        InputError: It is not from 0 to 1.
+    """
     if not isinstance(strength, int | float | np.floating) or not 0 <= strength <= 1:
         raise InputError(f"strength goes from 0 (no change) to 1 (the full change); got {strength}")
+
+
+def _check_options(strength: float, lifting: str) -> None:
+    check_strength(strength)
     if lifting not in LIFTING_METHODS:
         raise InputError(f"lifting is one of {', '.join(LIFTING_METHODS)}; got {lifting!r}")
 
