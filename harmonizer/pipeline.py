@@ -102,7 +102,7 @@ class Harmonizer:
             InputError: The device, dtype or backend cannot be used.
         """
         self.info = info
-        self.dtype = resolve_dtype(dtype)
+        self._asked_dtype = dtype  # "auto" depends on where the network runs
         self.backend = backend
         # Kept as it is, to be saved; what runs is a copy made for that.
         self._network = network.cpu().eval().requires_grad_(False)
@@ -130,8 +130,9 @@ class Harmonizer:
                 the bundled default. `zoo:` or `hub:` before a name, and `./` before a path, settle
                 which is meant where a name could mean two things.
             device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
-            dtype: Of the network's arithmetic: `"auto"` (float32), `"float32"`, or, faster where
-                the hardware is made for it and less exact, `"bfloat16"` or `"float16"`.
+            dtype: Of the network's arithmetic: `"float32"`, or, faster where the hardware is made
+                for it and less exact, `"bfloat16"` or `"float16"`. `"auto"` is float32, but on a
+                CUDA device one of the others if the model's `safe_dtypes` say so.
             backend: What runs the network: `"torch"`; or, on the CPU, `"onnx"` (ONNX Runtime, the
                 extra `onnx`) or `"openvino"` (OpenVINO, the extra `openvino`), which take seconds
                 to load and answer faster on some processors.
@@ -215,8 +216,9 @@ class Harmonizer:
         """Move the network to another device, and return this harmonizer."""
         chosen = resolve_device(device)
         size = self.info.preprocessing.input_size
-        self._run = open_backend(self.backend, self._network, size, chosen, self.dtype)
-        self.device = chosen
+        dtype = resolve_dtype(self._asked_dtype, chosen, self.info.safe_dtypes)
+        self._run = open_backend(self.backend, self._network, size, chosen, dtype)
+        self.device, self.dtype = chosen, dtype
         return self
 
     def fingerprint(self) -> str:

@@ -22,6 +22,7 @@ from harmonizer.errors import (
 from harmonizer.image import open_image
 from harmonizer.lifting import LIFTING_METHODS, lift
 from harmonizer.mask import open_mask
+from harmonizer.runtime import resolve_dtype
 
 COMPOSITE, MASK_FILE = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
 
@@ -418,7 +419,55 @@ def test_to_returns_the_harmonizer(model: Harmonizer) -> None:
     assert repr(model) == f"Harmonizer({model.info.name!r}, device='cpu')"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(
+    ("capability", "safe", "chosen"),
+    [
+        ((7, 0), (), torch.float32),
+        ((6, 1), ("float16", "bfloat16"), torch.float32),
+        ((7, 5), ("float16", "bfloat16"), torch.float16),
+        ((7, 5), ("bfloat16",), torch.float32),
+        ((9, 0), ("bfloat16",), torch.bfloat16),
+    ],
+)
+def test_auto_reduces_precision_only_where_it_is_safe_and_fast(
+    capability: Any, safe: Any, chosen: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert resolve_dtype("auto", torch.device("cuda"), safe) == chosen
+    assert resolve_dtype("auto", torch.device("cpu"), safe) == torch.float32
+    assert resolve_dtype("float32", torch.device("cuda"), safe) == torch.float32
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@needs_cuda
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_reduced_precision_on_cuda_is_close(dtype: str, composite: Any, mask: Any) -> None:
+    full = Harmonizer.from_pretrained(device="cuda", dtype="float32")
+    reduced = Harmonizer.from_pretrained(device="cuda", dtype=dtype)
+    difference = np.abs(reduced.predict(composite, mask) - full.predict(composite, mask))
+    assert 0 < difference.max() < 3  # grey levels of 255
+
+
+@needs_cuda
+def test_a_batch_on_cuda_agrees_with_the_cpu(tmp_path: Path, noise: Any, model: Harmonizer) -> None:
+    on_cuda = Harmonizer.from_pretrained(device="cuda")
+    sizes = [(64, 80), (300, 200), (700, 900), (33, 77)] * 4
+    images = [noise(*size, seed=index) for index, size in enumerate(sizes)]
+    masks = [box_mask(*size) for size in sizes]
+    results = on_cuda.harmonize_batch(images, masks, batch_size=4)
+    for image, plane, result in zip(images, masks, results, strict=True):
+        assert np.abs(result.astype(int) - model(image, plane)).max() <= 1
+
+
+@needs_cuda
+def test_moving_keeps_the_answers(composite: Any, mask: Any, model: Harmonizer) -> None:
+    moved = Harmonizer.from_pretrained(device="cuda").to("cpu")
+    assert np.array_equal(moved(composite, mask), model(composite, mask))
+
+
+@needs_cuda
 def test_cuda_agrees_with_the_cpu(composite: Any, mask: Any, model: Harmonizer) -> None:
     on_cuda = Harmonizer.from_pretrained(device="cuda")
     assert on_cuda.device.type == "cuda"
