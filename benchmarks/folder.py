@@ -40,7 +40,7 @@ def write_picture(folder: Path, name: str, height: int, width: int, seed: int) -
     """Write a made-up composite (JPEG), and its mask (PNG): a quarter of the picture."""
     generator = np.random.default_rng(seed)
     small = generator.integers(0, 256, (height // 10, width // 10, 3), np.uint8)
-    noise = cv2.randn(np.empty((height, width, 3), np.int8), (0,) * 3, (3,) * 3)
+    noise = generator.normal(0, 3, (height, width, 3)).astype(np.int8)
     picture = cv2.add(cv2.resize(small, (width, height)), noise, dtype=cv2.CV_8U)
     mask = np.zeros((height, width), np.uint8)
     centre = (int(width * generator.uniform(0.4, 0.6)), int(height * generator.uniform(0.4, 0.6)))

@@ -1,7 +1,7 @@
 """Where the time of one picture goes, from file to file.
 
     python benchmarks/one_picture.py [--megapixels 1 12] [--models idih-open idih-hrnet-w18]
-        [--rounds 7] [--clock elapsed | processor]
+        [--rounds 7] [--clock elapsed | processor] [--device cpu | cuda]
 
 The picture is made here: a JPEG file of the usual size for its pixels, its mask a PNG file; a JPEG
 file is written. Models without weights on this machine get random ones: that changes no time. Given
@@ -24,13 +24,16 @@ import numpy as np
 import torch
 from folder import write_picture
 from PIL import Image
+from torch import nn
 
-from harmonizer import Harmonizer, model_info
+from harmonizer import Harmonizer, ModelInfo, model_info
 from harmonizer.errors import WeightsUnavailableError
 from harmonizer.image import open_image
 from harmonizer.lifting import lift
 from harmonizer.networks import build_network
 from harmonizer.saving import encode_image
+from harmonizer.zoo.loader import load_model
+from harmonizer.zoo.sources import FetchOptions
 
 T = TypeVar("T")
 CLOCKS = {"elapsed": time.perf_counter, "processor": time.process_time}
@@ -39,12 +42,12 @@ STEPS = ("decode", "prepare", "network", "lift", "blend", "encode")
 UNAVOIDABLE = ("decode", "network", "encode")
 
 
-def load(name: str) -> Harmonizer:
-    """A model, with random weights if it has none here."""
+def load_network(name: str) -> tuple[nn.Module, ModelInfo]:
+    """A model's network, with random weights if it has none here."""
     try:
-        return Harmonizer.from_pretrained(name, local_files_only=True)
+        return load_model(name, None, FetchOptions(local_files_only=True))
     except WeightsUnavailableError:
-        return Harmonizer(build_network(name), model_info(name))
+        return build_network(name).eval(), model_info(name)
 
 
 def steps(
@@ -76,13 +79,15 @@ def steps(
     return found
 
 
-def measure(models: list[str], sizes: list[float], rounds: int, clock_name: str) -> None:
+def measure(
+    models: list[str], sizes: list[float], rounds: int, clock_name: str, device: str
+) -> None:
     """Print a line for each model and size."""
     clock = CLOCKS[clock_name]
     print(f"{clock_name} milliseconds, file to file; {torch.get_num_threads()} threads of torch")
     print(f"{'':16}{'megapixels':>11}{''.join(f'{step:>9}' for step in STEPS)}{'added':>8}")
     for name in models:
-        harmonizer = load(name)
+        harmonizer = Harmonizer(*load_network(name), device=device)
         for megapixels in sizes:
             width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
             with tempfile.TemporaryDirectory() as folder:
@@ -103,9 +108,10 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 12])
     parser.add_argument("--models", nargs="+", default=["idih-open", "idih-hrnet-w18"])
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--clock", choices=CLOCKS, default="elapsed")
     chosen = parser.parse_args()
-    measure(chosen.models, chosen.megapixels, chosen.rounds, chosen.clock)
+    measure(chosen.models, chosen.megapixels, chosen.rounds, chosen.clock, chosen.device)
 
 
 if __name__ == "__main__":
