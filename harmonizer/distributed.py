@@ -288,7 +288,7 @@ class _Worker:
             quality=settings.quality,
             force=settings.force,
             batch_size=settings.batch_size,
-            workers=settings.cores + 1,
+            workers=settings.cores + 1,  # writing waits for the disk
         )
         return _columns(list(outcomes))
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from harmonizer.errors import InputError
 from harmonizer.image import open_image
-from harmonizer.overlap import count_cores, overlap
+from harmonizer.overlap import overlap, usual_workers
 from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.saving import encode_image, output_format, write_atomically
 
@@ -208,8 +208,8 @@ def run_jobs(
         force: Do again what is already there.
         batch_size: Pictures in one call of the network; None takes 8 on a GPU, and 1 on a CPU,
             whose cores are busy with one.
-        workers: Threads that read and write; None takes one for each core and one more, because
-            writing waits for the disk.
+        workers: Threads that read and write; None takes one for each core, up to 8, and one more,
+            because writing waits for the disk.
 
     Yields:
         What became of each job, in their order, once it is done or skipped.
@@ -228,7 +228,7 @@ def run_jobs(
                 steps.answer,
                 steps.write,
                 batch_size=batch_size or (1 if on_cpu else 8),
-                workers=workers or count_cores() + 1,
+                workers=workers or usual_workers() + 1,
             )
             finished = stack.enter_context(closing(working))
         unfinished = {job.output for job in waiting}

@@ -19,6 +19,14 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
+def usual_workers() -> int:
+    """Return how many threads are worth having: one for each core, but no more than 8.
+
+    More of them would mostly wait for Python's lock, and each holds a picture.
+    """
+    return min(count_cores(), 8)
+
+
 def overlap(
     sources: Iterable[_Source],
     prepare: Callable[[_Source], _Prepared],

@@ -28,7 +28,7 @@ from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.image import Array, ImageLike, Picture, open_image
 from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
 from harmonizer.mask import MaskLike, open_mask, warn_if_nothing_to_do
-from harmonizer.overlap import count_cores, overlap
+from harmonizer.overlap import overlap, usual_workers
 from harmonizer.preprocessing import full_scale
 from harmonizer.runtime import resolve_device, resolve_dtype
 from harmonizer.zoo.loader import load_model
@@ -313,7 +313,7 @@ class Harmonizer:
             on_error: What becomes of a picture that cannot be harmonized, such as a damaged file:
                 `"raise"` raises its error when its turn comes, which ends the work; `"return"`
                 hands the exception out in the place of the result, and goes on.
-            workers: Threads that open and finish pictures; None takes one for each core.
+            workers: Threads that open and finish pictures; None takes one for each core, up to 8.
 
         Returns:
             An iterator over the harmonized pictures, in the order of `images`.
@@ -337,7 +337,7 @@ class Harmonizer:
             self.answer,
             finish,
             batch_size=batch_size,
-            workers=workers or count_cores(),
+            workers=workers or usual_workers(),
         )
         return _results(finished, on_error)
 
@@ -398,7 +398,7 @@ class Harmonizer:
             What `harmonize` returns.
 
         Raises:
-            InputError: `strength` or `lifting` is none.
+            InputError: `strength` or `lifting` is not what it may be.
             WeightsCorruptedError: The answer holds NaN or infinity.
         """
         _check_options(strength, lifting)

@@ -101,8 +101,8 @@ def add_run(commands: "Commands") -> None:
         "--workers",
         type=_count,
         metavar="N",
-        help="threads that read and write many pictures (default: one for each core and one more); "
-        "N + 2 * BATCH_SIZE pictures are in memory at a time",
+        help="threads that read and write many pictures (default: one for each core, up to 8, and "
+        "one more); N + 2 * BATCH_SIZE pictures are in memory at a time",
     )
     run.set_defaults(command=_run, usage_error=run.error)
 
