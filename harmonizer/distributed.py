@@ -6,10 +6,10 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import cv2
 import torch
@@ -137,32 +137,33 @@ def harmonize_dataset(
     output = Path(output).absolute()
     jobs = _find(Path(input).absolute(), None if masks is None else Path(masks), output, ending)
     waiting = [job for job in jobs if force or not job.output.exists()]
-    if not ray.is_initialized():
-        ray.init()
-    room = _find_room(ray.cluster_resources(), backend, workers, cpus_per_worker, gpus_per_worker)
-    settings = _Settings(
-        model=_portable(model),
-        device=device or ("cuda" if room.gpus else "cpu"),
-        dtype=dtype,
-        backend=backend,
-        strength=strength,
-        resize_mask=resize_mask,
-        quality=quality,
-        force=force,
-        batch_size=batch_size,
-        cores=room.cpus,
-        attempts=output / f".{uuid.uuid4().hex}",
-    )
-    if waiting:  # a wrong name is better known before the work than from each worker
+    outcomes: Iterable[Outcome] = ()
+    if waiting:
+        if not ray.is_initialized():
+            ray.init()
+        room = _find_room(
+            ray.cluster_resources(), backend, workers, cpus_per_worker, gpus_per_worker
+        )
+        settings = _Settings(
+            model=_portable(model),
+            device=device or ("cuda" if room.gpus else "cpu"),
+            dtype=dtype,
+            backend=backend,
+            strength=strength,
+            resize_mask=resize_mask,
+            quality=quality,
+            force=force,
+            batch_size=batch_size,
+            cores=room.cpus,
+            attempts=output / f".{uuid.uuid4().hex}",
+        )
+        # A wrong name is better known before the work than from each worker.
         replace(settings, device="cpu").load()
-    for folder in {settings.attempts, *(job.output.parent for job in waiting)}:
+        outcomes = _work(ray, settings, room, waiting)
+    for folder in {output, *(job.output.parent for job in waiting)}:
         folder.mkdir(parents=True, exist_ok=True)
     report = output / "report.csv" if report is None else Path(report)
-    try:
-        with report.open("w", newline="", encoding="utf-8") as file:
-            failed = _write_report(file, _work(ray, settings, room, waiting))
-    finally:
-        shutil.rmtree(settings.attempts, ignore_errors=True)
+    failed = _write_report(report, outcomes)
     return DatasetSummary(len(waiting) - failed, len(jobs) - len(waiting), failed, report)
 
 
@@ -325,45 +326,50 @@ def _work(
     for job in jobs:
         if job.mask is None:
             yield Outcome(left.pop(str(job.output)), missing_mask(job), ())
-    # What went down with its workers is tried again one by one, so that a picture that takes its
-    # worker down takes no other with it.
-    for pictures in (min(_TASK_PICTURES, math.ceil(len(left) / (4 * room.workers))), 1):
-        if not left:
-            break
-        tasks = ray.data.from_items(
-            [
-                {"image": str(job.image), "mask": str(job.mask), "output": output}
-                for output, job in left.items()
-            ],
-            override_num_blocks=math.ceil(len(left) / pictures),
-        )
-        done = tasks.map_batches(
-            _Worker,
-            fn_constructor_args=(settings,),
-            batch_size=None,
-            concurrency=room.workers,
-            num_cpus=room.cpus,
-            num_gpus=room.gpus,
-        )
-        for row in done.iter_rows():
-            if row["error"] == _LOST and pictures > 1:
-                continue
-            error = InputError(row["error"]) if row["error"] else None
-            noted = (row["warnings"],) if row["warnings"] else ()
-            yield Outcome(left.pop(row["output"]), error, noted)
+    settings.attempts.mkdir()
+    try:
+        # What went down with its workers is tried again one by one, so that a picture that takes
+        # its worker down takes no other with it.
+        for pictures in (min(_TASK_PICTURES, math.ceil(len(left) / (4 * room.workers))), 1):
+            if not left:
+                break
+            tasks = ray.data.from_items(
+                [
+                    {"image": str(job.image), "mask": str(job.mask), "output": output}
+                    for output, job in left.items()
+                ],
+                override_num_blocks=math.ceil(len(left) / pictures),
+            )
+            done = tasks.map_batches(
+                _Worker,
+                fn_constructor_args=(settings,),
+                batch_size=None,
+                concurrency=room.workers,
+                num_cpus=room.cpus,
+                num_gpus=room.gpus,
+            )
+            for row in done.iter_rows():
+                if row["error"] == _LOST and pictures > 1:
+                    continue
+                error = InputError(row["error"]) if row["error"] else None
+                noted = (row["warnings"],) if row["warnings"] else ()
+                yield Outcome(left.pop(row["output"]), error, noted)
+    finally:
+        shutil.rmtree(settings.attempts, ignore_errors=True)
 
 
-def _write_report(file: TextIO, outcomes: Iterator[Outcome]) -> int:
+def _write_report(path: Path, outcomes: Iterable[Outcome]) -> int:
     """Write down what there is to say, as it comes; return how many jobs failed."""
     failed = 0
-    writer = csv.writer(file)
-    writer.writerow(["image", "mask", "output", "error", "warnings"])
-    for one in outcomes:
-        failed += one.error is not None
-        if one.error is not None or one.warnings:
-            job = one.job
-            warned = "; ".join(one.warnings)
-            error = "" if one.error is None else _text(one.error)
-            writer.writerow([job.image, job.mask or "", job.output, error, warned])
-            file.flush()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "mask", "output", "error", "warnings"])
+        for one in outcomes:
+            failed += one.error is not None
+            if one.error is not None or one.warnings:
+                error = "" if one.error is None else _text(one.error)
+                warned = "; ".join(one.warnings)
+                job = one.job
+                writer.writerow([job.image, job.mask or "", job.output, error, warned])
+                file.flush()
     return failed

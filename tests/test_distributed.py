@@ -174,6 +174,22 @@ def test_wrong_arguments_are_refused(tmp_path: Path, noise: Any) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@needs_ray
+def test_nothing_to_do_needs_no_cluster(
+    tmp_path: Path, noise: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    make_pictures(tmp_path, noise, 2, (40, 60))
+    (tmp_path / "out").mkdir()
+    for name in ("0.bmp", "1.bmp"):
+        (tmp_path / "out" / name).write_bytes(b"done before")
+    monkeypatch.delattr(ray, "cluster_resources")
+    summary = harmonize(tmp_path)
+    assert (summary.harmonized, summary.skipped, summary.failed) == (0, 2, 0)
+    assert report_of(tmp_path) == []
+
+
 def test_a_picture_that_takes_its_workers_down_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
