@@ -1,15 +1,22 @@
 """Files of pictures: find their masks, harmonize what is not done yet, go on past bad files."""
 
+import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
 from harmonizer.image import open_image
-from harmonizer.pipeline import Harmonizer
+from harmonizer.overlap import overlap, usual_workers
+from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.saving import encode_image, output_format, write_atomically
 
 
@@ -84,15 +91,40 @@ def find_jobs(
             )
         by_stem[path.stem] = path
     stems = {path.stem for path in composites}
+    jobs = [
+        Job(
+            path,
+            _mask_for(path.stem, by_stem, stems),
+            output / (path.name if ending is None else path.stem + ending),
+        )
+        for path in composites
+    ]
+    check_outputs(jobs)
+    return jobs
+
+
+def check_outputs(jobs: Sequence[Job]) -> None:
+    """Refuse jobs whose results would replace each other, or a picture.
+
+    Raises:
+        InputError: With the paths.
+    """
+    inputs = {path for job in jobs for path in (job.image, job.mask)}
     written: dict[Path, Path] = {}
-    for path in composites:
-        target = output / (path.name if ending is None else path.stem + ending)
-        if target in written:
+    for job in jobs:
+        if job.output in written:
             raise InputError(
-                f"{written[target]} and {path} would both be written to {target}; rename one"
+                f"{written[job.output]} and {job.image} would both be written to {job.output}; "
+                "rename one"
             )
-        written[target] = path
-    return [Job(path, _mask_for(path.stem, by_stem, stems), to) for to, path in written.items()]
+        if job.output in inputs:
+            raise InputError(f"the output would replace {job.output}; name another folder")
+        written[job.output] = job.image
+
+
+def missing_mask(job: Job) -> InputError:
+    """Return the error of a job whose mask was not found."""
+    return InputError(f"no mask is called {job.image.stem} or {job.image.stem}_mask")
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -147,21 +179,25 @@ def harmonize_file(
     Raises:
         InputError: A file is not what it should be; the message says what.
     """
-    picture = open_image(image)
+    picture = open_image(image, once=True)
     result = harmonizer(picture, mask, strength=strength, resize_mask=resize_mask)
     return encode_image(result, format_name, picture.info, quality=quality)
 
 
 def run_jobs(
     load: Callable[[], Harmonizer],
-    jobs: list[Job],
+    jobs: Sequence[Job],
     *,
     strength: float = 1.0,
     resize_mask: bool = False,
     quality: int | None = None,
     force: bool = False,
+    batch_size: int | None = None,
+    workers: int | None = None,
 ) -> Iterator[Outcome]:
-    """Harmonize pictures one after the other.
+    """Harmonize pictures: threads read and write them, while another one runs the network.
+
+    At most `2 * batch_size + workers` pictures are in memory at a time.
 
     Args:
         load: Gives the model; only called if there is something to do. Its errors end the work.
@@ -170,35 +206,108 @@ def run_jobs(
         resize_mask: Accept masks of another size but the same aspect, and resize them.
         quality: As for `harmonizer.saving.encode_image`.
         force: Do again what is already there.
+        batch_size: Pictures in one call of the network; None takes 8 on a GPU, and 1 on a CPU,
+            whose cores are busy with one.
+        workers: Threads that read and write; None takes one for each core, up to 8, and one more,
+            because writing waits for the disk.
 
     Yields:
-        What became of each job, once it is done or skipped.
+        What became of each job, in their order, once it is done or skipped.
     """
-    harmonizer: Harmonizer | None = None
-    for job in jobs:
-        if job.output.exists() and not force:
-            yield Outcome(job, None, ())
-            continue
-        if job.mask is None:
-            missing = InputError(f"no mask is called {job.image.stem} or {job.image.stem}_mask")
-            yield Outcome(job, missing, ())
-            continue
-        harmonizer = harmonizer or load()
-        failure: Exception | None = None
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                encoded = harmonize_file(
-                    harmonizer,
-                    job.image,
-                    job.mask,
-                    output_format(job.output),
-                    strength=strength,
-                    resize_mask=resize_mask,
-                    quality=quality,
-                )
-                write_atomically(job.output, encoded)
-            # One bad file must not stop a night's work, whatever is wrong with it.
-            except Exception as error:
-                failure = error
-        yield Outcome(job, failure, tuple(str(warning.message) for warning in caught))
+    waiting = [job for job in jobs if force or not job.output.exists()]
+    tasks = {job.output: _Task(job, job.mask) for job in waiting if job.mask is not None}
+    finished: Iterator[Future[None]] = iter(())
+    with ExitStack() as stack:
+        if tasks:
+            steps = _Steps(load(), strength, resize_mask, quality)
+            on_cpu = steps.harmonizer.device.type == "cpu"
+            stack.enter_context(_warnings_kept_apart())
+            working = overlap(
+                list(tasks.values()),
+                steps.read,
+                steps.answer,
+                steps.write,
+                batch_size=batch_size or (1 if on_cpu else 8),
+                workers=workers or usual_workers() + 1,
+            )
+            finished = stack.enter_context(closing(working))
+        unfinished = {job.output for job in waiting}
+        for job in jobs:
+            if job.output in tasks:
+                error = next(finished).exception()
+                noted = tuple(tasks.pop(job.output).warnings)
+                yield Outcome(job, cast(Exception | None, error), noted)
+            elif job.output in unfinished:
+                yield Outcome(job, missing_mask(job), ())
+            else:
+                yield Outcome(job, None, ())
+
+
+# The warnings of the picture that a thread works on; `warnings.catch_warnings` is one for all.
+_noted = threading.local()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A job that is to be done, and what there is to say about its picture."""
+
+    job: Job
+    mask: Path
+    warnings: list[str] = field(default_factory=list[str])
+
+    @contextmanager
+    def noting(self) -> Generator[None]:
+        """Note the warnings of this thread."""
+        _noted.warnings = self.warnings
+        try:
+            yield
+        finally:
+            del _noted.warnings
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The steps of a job, for `overlap`."""
+
+    harmonizer: Harmonizer
+    strength: float
+    resize_mask: bool
+    quality: int | None
+
+    def read(self, task: _Task) -> tuple[_Task, Composite]:
+        with task.noting():
+            output_format(task.job.output)  # better known before the work than after
+            picture = open_image(task.job.image, once=True)
+            opened = self.harmonizer.prepare(picture, task.mask, resize_mask=self.resize_mask)
+        return task, opened
+
+    def answer(self, opened: Sequence[tuple[_Task, Composite]]) -> list[NDArray[np.float32] | None]:
+        return self.harmonizer.answer([composite for _, composite in opened])
+
+    def write(self, opened: tuple[_Task, Composite], answer: NDArray[np.float32] | None) -> None:
+        task, composite = opened
+        with task.noting():
+            result = self.harmonizer.finish(composite, answer, strength=self.strength)
+            format_name = output_format(task.job.output)
+            encoded = encode_image(
+                result, format_name, composite.picture.info, quality=self.quality
+            )
+            write_atomically(task.job.output, encoded)
+
+
+@contextmanager
+def _warnings_kept_apart() -> Generator[None]:
+    """Give each warning to the task that its thread works on; those of other threads are shown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        show = warnings.showwarning
+
+        def note(message: Warning | str, *about: Any) -> None:  # noqa: ANN401 - as Python's own
+            noted: list[str] | None = getattr(_noted, "warnings", None)
+            if noted is None:
+                show(message, *about)
+            else:
+                noted.append(str(message))
+
+        warnings.showwarning = note
+        yield

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from harmonizer.errors import InputError
+from harmonizer.lifting import bounding_box
 from harmonizer.preprocessing import full_scale
 
 Array: TypeAlias = NDArray[Any]
@@ -69,7 +70,7 @@ class Picture:
 ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str] | bytes | Picture
 
 
-def open_image(image: ImageLike) -> Picture:
+def open_image(image: ImageLike, *, once: bool = False) -> Picture:
     """Open an image of any accepted kind.
 
     Args:
@@ -78,6 +79,8 @@ def open_image(image: ImageLike) -> Picture:
             (H, W, 4) in RGB order, uint8, uint16 or float in [0, 1]; a tensor (C, H, W) with 1, 3
             or 4 channels, uint8 or float in [0, 1]; a path; the bytes of an image file; or a
             `Picture`, which is returned as it is.
+        once: `restore` will be called once at most. What was read from a file may then be changed
+            in place, which saves a copy of the whole picture.
 
     Returns:
         The picture. A path or bytes come back as a `PIL.Image.Image`, or, for RGB of 16 bits a
@@ -97,7 +100,8 @@ def open_image(image: ImageLike) -> Picture:
     if isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
         opened, info = open_file(image)
         if isinstance(opened, Image.Image):
-            return _from_pil(opened)
+            # Pillow would write the old tags of a TIFF file again.
+            return _from_pil(opened, in_place=once and opened.format != "TIFF")
         return replace(_from_array(opened), info=info)
     raise InputError(
         "an image is a PIL.Image, a numpy array, a torch tensor, a path or the bytes of a file; "
@@ -280,6 +284,12 @@ def upright(image: Image.Image) -> Image.Image:
     return result
 
 
+def _changed_part(mask: Array) -> tuple[slice, slice]:
+    """The rows and columns outside which the mask (H, W) is 0."""
+    box = bounding_box(mask)
+    return (slice(0, 0), slice(0, 0)) if box is None else (slice(*box[0]), slice(*box[1]))
+
+
 def _keep_background(original: Array, changed: Array, mask: Array) -> Array:
     """Copy `original` and put `changed` where the mask is above zero, alpha excepted."""
     result = np.array(original, order="C")
@@ -287,8 +297,9 @@ def _keep_background(original: Array, changed: Array, mask: Array) -> Array:
     if original.ndim == 2:
         np.copyto(result, changed, where=selected, casting="unsafe")
     else:
-        colour = result[..., : changed.shape[2]]
-        np.copyto(colour, changed, where=selected[..., None], casting="unsafe")
+        for channel in range(changed.shape[2]):
+            colour = result[..., channel]
+            np.copyto(colour, changed[..., channel], where=selected, casting="unsafe")
     return result
 
 
@@ -328,7 +339,10 @@ def _from_array(array: Array) -> Picture:
     array = np.asarray(array)  # subclasses, such as masked arrays, have arithmetic of their own
 
     def restore(pixels: Array, mask: Array) -> Array:
-        return _keep_background(array, _from_rgb(pixels, array), mask)
+        part = _changed_part(mask)
+        result = np.array(array, order="C")
+        result[part] = _keep_background(array[part], _from_rgb(pixels[part], array), mask[part])
+        return result
 
     return Picture(_to_rgb(_to_working_dtype(array)), restore)
 
@@ -402,9 +416,11 @@ def _from_tensor(tensor: torch.Tensor) -> Picture:
 _AS_STORED = ("L", "LA", "RGB", "RGBA", "RGBX", "I;16", "I;16L", "I;16B", "I;16N")
 _BY_PILLOW = ("YCbCr", "HSV")
 _PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
+# Changed RGB pixels of a part (rows, columns) of an image to the channels of its own mode.
+_ToMode: TypeAlias = Callable[[Array, tuple[slice, slice]], Array]
 
 
-def _from_pil(image: Image.Image) -> Picture:
+def _from_pil(image: Image.Image, *, in_place: bool = False) -> Picture:
     _check_not_empty(image.height, image.width)
     if image.mode == "P":
         return _from_palette(image)
@@ -412,42 +428,50 @@ def _from_pil(image: Image.Image) -> Picture:
     pixels, to_mode = _mode_codec(image, stored)
 
     def restore(pixels: Array, mask: Array) -> Image.Image:
-        return _image_like(image, _keep_background(stored, to_mode(pixels), mask))
+        result = image if in_place else image.copy()
+        rows, columns = part = _changed_part(mask)
+        if rows.stop:
+            changed = _keep_background(stored[part], to_mode(pixels[part], part), mask[part])
+            result.paste(_image_like(image, changed), (columns.start, rows.start))
+        return result
 
     return Picture(np.ascontiguousarray(pixels), restore, dict(image.info))
 
 
-def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, Callable[[Array], Array]]:
+def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, _ToMode]:
     """RGB pixels of an image, and the way back from RGB to its mode's colour channels."""
     mode = image.mode
     if mode in _AS_STORED:
-        return _to_rgb(_to_working_dtype(stored)), lambda pixels: _from_rgb(pixels, stored)
+        return _to_rgb(_to_working_dtype(stored)), lambda pixels, _: _from_rgb(pixels, stored)
     if mode in _BY_PILLOW:
         return (
             np.asarray(image.convert("RGB")),
-            lambda pixels: np.asarray(Image.fromarray(pixels).convert(mode)),
+            lambda pixels, _: np.asarray(Image.fromarray(pixels).convert(mode)),
         )
     if mode in _PREMULTIPLIED:
         plain = image.convert(_PREMULTIPLIED[mode])
         straight = _stored_array(plain)
 
-        def premultiply(pixels: Array) -> Array:
+        def premultiply(pixels: Array, part: tuple[slice, slice]) -> Array:
             everywhere = np.ones(pixels.shape[:2], bool)
-            changed = _keep_background(straight, _from_rgb(pixels, straight), everywhere)
+            changed = _keep_background(straight[part], _from_rgb(pixels, straight), everywhere)
             return np.asarray(_image_like(plain, changed).convert(mode))
 
         return _to_rgb(straight), premultiply
     if mode == "CMYK":
-        return _cmyk_to_rgb(stored), lambda pixels: _rgb_to_cmyk(pixels, stored[..., 3])
+        return (
+            _cmyk_to_rgb(stored),
+            lambda pixels, part: _rgb_to_cmyk(pixels, stored[part][..., 3]),
+        )
     if mode == "I":
         low, high = int(stored.min()), int(stored.max())
         if low < 0 or high > 65535:
             raise InputError(
                 f"an image of mode I has values from 0 to 65535; got {low} to {high}: rescale it"
             )
-        return _to_rgb(stored.astype(np.uint16)), lambda pixels: _from_rgb(pixels, stored)
+        return _to_rgb(stored.astype(np.uint16)), lambda pixels, _: _from_rgb(pixels, stored)
     if mode == "F":
-        return _to_rgb(_to_working_dtype(stored)), lambda pixels: _from_rgb(pixels, stored)
+        return _to_rgb(_to_working_dtype(stored)), lambda pixels, _: _from_rgb(pixels, stored)
     raise InputError(
         f"an image of mode {mode} cannot be harmonized; convert it, e.g. image.convert('RGB')"
     )
@@ -461,8 +485,10 @@ def _stored_array(image: Image.Image) -> Array:
 
 
 def _image_like(image: Image.Image, array: Array) -> Image.Image:
-    """Build an image of the same mode, palette and metadata from its raw array."""
-    result = Image.frombytes(image.mode, image.size, np.ascontiguousarray(array).tobytes())
+    """Build an image of the same mode, palette and metadata from its raw array (H, W, ...)."""
+    size = (array.shape[1], array.shape[0])
+    raw = np.ascontiguousarray(array)
+    result = Image.frombuffer(image.mode, size, raw, "raw", image.mode, 0, 1)
     result.info = dict(image.info)
     return result
 

@@ -44,13 +44,14 @@ _CURVE_QUANTILES = (0.002, 0.998)
 _CURVE_RANGE = 5.0
 _LEAST_SHARE = 0.97
 _BORDER = 2
+_DEPTHS = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U}
 _MAX_FIT_PIXELS = 1 << 14
-_TILE_WIDTH = 1024
+_TILE_WIDTH = 512
 # Small enough for the twenty planes of a piece's monomials to stay in a core's cache.
 _PIECE_PIXELS = 1 << 14
 # Small enough that OpenBLAS computes the product on the calling thread: waking its own for so
 # little takes longer.
-_PRODUCT_PIXELS = 3584
+_PRODUCT_PIXELS = 3072
 
 
 def lift(
@@ -86,7 +87,7 @@ def lift(
             raise InputError(f"lift takes numpy arrays; got a {type(one).__name__}")
     mask = _checked(image, mask, low_res_image, low_res_harmonized, method)
     out = image.copy()
-    box = _bounding_box(mask)
+    box = bounding_box(mask)
     if box is None:
         return out
     scale = {"uint8": 255.0, "uint16": 65535.0}.get(image.dtype.name, 1.0)
@@ -103,7 +104,7 @@ def lift(
             correction = _Correction.of_field(_filled(change, weight), keep=1.0)
         else:
             correction = _fit(before, after, weight)
-    _apply(correction, image, mask, out, box, scale)
+    _apply(correction.on_scale(scale), mask, out, box)
     return out
 
 
@@ -111,18 +112,17 @@ def lift(
 class _Curve:
     """The curved part of a change of colour, held within bounds: see :data:`_CURVE_QUANTILES`."""
 
-    coefficients: Array  # 3 x 20, of the monomials
+    coefficients: Array  # 4 x 20, of the monomials; the last row is 0: by fours is faster
     lowest: Array  # 3 x 1
     highest: Array  # 3 x 1
 
     def __call__(self, whitened: Array) -> Array:
         """Whitened colours (3 x n) to changes (3 x n)."""
         monomials = _monomials(whitened)
-        change = np.empty_like(whitened)
+        change = np.empty((4, whitened.shape[1]), np.float32)
         for piece in _pieces(0, whitened.shape[1], _PRODUCT_PIXELS):
             np.matmul(self.coefficients, monomials[:, piece], out=change[:, piece])
-        np.maximum(change, self.lowest, out=change)
-        return np.minimum(change, self.highest, out=change)
+        return np.clip(change[:3], self.lowest, self.highest, out=change[:3])
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,19 @@ class _Correction:
         linear = np.diag(np.full(3, keep - 1, np.float32))
         return cls(np.eye(3, 4, dtype=np.float32), linear, None, field)
 
+    def on_scale(self, scale: float) -> "_Correction":
+        """The same correction for colours from 0 to ``scale``; nothing then has to be divided."""
+        factor = np.float32(scale)
+        curve = self.curve and _Curve(
+            self.curve.coefficients * factor,
+            self.curve.lowest * factor,
+            self.curve.highest * factor,
+        )
+        whitening = self.whitening / np.array([scale, scale, scale, 1], np.float32)
+        return _Correction(whitening, self.linear * factor, curve, self.field * factor)
+
     def of_colours(self, colours: Array) -> Array:
-        """The part of the change that depends on the colour: 3 x n in [0, 1] to 3 x n."""
+        """The part of the change that depends on the colour: 3 x n to 3 x n."""
         whitened = self.whitening[:, :3] @ colours
         whitened += self.whitening[:, 3:]
         change = self.linear @ whitened
@@ -155,8 +166,7 @@ def _monomials(whitened: NDArray[Any]) -> NDArray[Any]:
     out = np.empty((20, whitened.shape[1]), whitened.dtype)
     out[0] = 1
     x = out[1:4]
-    np.maximum(whitened, -_CURVE_RANGE, out=x)
-    np.minimum(x, _CURVE_RANGE, out=x)
+    np.clip(whitened, -_CURVE_RANGE, _CURVE_RANGE, out=x)
     np.multiply(x, x, out=out[4:7])  # aa bb cc
     np.multiply(x[:2], x[1:], out=out[7:9])  # ab bc
     np.multiply(x[0], x[2], out=out[9])  # ac
@@ -187,7 +197,8 @@ def _fit(before: Array, after: Array, weight: Array) -> _Correction:
     monomials = _monomials(whitened)
     coefficients = _ridge(monomials, target, w)
     bounds = np.quantile(coefficients @ monomials, _CURVE_QUANTILES, axis=1)[..., None]
-    curve = _Curve(*(part.astype(np.float32) for part in (coefficients, *bounds)))
+    by_fours = np.vstack([coefficients, np.zeros((1, coefficients.shape[1]))])
+    curve = _Curve(*(part.astype(np.float32) for part in (by_fours, *bounds)))
     linear = affine[:, 1:].astype(np.float32)
     correction = _Correction(whitening.astype(np.float32), linear, curve, change)
     explained = correction.of_colours(before.reshape(-1, 3).T).T.reshape(before.shape)
@@ -298,12 +309,10 @@ def _semivariance(residual: Array, weight: Array, lag: int) -> tuple[Array, Arra
 def _white_noise_gain(finer: float, coarser: float) -> float:
     """The variance that white noise of variance 1 has in the band between two Gaussians."""
     positions = np.arange(-40, 41)
-
-    def kernel(sigma: float) -> NDArray[np.float64]:
-        line = np.exp(-0.5 * (positions / max(sigma, 1e-3)) ** 2)
-        return np.outer(line, line) / line.sum() ** 2
-
-    return float(np.square(kernel(finer) - kernel(coarser)).sum())
+    lines = [np.exp(-0.5 * (positions / max(s, 1e-3)) ** 2) for s in (finer, coarser)]
+    one, other = (line / line.sum() for line in lines)
+    # The squares of the difference of two products of lines, summed.
+    return float((one @ one) ** 2 - 2 * (one @ other) ** 2 + (other @ other) ** 2)
 
 
 def _filled(values: Array, weight: Array) -> Array:
@@ -379,8 +388,12 @@ def _averaged(mask: Array, height: int, width: int) -> Array:
     return mask
 
 
-def _bounding_box(mask: Array) -> tuple[Range, Range] | None:
-    """The half-open ranges of rows and columns outside which the mask is 0; None if it is empty."""
+def bounding_box(mask: NDArray[Any]) -> tuple[Range, Range] | None:
+    """Find where a mask (H, W) is not 0.
+
+    Returns:
+        The half-open ranges of rows and columns outside which it is 0; None if it is 0 everywhere.
+    """
     rows = np.flatnonzero(mask.max(axis=1))
     if not len(rows):
         return None
@@ -390,51 +403,50 @@ def _bounding_box(mask: Array) -> tuple[Range, Range] | None:
 
 
 def _apply(
-    correction: _Correction,
-    image: NDArray[Any],
-    mask: Array,
-    out: NDArray[Any],
-    box: tuple[Range, Range],
-    scale: float,
+    correction: _Correction, mask: Array, out: NDArray[Any], box: tuple[Range, Range]
 ) -> None:
-    """Write the corrected pixels of the box into ``out``, in pieces of bounded size.
+    """Correct the pixels of the box in place, in pieces of bounded size.
 
     One thread: a second one on a second core gained nothing measurable.
     """
-    (top, bottom), (left, right) = box
-    for columns in _pieces(left, right, _TILE_WIDTH):
-        stretched = _stretched_columns(correction.field, columns, image.shape[1])
-        for rows in _pieces(top, bottom, max(1, _PIECE_PIXELS // (columns.stop - columns.start))):
-            piece = (rows, columns)
-            if mask[piece].any():
-                field = _stretched_rows(stretched, rows, image.shape[0])
-                out[piece] = _corrected(correction, image[piece], mask[piece], field, scale)
+    height, width = mask.shape
+    strips = [
+        (rows, *_interpolation(rows, height, correction.field.shape[0]))
+        for rows in _pieces(*box[0], max(1, _PIECE_PIXELS // _TILE_WIDTH))
+    ]
+    for tile in _pieces(*box[1], _TILE_WIDTH):
+        needed, weights = _interpolation(tile, width, correction.field.shape[1])
+        stretched = np.moveaxis(correction.field[:, needed], 2, 0) @ weights.T  # 3 x h x m
+        for rows, needed, weights in strips:
+            inside = mask[rows, tile].max(axis=0).nonzero()[0]
+            if len(inside):
+                first, last = int(inside[0]), int(inside[-1]) + 1
+                piece = (rows, slice(tile.start + first, tile.start + last))
+                field = cast(Array, weights @ stretched[:, needed, first:last])
+                _correct(correction, out[piece], mask[piece], field)
 
 
 def _pieces(start: int, stop: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, stop)) for first in range(start, stop, size))
 
 
-def _corrected(
-    correction: _Correction, image: NDArray[Any], mask: Array, field: Array, scale: float
-) -> NDArray[Any]:
-    """Correct a piece: image n x m x 3, mask n x m, field 3 x n x m; returns n x m x 3."""
-    precise = np.float64 if image.dtype == np.float64 else np.float32
-    colours = np.moveaxis(image, 2, 0).astype(precise, order="C")
-    colours *= precise(1 / scale)
-    change = correction.of_colours(colours.reshape(3, -1).astype(np.float32, copy=False))
-    change = change.reshape(field.shape)
+def _correct(correction: _Correction, pixels: NDArray[Any], mask: Array, field: Array) -> None:
+    """Correct a piece in place: pixels n x m x 3, mask n x m, field 3 x n x m."""
+    colours = np.empty(field.shape, np.float32)
+    for plane, values in zip(colours, cv2.split(pixels), strict=True):
+        plane[...] = values
+    change = correction.of_colours(colours.reshape(3, -1)).reshape(field.shape)
     change += field
     change *= mask
-    colours += change
-    np.maximum(colours, 0, out=colours)
-    np.minimum(colours, 1, out=colours)
-    colours *= precise(scale)
-    if image.dtype.kind == "u":
-        # An integer that changes by 0 comes back as itself: the background needs no further care.
-        np.rint(colours, out=colours)
-        return np.moveaxis(colours.astype(image.dtype), 0, 2)
-    return np.where(mask[..., None] > 0, np.moveaxis(colours, 0, 2).astype(image.dtype), image)
+    merged = cv2.merge(tuple(change))
+    if pixels.dtype.kind == "u":
+        # Added, rounded and clipped in one step. An integer that changes by 0 comes back as itself:
+        # the background needs no further care.
+        cv2.add(pixels, merged, dst=pixels, dtype=_DEPTHS[pixels.dtype.name])
+    else:
+        precise = np.float64 if pixels.dtype == np.float64 else np.float32
+        changed = np.clip(pixels.astype(precise) + merged, 0, 1)
+        np.copyto(pixels, changed, where=mask[..., None] > 0, casting="same_kind")
 
 
 def _interpolation(pixels: slice, size: int, low_size: int) -> tuple[slice, Array]:
@@ -447,18 +459,6 @@ def _interpolation(pixels: slice, size: int, low_size: int) -> tuple[slice, Arra
     first, last = int(position[0]), math.ceil(float(position[-1]))
     distance = np.abs(position[:, None] - np.arange(first, last + 1))
     return slice(first, last + 1), np.maximum(0, 1 - distance).astype(np.float32)
-
-
-def _stretched_columns(field: Array, columns: slice, width: int) -> Array:
-    """Stretch a field (h x w x 3) along its rows to the given columns: 3 x h x m."""
-    needed, weights = _interpolation(columns, width, field.shape[1])
-    return np.moveaxis(field[:, needed], 2, 0) @ weights.T
-
-
-def _stretched_rows(stretched: Array, rows: slice, height: int) -> Array:
-    """Stretch a field whose columns are stretched (3 x h x m) to the given rows: 3 x n x m."""
-    needed, weights = _interpolation(rows, height, stretched.shape[1])
-    return weights @ stretched[:, needed]
 
 
 def _checked(

@@ -205,7 +205,7 @@ def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
     Returns:
         True, after a `UserWarning` that says why, if the picture should come back as it is.
     """
-    if not mask.any():
+    if mask.max() == 0:
         reason = "the mask is empty: there is no foreground to harmonize"
     elif mask.min() == 1:
         reason = "the mask covers the whole picture: there is no background to harmonize it with"

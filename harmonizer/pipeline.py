@@ -7,12 +7,14 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, TypeAlias, cast, get_args
 
 import cv2
 import numpy as np
@@ -26,6 +28,7 @@ from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.image import Array, ImageLike, Picture, open_image
 from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
 from harmonizer.mask import MaskLike, open_mask, warn_if_nothing_to_do
+from harmonizer.overlap import overlap, usual_workers
 from harmonizer.preprocessing import full_scale
 from harmonizer.runtime import resolve_device, resolve_dtype
 from harmonizer.zoo.loader import load_model
@@ -33,17 +36,29 @@ from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import push_folder, save_model
 from harmonizer.zoo.sources import FetchOptions
 
+# What becomes of a picture of many that cannot be harmonized: see `Harmonizer.harmonize_batch`.
+OnError: TypeAlias = Literal["raise", "return"]
+
 
 @dataclass(frozen=True)
-class _Composite:
-    """One picture and its mask, ready for the network."""
+class Composite:
+    """One picture and its mask, ready for the network.
+
+    Attributes:
+        picture: The composite.
+        mask: (H, W), in [0, 1]; 1 is the foreground to change.
+        low_res: The picture at the size of the network's input, in its own dtype.
+        changes: Whether there is anything to harmonize.
+    """
 
     picture: Picture
     mask: NDArray[np.float32]
     low_res: Array
+    changes: bool = True
 
     @property
     def scale(self) -> float:
+        """What white is: 255, 65535 or 1."""
         return full_scale(self.picture.pixels.dtype)
 
 
@@ -87,7 +102,7 @@ class Harmonizer:
             InputError: The device, dtype or backend cannot be used.
         """
         self.info = info
-        self.dtype = resolve_dtype(dtype)
+        self._asked_dtype = dtype  # "auto" depends on where the network runs
         self.backend = backend
         # Kept as it is, to be saved; what runs is a copy made for that.
         self._network = network.cpu().eval().requires_grad_(False)
@@ -115,8 +130,9 @@ class Harmonizer:
                 the bundled default. `zoo:` or `hub:` before a name, and `./` before a path, settle
                 which is meant where a name could mean two things.
             device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
-            dtype: Of the network's arithmetic: `"auto"` (float32), `"float32"`, or, faster where
-                the hardware is made for it and less exact, `"bfloat16"` or `"float16"`.
+            dtype: Of the network's arithmetic: `"float32"`, or, faster where the hardware is made
+                for it and less exact, `"bfloat16"` or `"float16"`. `"auto"` is float32, but on a
+                CUDA device one of the others if the model's `safe_dtypes` say so.
             backend: What runs the network: `"torch"`; or, on the CPU, `"onnx"` (ONNX Runtime, the
                 extra `onnx`) or `"openvino"` (OpenVINO, the extra `openvino`), which take seconds
                 to load and answer faster on some processors.
@@ -200,8 +216,9 @@ class Harmonizer:
         """Move the network to another device, and return this harmonizer."""
         chosen = resolve_device(device)
         size = self.info.preprocessing.input_size
-        self._run = open_backend(self.backend, self._network, size, chosen, self.dtype)
-        self.device = chosen
+        dtype = resolve_dtype(self._asked_dtype, chosen, self.info.safe_dtypes)
+        self._run = open_backend(self.backend, self._network, size, chosen, dtype)
+        self.device, self.dtype = chosen, dtype
         return self
 
     def fingerprint(self) -> str:
@@ -259,10 +276,10 @@ class Harmonizer:
                 resize_mask=resize_mask,
             )
             return torch.stack(list(results)) if images else image.clone()
-        (result,) = self.harmonize_batch(
-            [image], [mask], strength=strength, lifting=lifting, resize_mask=resize_mask
-        )
-        return result
+        _check_options(strength, lifting)
+        composite = self.prepare(image, mask, resize_mask=resize_mask)
+        (answer,) = self.answer([composite])
+        return self.finish(composite, answer, strength=strength, lifting=lifting)
 
     harmonize = __call__
 
@@ -275,16 +292,28 @@ class Harmonizer:
         strength: float = 1.0,
         lifting: LiftingMethod = "auto",
         resize_mask: bool = False,
+        on_error: OnError = "raise",
+        workers: int | None = None,
     ) -> Iterator[Any]:
         """Harmonize many pictures, with one call of the network for each batch.
 
+        Threads open the pictures ahead and finish them, while another one runs the network. They
+        start with the first picture that is asked for, and end with the last one, or when the
+        iterator is closed. At most `2 * batch_size + workers` pictures are in memory at a time,
+        however many there are; so many are drawn from `images` before the first result.
+
         Args:
-            images: As for one picture; sizes and kinds may differ.
+            images: As for one picture; sizes and kinds may differ. Paths are read when their turn
+                comes. May be endless.
             masks: As many masks.
-            batch_size: Pictures in one call of the network; as many are in memory at a time.
+            batch_size: Pictures in one call of the network.
             strength: As for one picture.
             lifting: As for one picture.
             resize_mask: As for one picture.
+            on_error: What becomes of a picture that cannot be harmonized, such as a damaged file:
+                `"raise"` raises its error when its turn comes, which ends the work; `"return"`
+                hands the exception out in the place of the result, and goes on.
+            workers: Threads that open and finish pictures; None takes one for each core, up to 8.
 
         Returns:
             An iterator over the harmonized pictures, in the order of `images`.
@@ -294,28 +323,91 @@ class Harmonizer:
         """
         _check_options(strength, lifting)
         _check_batch(images, masks, batch_size)
-        return self._harmonize_batches(
-            _pairs(images, masks), batch_size, strength, lifting, resize_mask
-        )
+        if on_error not in get_args(OnError):
+            raise InputError(f"on_error is 'raise' or 'return'; got {on_error!r}")
+        if workers is not None and (not isinstance(workers, int) or workers < 1):
+            raise InputError(f"workers is a whole number of at least 1, or None; got {workers!r}")
 
-    def _harmonize_batches(
+        def finish(composite: Composite, answer: NDArray[np.float32] | None) -> Any:  # noqa: ANN401
+            return self.finish(composite, answer, strength=strength, lifting=lifting)
+
+        finished = overlap(
+            _pairs(images, masks),
+            lambda pair: self.prepare(*pair, resize_mask=resize_mask),
+            self.answer,
+            finish,
+            batch_size=batch_size,
+            workers=workers or usual_workers(),
+        )
+        return _results(finished, on_error)
+
+    def prepare(self, image: ImageLike, mask: MaskLike, *, resize_mask: bool = False) -> Composite:
+        """Open a picture and its mask: the first of the three steps of `harmonize`.
+
+        A program that arranges its work itself calls the steps one by one; any thread may.
+
+        Args:
+            image: As for `harmonize`, one picture.
+            mask: As for `harmonize`.
+            resize_mask: As for `harmonize`.
+
+        Returns:
+            What the other steps take.
+
+        Raises:
+            InputError: As for `harmonize`.
+        """
+        composite = self._open(image, mask, resize_mask)
+        return replace(composite, changes=not warn_if_nothing_to_do(composite.mask))
+
+    def answer(self, composites: Sequence[Composite]) -> list[NDArray[np.float32] | None]:
+        """Run the network once: the second of the three steps of `harmonize`.
+
+        Args:
+            composites: What `prepare` returned; any number.
+
+        Returns:
+            For each, the network's answer, (3, h, w), normalised; None where nothing changes.
+        """
+        preprocessing = self.info.preprocessing
+        changing = [one for one in composites if one.changes]
+        answers: Iterator[NDArray[np.float32]] = iter(())
+        if changing:
+            images = [preprocessing.to_network(one.low_res, one.scale) for one in changing]
+            masks = [preprocessing.resize(one.mask)[None] for one in changing]
+            answers = iter(self._run(np.stack(images), np.stack(masks)))
+        return [next(answers) if one.changes else None for one in composites]
+
+    def finish(
         self,
-        pairs: Iterator[tuple[ImageLike, MaskLike]],
-        batch_size: int,
-        strength: float,
-        lifting: LiftingMethod,
-        resize_mask: bool,
-    ) -> Iterator[Any]:
-        while batch := [self._open(*pair, resize_mask) for pair in islice(pairs, batch_size)]:
-            unchanged = [warn_if_nothing_to_do(one.mask) for one in batch]
-            changing = [one for one, same in zip(batch, unchanged, strict=True) if not same]
-            answers = iter(self._answers(changing))
-            for composite, same in zip(batch, unchanged, strict=True):
-                if same:
-                    nowhere = np.zeros_like(composite.mask)
-                    yield composite.picture.restore(composite.picture.pixels, nowhere)
-                else:
-                    yield self._finish(composite, next(answers), strength, lifting)
+        composite: Composite,
+        answer: NDArray[np.float32] | None,
+        *,
+        strength: float = 1.0,
+        lifting: LiftingMethod = "auto",
+    ) -> Any:  # noqa: ANN401 - the kind that came in
+        """Carry an answer to full resolution: the last of the three steps of `harmonize`.
+
+        Args:
+            composite: What `prepare` returned.
+            answer: What `answer` returned for it.
+            strength: As for `harmonize`.
+            lifting: As for `harmonize`.
+
+        Returns:
+            What `harmonize` returns.
+
+        Raises:
+            InputError: `strength` or `lifting` is not what it may be.
+            WeightsCorruptedError: The answer holds NaN or infinity.
+        """
+        _check_options(strength, lifting)
+        pixels, mask = composite.picture.pixels, composite.mask
+        if answer is None or strength == 0:
+            return composite.picture.restore(pixels, np.zeros_like(mask))
+        low_res = composite.low_res.astype(np.float32)
+        harmonized = lift(pixels, mask, low_res, self._scaled(composite, answer), method=lifting)
+        return composite.picture.restore(apply_strength(pixels, harmonized, strength), mask)
 
     def predict(
         self, image: ImageLike, mask: MaskLike, *, resize_mask: bool = False
@@ -366,45 +458,22 @@ class Harmonizer:
         self, pairs: Iterator[tuple[ImageLike, MaskLike]], batch_size: int, resize_mask: bool
     ) -> Iterator[NDArray[np.float32]]:
         while batch := [self._open(*pair, resize_mask) for pair in islice(pairs, batch_size)]:
-            yield from self._answers(batch)
+            for composite, answer in zip(batch, self.answer(batch), strict=True):
+                yield self._scaled(composite, cast(NDArray[np.float32], answer))
 
-    def _open(self, image: ImageLike, mask: MaskLike, resize_mask: bool) -> _Composite:
+    def _open(self, image: ImageLike, mask: MaskLike, resize_mask: bool) -> Composite:
         picture = open_image(image)
         plane = open_mask(mask, picture.size, resize=resize_mask)
-        return _Composite(picture, plane, self.info.preprocessing.resize(picture.pixels))
+        return Composite(picture, plane, self.info.preprocessing.resize(picture.pixels))
 
-    def _answers(self, composites: Sequence[_Composite]) -> list[NDArray[np.float32]]:
-        """Run the network once; each answer is (h, w, 3) on its picture's own scale."""
-        if not composites:
-            return []
-        preprocessing = self.info.preprocessing
-        images = [preprocessing.to_network(one.low_res, one.scale) for one in composites]
-        masks = [preprocessing.resize(one.mask)[None] for one in composites]
-        answers = self._run(np.stack(images), np.stack(masks))
-        if not np.isfinite(answers).all():
+    def _scaled(self, composite: Composite, answer: NDArray[np.float32]) -> NDArray[np.float32]:
+        """An answer of the network, (h, w, 3) and on the picture's own scale."""
+        if not np.isfinite(answer).all():
             raise WeightsCorruptedError(
                 f"the network of {self.info.name} answers with NaN or infinity: its weights or its "
                 "normalisation are wrong"
             )
-        return [
-            preprocessing.from_network(answer, one.scale)
-            for answer, one in zip(answers, composites, strict=True)
-        ]
-
-    def _finish(
-        self,
-        composite: _Composite,
-        answer: NDArray[np.float32],
-        strength: float,
-        lifting: LiftingMethod,
-    ) -> Any:  # noqa: ANN401
-        pixels, mask = composite.picture.pixels, composite.mask
-        if strength == 0:
-            return composite.picture.restore(pixels, np.zeros_like(mask))
-        harmonized = lift(
-            pixels, mask, composite.low_res.astype(np.float32), answer, method=lifting
-        )
-        return composite.picture.restore(apply_strength(pixels, harmonized, strength), mask)
+        return self.info.preprocessing.from_network(answer, composite.scale)
 
 
 def apply_strength(before: Array, after: Array, strength: float) -> Array:
@@ -425,9 +494,18 @@ def apply_strength(before: Array, after: Array, strength: float) -> Array:
     return before + np.float32(strength) * (after - before)
 
 
-def _check_options(strength: float, lifting: str) -> None:
+def check_strength(strength: float) -> None:
+    """Refuse what is no strength.
+
+    Raises:
+        InputError: It is not from 0 to 1.
+    """
     if not isinstance(strength, int | float | np.floating) or not 0 <= strength <= 1:
         raise InputError(f"strength goes from 0 (no change) to 1 (the full change); got {strength}")
+
+
+def _check_options(strength: float, lifting: str) -> None:
+    check_strength(strength)
     if lifting not in LIFTING_METHODS:
         raise InputError(f"lifting is one of {', '.join(LIFTING_METHODS)}; got {lifting!r}")
 
@@ -441,6 +519,13 @@ def _check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike], batch_s
                 "a batch takes several images and masks, such as two lists; got a single "
                 f"{type(one).__name__}: use harmonize, or put it into a list"
             )
+
+
+def _results(finished: Generator[Future[Any]], on_error: OnError) -> Iterator[Any]:
+    with closing(finished):
+        for future in finished:
+            error = future.exception() if on_error == "return" else None
+            yield future.result() if error is None else error
 
 
 def _pairs(

@@ -68,6 +68,21 @@ def test_reduced_precision_rounds_only_what_is_predicted(
     assert 0 < np.abs(answer - expected).max() < tolerance  # of values up to 4
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    # Convolutions of float32 are computed in TF32 where the device has it: 10 bits.
+    [(torch.float32, 0.02), (torch.float16, 0.02), (torch.bfloat16, 0.2)],
+)
+def test_cuda_gives_the_answers_of_the_network(
+    network: Network, dtype: torch.dtype, tolerance: float
+) -> None:
+    images, masks = pictures(3)
+    answer = open_backend("torch", network, SIZE, torch.device("cuda"), dtype)(images, masks)
+    assert answer.dtype == np.float32
+    np.testing.assert_allclose(answer, plain(network, images, masks), rtol=0, atol=tolerance)
+
+
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_what_a_backend_cannot_do_is_refused(backend: Backend, network: Network) -> None:
     with pytest.raises(InputError, match="computes in float32"):

@@ -178,6 +178,9 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ["run", "a", "b", "--format", "psd"],
         ["run", "a", "b", "--quality", "0"],
         ["run", "a", "b", "--quality", "9.5"],
+        ["run", "a", "b", "--workers", "0"],
+        ["run", "a", "b", "--batch-size", "-1"],
+        ["run", "a", "b", "--backend", "tensorrt"],
         ["run", "a", "b", "-o", "c", "--strength", "2"],
         ["run", "a", "b", "-o", "c", "--strength", "nan"],
         ["run", "a", "b", "-o", "c", "--strenght", "1"],
@@ -220,6 +223,18 @@ def test_a_folder(folders: tuple[Path, Path, Path], model: Harmonizer) -> None:
     ]
     expected = model(images / "a.png", masks / "a.png")
     assert np.array_equal(np.asarray(Image.open(out / "a.png")), np.asarray(expected))
+
+
+@pytest.mark.parametrize("options", [["--workers", 1], ["--workers", 3, "--batch-size", 3]])
+def test_threads_and_batches_change_nothing(
+    folders: tuple[Path, Path, Path], options: list[Any]
+) -> None:
+    images, masks, out = folders
+    assert run(images, masks, "-o", out, "--device", "cpu") == 0
+    assert run(images, masks, "-o", out / "again", "--device", "cpu", *options) == 0
+    for name in ("a.png", "b.jpg", "c_1_2.png", "d_composite.webp"):
+        one, other = (open_image(folder / name).pixels for folder in (out, out / "again"))
+        assert np.abs(one.astype(int) - other).max() <= 1
 
 
 def test_several_files_and_patterns(folders: tuple[Path, Path, Path]) -> None:

@@ -350,3 +350,22 @@ def test_deep_jpeg_2000_is_not_cut_to_8_bits(noise: Noise, tmp_path: Path) -> No
     if not written:
         pytest.skip("this OpenCV cannot write JPEG 2000")
     assert open_image(tmp_path / "a.jp2").pixels.dtype == np.uint16
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_a_picture_that_is_restored_once_is_the_same(
+    ending: str, mode: str, noise: Noise, tmp_path: Path
+) -> None:
+    path = tmp_path / f"picture.{ending}"
+    image = pil_image(mode, noise)
+    (image.convert("RGB") if ending == "jpg" and mode == "RGBA" else image).save(path)
+    kept, once = open_image(path), open_image(path, once=True)
+    changed = 255 - kept.pixels
+    expected = kept.restore(changed, MASK)
+    found = once.restore(changed, MASK)
+    assert (found.mode, found.info) == (expected.mode, expected.info)
+    assert np.array_equal(np.asarray(found), np.asarray(expected))
+    # The other one can be restored again, and its first result is its own.
+    assert np.array_equal(np.asarray(kept.restore(kept.pixels, MASK)), np.asarray(Image.open(path)))
+    assert np.array_equal(np.asarray(expected), np.asarray(found))

@@ -13,10 +13,16 @@ from PIL import Image
 
 import harmonizer
 from harmonizer import Harmonizer, harmonize, list_models, model_info
-from harmonizer.errors import HarmonizerError, InputError, UnknownModelError
+from harmonizer.errors import (
+    HarmonizerError,
+    InputError,
+    UnknownModelError,
+    WeightsCorruptedError,
+)
 from harmonizer.image import open_image
 from harmonizer.lifting import LIFTING_METHODS, lift
 from harmonizer.mask import open_mask
+from harmonizer.runtime import resolve_dtype
 
 COMPOSITE, MASK_FILE = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
 
@@ -153,7 +159,12 @@ def test_batch_keeps_order_kinds_and_values(composite: Any, mask: Any, model: Ha
         assert np.abs(one.astype(int) - alone).max() <= 1
 
 
-def test_batch_is_one_network_call_each_and_lazy(composite: Any) -> None:
+def harmonizer_threads() -> list[str]:
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith("harmonizer")]
+
+
+def test_batch_is_one_network_call_each(composite: Any) -> None:
     calls: list[int] = []
 
     class Counting(Brighten):
@@ -161,13 +172,119 @@ def test_batch_is_one_network_call_each_and_lazy(composite: Any) -> None:
             calls.append(len(image))
             return super().forward(image, mask)
 
-    counting = Harmonizer(Counting(), model_info(list_models()[0]), device="cpu")
+    counting = Harmonizer(Counting(), model_info("idih"), device="cpu")
+    images = [composite[:64, :64]] * 10
+    assert len(list(counting.harmonize_batch(images, [box_mask(64, 64)] * 10, batch_size=4))) == 10
+    assert calls == [4, 4, 2]
+
+
+def test_batch_draws_no_more_than_it_says(composite: Any, brighten: Harmonizer) -> None:
+    drawn = 0
+
+    def endless() -> Any:
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield composite[:64, :64]
+
     plane = box_mask(64, 64)
-    endless = (composite[:64, :64] for _ in iter(int, 1))
-    results = counting.harmonize_batch(endless, (plane for _ in iter(int, 1)), batch_size=4)
-    for _ in range(6):
+    results = brighten.harmonize_batch(
+        endless(), (plane for _ in iter(int, 1)), batch_size=3, workers=2
+    )
+    assert drawn == 0
+    for handed_out in range(40):
         next(results)
-    assert calls == [4, 4]
+        assert drawn <= handed_out + 2 * 3 + 2
+    results.close()  # pyright: ignore[reportAttributeAccessIssue] - it is a generator
+
+
+def test_a_closed_batch_leaves_no_thread(composite: Any, brighten: Harmonizer) -> None:
+    assert harmonizer_threads() == []
+    images, masks = [composite[:64, :64]] * 9, [box_mask(64, 64)] * 9
+    for end in ("close", "drop", "exhaust", "never start", "fail"):
+        results: Any = brighten.harmonize_batch(images, masks, batch_size=2, workers=2)
+        if end == "never start":
+            assert harmonizer_threads() == []
+        elif end == "exhaust":
+            assert len(list(results)) == 9
+        elif end == "fail":
+            results = brighten.harmonize_batch([*images, "no file"], [*masks, "none"])
+            with pytest.raises(InputError, match="there is no file"):
+                list(results)
+        else:
+            next(results)
+            assert harmonizer_threads() != []
+        if end == "close":
+            results.close()
+        del results
+        assert harmonizer_threads() == []
+
+
+def test_overlapping_changes_nothing(tmp_path: Path, noise: Any, model: Harmonizer) -> None:
+    """Files, arrays and pictures of many sizes, in threads, as one by one."""
+    images: list[Any] = []
+    masks: list[Any] = []
+    for index in range(9):
+        size = (40 + 17 * index, 150 - 11 * index)
+        image, mask = noise(*size, seed=index), box_mask(*size)
+        if index % 3 == 0:
+            Image.fromarray(image).save(tmp_path / f"{index}.png")
+            Image.fromarray(mask).save(tmp_path / f"{index}_mask.png")
+            images.append(tmp_path / f"{index}.png")
+            masks.append(str(tmp_path / f"{index}_mask.png"))
+        else:
+            images.append(Image.fromarray(image) if index % 3 == 1 else image)
+            masks.append(mask)
+    together = list(model.harmonize_batch(images, masks, batch_size=1, workers=3))
+    for image, mask, result in zip(images, masks, together, strict=True):
+        assert np.array_equal(np.asarray(result), np.asarray(model(image, mask)))
+
+
+def test_one_bad_picture_does_not_stop_the_rest(
+    tmp_path: Path, composite: Any, brighten: Harmonizer
+) -> None:
+    image, plane = composite[:64, :64], box_mask(64, 64)
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(COMPOSITE.read_bytes()[:5000])
+    images: list[Any] = [image, damaged, image, np.zeros((8, 8)), tmp_path / "missing.png", image]
+    masks: list[Any] = [plane, plane, plane * 2.5, plane, plane, plane]
+    for batch_size in (1, 2, 8):
+        results = brighten.harmonize_batch(
+            images, masks, batch_size=batch_size, on_error="return", workers=2
+        )
+        found = list(results)
+        assert [isinstance(one, InputError) for one in found] == [False, *[True] * 4, False]
+        assert "damaged.png cannot be read" in str(found[1])
+        assert "mask values" in str(found[2])
+        assert np.array_equal(found[0], brighten(image, plane))
+        assert np.array_equal(found[0], found[5])
+
+
+def test_a_bad_picture_stops_a_batch_by_default(composite: Any, brighten: Harmonizer) -> None:
+    image, plane = composite[:64, :64], box_mask(64, 64)
+    results = brighten.harmonize_batch([image, image, "missing.png", image], [plane] * 4)
+    for _ in range(2):  # what comes before it is handed out
+        assert np.array_equal(next(results), brighten(image, plane))
+    with pytest.raises(InputError, match=r"there is no file missing\.png"):
+        next(results)
+    with pytest.raises(StopIteration):
+        next(results)
+
+
+def test_an_answer_that_is_not_finite_concerns_its_own_picture(composite: Any) -> None:
+    class Sometimes(Brighten):
+        def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            bright = image.mean((1, 2, 3), keepdim=True) > 0
+            return torch.where(bright, torch.nan, super().forward(image, mask))
+
+    broken = Harmonizer(Sometimes(), model_info("idih"), device="cpu")
+    bright, dark = np.full((64, 64, 3), 250, np.uint8), np.full((64, 64, 3), 5, np.uint8)
+    masks = [box_mask(64, 64)] * 3
+    first, second, third = broken.harmonize_batch([dark, bright, dark], masks, on_error="return")
+    assert isinstance(second, WeightsCorruptedError)
+    assert np.array_equal(first, third)
+    with pytest.raises(WeightsCorruptedError, match="NaN or infinity"):
+        broken(bright, masks[0])
 
 
 def test_batch_refuses_what_does_not_pair(model: Harmonizer) -> None:
@@ -178,6 +295,11 @@ def test_batch_refuses_what_does_not_pair(model: Harmonizer) -> None:
         model.harmonize_batch([image], [plane], batch_size=0)
     with pytest.raises(InputError, match="batch_size"):
         model.harmonize_batch([image], [plane], batch_size="8")  # pyright: ignore
+    with pytest.raises(InputError, match="on_error is 'raise' or 'return'"):
+        model.harmonize_batch([image], [plane], on_error="skip")  # pyright: ignore
+    for workers in (0, 1.5):
+        with pytest.raises(InputError, match="workers is a whole number"):
+            model.harmonize_batch([image], [plane], workers=workers)  # pyright: ignore
     with pytest.raises(InputError, match="use harmonize"):
         model.harmonize_batch(Image.fromarray(image), [plane])  # pyright: ignore
 
@@ -185,8 +307,10 @@ def test_batch_refuses_what_does_not_pair(model: Harmonizer) -> None:
         yield image
         raise ValueError("the loader failed")
 
+    results = model.harmonize_batch(broken(), [plane, plane], on_error="return")
+    assert next(results).shape == image.shape  # what was drawn before is not lost
     with pytest.raises(ValueError, match="the loader failed"):
-        list(model.harmonize_batch(broken(), [plane, plane]))
+        next(results)
     with pytest.raises(InputError, match=r"\(2, 1, H, W\)"):
         model(torch.zeros(2, 3, 8, 8), plane)
     assert list(model.harmonize_batch([], [])) == []
@@ -295,7 +419,55 @@ def test_to_returns_the_harmonizer(model: Harmonizer) -> None:
     assert repr(model) == f"Harmonizer({model.info.name!r}, device='cpu')"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(
+    ("capability", "safe", "chosen"),
+    [
+        ((7, 0), (), torch.float32),
+        ((6, 1), ("float16", "bfloat16"), torch.float32),
+        ((7, 5), ("float16", "bfloat16"), torch.float16),
+        ((7, 5), ("bfloat16",), torch.float32),
+        ((9, 0), ("bfloat16",), torch.bfloat16),
+    ],
+)
+def test_auto_reduces_precision_only_where_it_is_safe_and_fast(
+    capability: Any, safe: Any, chosen: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert resolve_dtype("auto", torch.device("cuda"), safe) == chosen
+    assert resolve_dtype("auto", torch.device("cpu"), safe) == torch.float32
+    assert resolve_dtype("float32", torch.device("cuda"), safe) == torch.float32
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@needs_cuda
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_reduced_precision_on_cuda_is_close(dtype: str, composite: Any, mask: Any) -> None:
+    full = Harmonizer.from_pretrained(device="cuda", dtype="float32")
+    reduced = Harmonizer.from_pretrained(device="cuda", dtype=dtype)
+    difference = np.abs(reduced.predict(composite, mask) - full.predict(composite, mask))
+    assert 0 < difference.max() < 3  # grey levels of 255
+
+
+@needs_cuda
+def test_a_batch_on_cuda_agrees_with_the_cpu(tmp_path: Path, noise: Any, model: Harmonizer) -> None:
+    on_cuda = Harmonizer.from_pretrained(device="cuda")
+    sizes = [(64, 80), (300, 200), (700, 900), (33, 77)] * 4
+    images = [noise(*size, seed=index) for index, size in enumerate(sizes)]
+    masks = [box_mask(*size) for size in sizes]
+    results = on_cuda.harmonize_batch(images, masks, batch_size=4)
+    for image, plane, result in zip(images, masks, results, strict=True):
+        assert np.abs(result.astype(int) - model(image, plane)).max() <= 1
+
+
+@needs_cuda
+def test_moving_keeps_the_answers(composite: Any, mask: Any, model: Harmonizer) -> None:
+    moved = Harmonizer.from_pretrained(device="cuda").to("cpu")
+    assert np.array_equal(moved(composite, mask), model(composite, mask))
+
+
+@needs_cuda
 def test_cuda_agrees_with_the_cpu(composite: Any, mask: Any, model: Harmonizer) -> None:
     on_cuda = Harmonizer.from_pretrained(device="cuda")
     assert on_cuda.device.type == "cuda"

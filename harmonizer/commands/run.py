@@ -11,6 +11,7 @@ from harmonizer.errors import InputError
 
 if TYPE_CHECKING:
     from harmonizer.commands.terminal import Commands
+    from harmonizer.pipeline import Harmonizer
 
 _FORMATS = ("png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp", "jp2", "ppm", "gif")
 _PIPE = Path("-")
@@ -77,6 +78,32 @@ def add_run(commands: "Commands") -> None:
         help="accept a mask of another size but the same aspect",
     )
     run.add_argument("--force", action="store_true", help="replace what is already there")
+    speed = run.add_argument_group("speed")
+    speed.add_argument(
+        "--backend",
+        choices=("torch", "onnx", "openvino"),
+        default="torch",
+        help="what runs the network; onnx and openvino are for many pictures on a CPU",
+    )
+    speed.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="the network's arithmetic (default: auto, float32 unless the model is safe with less)",
+    )
+    speed.add_argument(
+        "--batch-size",
+        type=_count,
+        metavar="N",
+        help="of many pictures, how many the network takes at a time (default: 8 on a GPU, else 1)",
+    )
+    speed.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="threads that read and write many pictures (default: one for each core, up to 8, and "
+        "one more); N + 2 * BATCH_SIZE pictures are in memory at a time",
+    )
     run.set_defaults(command=_run, usage_error=run.error)
 
 
@@ -88,6 +115,12 @@ def _strength(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
     return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _quality(text: str) -> int:
@@ -126,7 +159,6 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
         raise InputError("stdout is a terminal; redirect it, or name a file with -o")
 
     from harmonizer.folder import harmonize_file
-    from harmonizer.pipeline import Harmonizer
     from harmonizer.saving import output_format, write_atomically
 
     # An unknown ending is better known before the work than after.
@@ -138,7 +170,7 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
         if not to_stdout and output.suffix and output_format(output) != format_name:
             raise InputError(f"{output} does not end as --format {parsed.format} says")
     encoded = harmonize_file(
-        Harmonizer.from_pretrained(parsed.model, device=parsed.device),
+        _load(parsed),
         sys.stdin.buffer.read() if image == _PIPE else image,
         sys.stdin.buffer.read() if parsed.mask == _PIPE else parsed.mask,
         format_name,
@@ -154,6 +186,14 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
     if parsed.output is None:
         print(output)
     return 0
+
+
+def _load(parsed: argparse.Namespace) -> "Harmonizer":
+    from harmonizer.pipeline import Harmonizer
+
+    return Harmonizer.from_pretrained(
+        parsed.model, device=parsed.device, backend=parsed.backend, dtype=parsed.dtype
+    )
 
 
 def _beside(image: Path, ending: str | None) -> Path:
@@ -173,7 +213,6 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
     from tqdm import tqdm
 
     from harmonizer.folder import find_jobs, run_jobs
-    from harmonizer.pipeline import Harmonizer
 
     jobs = find_jobs(
         images[0] if images[0].is_dir() else images,
@@ -183,12 +222,14 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
     )
     output.mkdir(parents=True, exist_ok=True)
     results = run_jobs(
-        lambda: Harmonizer.from_pretrained(parsed.model, device=parsed.device),
+        lambda: _load(parsed),
         jobs,
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,
         quality=parsed.quality,
         force=parsed.force,
+        batch_size=parsed.batch_size,
+        workers=parsed.workers,
     )
     progress = tqdm(results, total=len(jobs), unit="picture", disable=None)
     outcomes = [one for one in progress if one.error is not None or one.warnings]

@@ -21,6 +21,7 @@ from harmonizer.evaluation.methods import Method, Model, open_methods
 from harmonizer.evaluation.protocols import Protocol, find_protocol
 from harmonizer.evaluation.results import Evaluation, Row
 from harmonizer.evaluation.row_file import RowFile
+from harmonizer.overlap import count_cores
 
 # What became of one picture: its place in the dataset, and its rows or what was wrong with it.
 _Outcome: TypeAlias = tuple[int, list[Row] | InputError]
@@ -72,7 +73,7 @@ def evaluate(
     protocol = find_protocol(protocol)
     if on_error not in ("raise", "skip"):
         raise InputError(f'on_error is "raise" or "skip"; got {on_error!r}')
-    workers = _count_cores() if workers is None else workers
+    workers = count_cores() if workers is None else workers
     for name, value in (("batch_size", batch_size), ("workers", workers)):
         if type(value) is not int or value < 1:
             raise InputError(f"{name} is a whole number of at least 1; got {value!r}")
@@ -123,13 +124,6 @@ def _configuration(
         "models": {method.label: method.identity() for method in methods},
         "pictures": f"{len(dataset)}, sha256 {hashlib.sha256(names.encode()).hexdigest()}",
     }
-
-
-def _count_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _measure_all(

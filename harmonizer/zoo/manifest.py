@@ -17,6 +17,7 @@ from harmonizer.preprocessing import Preprocessing, Resampler
 # Networks work at hundreds of pixels; a file that asks for more than this is no model.
 _LARGEST_INPUT = 4096
 
+ReducedDtype: TypeAlias = Literal["float16", "bfloat16"]
 Status: TypeAlias = Literal["bundled", "available", "origin-only", "unpublished"]
 
 
@@ -101,6 +102,8 @@ class ModelInfo:
         origin: Where the model was published.
         metrics: Results, each with its data, protocol, where the figures are from and, if they
             were measured with this library, the command.
+        safe_dtypes: Reduced arithmetic in which no pixel of an answer was measured to change by
+            more than half a grey level of 255; `dtype="auto"` may choose it.
         aliases: Other names that people know the model by.
         note: What else one should know.
     """
@@ -118,6 +121,7 @@ class ModelInfo:
     trained_on: str | None = None
     origin: str | None = None
     metrics: tuple[Mapping[str, Any], ...] = ()
+    safe_dtypes: tuple[ReducedDtype, ...] = ()
     aliases: tuple[str, ...] = ()
     note: str | None = None
 
@@ -197,6 +201,9 @@ def parse_model_info(entry: Mapping[str, Any], where: str) -> ModelInfo:
             "status": _one_of(entry.get("status", "unpublished"), get_args(Status)),
             "sources": tuple(_source(source) for source in entry.get("sources", ())),
             "metrics": tuple(entry.get("metrics", ())),
+            "safe_dtypes": tuple(
+                _one_of(one, get_args(ReducedDtype)) for one in entry.get("safe_dtypes", ())
+            ),
             "aliases": tuple(entry.get("aliases", ())),
         }
         return ModelInfo(**values)

@@ -69,6 +69,7 @@ def describe(info: ModelInfo) -> dict[str, Any]:
         "trained_on": info.trained_on,
         "origin": info.origin,
         "metrics": [dict(metric) for metric in info.metrics],
+        "safe_dtypes": list(info.safe_dtypes),
         "note": info.note,
     }
 
