@@ -3,10 +3,11 @@
     python benchmarks/evaluation.py [--network idih] [--count 200] [--size 640x480] [--memory]
 
 Pictures of noise, made here: JPEG composites and real pictures, PNG masks, and a full evaluation
-by the `paper` protocol with a network of random weights. The network alone is given as many arrays
-in the same batches. Both take turns; given are medians and their ratios, of wall-clock time and of
-CPU time over all threads. Compare numbers of one run only. With `--memory`: the peak of resident
-memory of evaluations of 74 and of 7,404 pictures, each in a process of its own.
+by the `paper` protocol, with the bundled model or with a network of random weights. The network
+alone is given as many arrays in the same batches; `harmonize_batch` as many pictures of 256 x 256
+in memory. They take turns; given are medians and ratios, of wall-clock time and of CPU time over
+all threads. Compare numbers of one run only. With `--memory`: the peak of resident memory of
+evaluations of 74 and of 7,404 pictures, each in a process of its own.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from PIL import Image
 from harmonizer import Harmonizer, model_info
 from harmonizer.data import TripletDataset, TripletFiles
 from harmonizer.evaluation import evaluate
+from harmonizer.evaluation.protocols import PAPER
 from harmonizer.networks import build_network
 
 DISTINCT = 20  # pictures on disk; a dataset repeats them
@@ -66,10 +68,13 @@ def measure(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def compare_times(
-    name: str, files: list[TripletFiles], count: int, batch_size: int, device: str
+    name: str | None, files: list[TripletFiles], count: int, batch_size: int, device: str
 ) -> None:
-    """Print the times of an evaluation, of the network alone, and their ratios."""
-    harmonizer = Harmonizer(build_network(name), model_info(name), device=device)
+    """Print the times of an evaluation and of its parts, and their ratios."""
+    if name is None:
+        harmonizer = Harmonizer.from_pretrained(device=device)
+    else:
+        harmonizer = Harmonizer(build_network(name), model_info(name), device=device)
     dataset = repeated(files, count)
     generator = np.random.default_rng(0)
     size = harmonizer.info.preprocessing.input_size
@@ -82,8 +87,16 @@ def compare_times(
             some = min(batch_size, count - start)
             run(images[:some], masks[:some])
 
+    pictures = [PAPER.prepare(triplet) for triplet in repeated(files, count)]
+
+    def in_memory() -> None:
+        composites, shapes = [one.composite for one in pictures], [one.mask for one in pictures]
+        for _ in harmonizer.harmonize_batch(composites, shapes, batch_size=batch_size):
+            pass
+
     works: dict[str, Callable[[], object]] = {
         "network alone": alone,
+        "harmonize_batch": in_memory,
         "evaluation": lambda: evaluate(harmonizer, dataset, batch_size=batch_size),
     }
     times: dict[str, list[tuple[float, float]]] = {label: [] for label in works}
@@ -97,13 +110,16 @@ def compare_times(
         for label, spent in times.items()
     }
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(f"{name}, {count} pictures on {harmonizer.device}, {cores} cores; milliseconds a picture")
-    print(f"{'':18}{'wall':>10}{'CPU':>10}")
-    for label, (wall, processor) in medians.items():
-        print(f"{label:18}{wall / count * 1000:10.1f}{processor / count * 1000:10.1f}")
-    whole, network_alone = medians["evaluation"], medians["network alone"]
-    ratios = [a / b for a, b in zip(whole, network_alone, strict=True)]
-    print(f"{'ratio':18}" + "".join(f"{ratio:9.2f}x" for ratio in ratios))
+    print(
+        f"{harmonizer.info.name}, {count} pictures on {harmonizer.device}, {cores} cores; "
+        "milliseconds a picture, and times the network"
+    )
+    print(f"{'':18}{'wall':>18}{'CPU':>18}")
+    for label, spent in medians.items():
+        print(f"{label:18}", end="")
+        for one, network in zip(spent, medians["network alone"], strict=True):
+            print(f"{one / count * 1000:9.1f}{one / network:8.2f}x", end="")
+        print()
 
 
 def print_peak(files: list[TripletFiles], count: int) -> None:
@@ -116,7 +132,9 @@ def print_peak(files: list[TripletFiles], count: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="idih", help="a name of list_networks()")
+    parser.add_argument(
+        "--network", help="a name of list_networks(), with random weights; else the bundled model"
+    )
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--size", default="640x480")
     parser.add_argument("--batch-size", type=int, default=8)

@@ -2,16 +2,13 @@
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from harmonizer._version import __version__
@@ -21,7 +18,8 @@ from harmonizer.evaluation.methods import Method, Model, open_methods
 from harmonizer.evaluation.protocols import Protocol, find_protocol
 from harmonizer.evaluation.results import Evaluation, Row
 from harmonizer.evaluation.row_file import RowFile
-from harmonizer.overlap import count_cores
+from harmonizer.overlap import count_cores, overlap
+from harmonizer.pipeline import Composite
 
 # What became of one picture: its place in the dataset, and its rows or what was wrong with it.
 _Outcome: TypeAlias = tuple[int, list[Row] | InputError]
@@ -126,6 +124,15 @@ def _configuration(
     }
 
 
+@dataclass(frozen=True)
+class _Case:
+    """A picture to be measured, and what each method made of it beforehand."""
+
+    index: int
+    triplet: Triplet
+    prepared: list[Composite | None]
+
+
 def _measure_all(
     methods: Sequence[Method],
     dataset: TripletDataset,
@@ -139,89 +146,35 @@ def _measure_all(
 
     A bounded number of pictures is in memory, however many there are.
     """
+
+    def prepare(index: int) -> _Case:
+        triplet = protocol.prepare(dataset[index], dataset.files[index].part)
+        return _Case(index, triplet, [method.prepare(triplet, protocol) for method in methods])
+
+    def answer(cases: Sequence[_Case]) -> list[tuple[Any, ...]]:
+        triplets = [case.triplet for case in cases]
+        answers = [
+            method.answer(triplets, [case.prepared[k] for case in cases], protocol)
+            for k, method in enumerate(methods)
+        ]
+        return list(zip(*answers, strict=True))
+
+    def measure(case: _Case, answers: tuple[Any, ...]) -> list[Row]:
+        triplet = case.triplet
+        height, width = triplet.mask.shape
+        foreground = float((triplet.mask > 0.5).mean())
+        part = dataset.files[case.index].part
+        rows: list[Row] = []
+        for method, prepared, found in zip(methods, case.prepared, answers, strict=True):
+            scores = protocol.score(method.finish(triplet, prepared, found, protocol), triplet)
+            seen = (case.index, method.label, triplet.name, part, width, height, foreground)
+            rows.append(Row(*seen, *scores))
+        return rows
+
     if protocol.size is None:
         batch_size = 1  # photographs at their own size are too large to wait for each other
-    ahead = workers + batch_size
-    coming = iter(indices)
-    loading: deque[tuple[int, Future[Triplet]]] = deque()
-    measuring: deque[tuple[int, Future[list[Row]]]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="evaluate")
-
-    def read_ahead() -> None:
-        while len(loading) < ahead and (index := next(coming, None)) is not None:
-            loading.append((index, pool.submit(_load, dataset, index, protocol)))
-
-    try:
-        read_ahead()
-        while loading:
-            batch: list[tuple[int, Triplet]] = []
-            while loading and len(batch) < batch_size:
-                index, loaded = loading.popleft()
-                read_ahead()
-                try:
-                    batch.append((index, loaded.result()))
-                except InputError as error:
-                    yield index, error
-            for index, triplet, answers in _answer_batch(methods, protocol, batch):
-                part = dataset.files[index].part
-                job = pool.submit(_measure, methods, protocol, index, part, triplet, answers)
-                measuring.append((index, job))
-            del batch
-            while len(measuring) > ahead:
-                yield _outcome(*measuring.popleft())
-        while measuring:
-            yield _outcome(*measuring.popleft())
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _load(dataset: TripletDataset, index: int, protocol: Protocol) -> Triplet:
-    return protocol.prepare(dataset[index], dataset.files[index].part)
-
-
-def _answer_batch(
-    methods: Sequence[Method], protocol: Protocol, batch: Sequence[tuple[int, Triplet]]
-) -> Iterator[tuple[int, Triplet, dict[str, NDArray[np.float32]]]]:
-    """The answers that only this thread may ask for: of networks in batches, of functions."""
-    triplets = [triplet for _, triplet in batch]
-    answers: list[dict[str, NDArray[np.float32]]] = [{} for _ in batch]
-    for method in methods if batch else ():
-        if method.in_batches(protocol):
-            found = method.predict(triplets)
-        elif not method.concurrent():
-            found = [method.harmonize(one, rounded=protocol.rounded) for one in triplets]
-        else:
-            continue
-        for ready, answer in zip(answers, found, strict=True):
-            ready[method.label] = answer
-    for (index, triplet), ready in zip(batch, answers, strict=True):
-        yield index, triplet, ready
-
-
-def _measure(
-    methods: Sequence[Method],
-    protocol: Protocol,
-    index: int,
-    part: str,
-    triplet: Triplet,
-    answers: Mapping[str, NDArray[np.float32]],
-) -> list[Row]:
-    height, width = triplet.mask.shape
-    foreground = float((triplet.mask > 0.5).mean())
-    rows: list[Row] = []
-    for method in methods:
-        answer = answers.get(method.label)
-        if answer is None:
-            answer = method.harmonize(triplet, rounded=protocol.rounded)
-        scores = protocol.score(answer, triplet)
-        rows.append(
-            Row(index, method.label, triplet.name, part, width, height, foreground, *scores)
-        )
-    return rows
-
-
-def _outcome(index: int, job: "Future[list[Row]]") -> _Outcome:
-    try:
-        return index, job.result()
-    except InputError as error:
-        return index, error
+    work = overlap(indices, prepare, answer, measure, batch_size=batch_size, workers=workers)
+    with closing(work):
+        for index, future in zip(indices, work, strict=True):
+            error = future.exception()
+            yield index, error if isinstance(error, InputError) else future.result()

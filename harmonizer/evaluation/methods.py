@@ -14,7 +14,7 @@ from harmonizer.data import Triplet
 from harmonizer.errors import InputError
 from harmonizer.evaluation.protocols import Protocol
 from harmonizer.image import open_image
-from harmonizer.pipeline import Harmonizer
+from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.preprocessing import full_scale
 from harmonizer.zoo.manifest import ModelInfo
 
@@ -50,11 +50,7 @@ class Method:
         weights = self.run.fingerprint() if isinstance(self.run, Harmonizer) else ""
         return f"{self.kind} {weights}".rstrip()
 
-    def concurrent(self) -> bool:
-        """Whether several threads may call it; of a user's function nobody knows."""
-        return self.kind != "function"
-
-    def in_batches(self, protocol: Protocol) -> bool:
+    def answers_at_input_size(self, protocol: Protocol) -> bool:
         """Whether the network's own answer is what the protocol measures."""
         return (
             isinstance(self.run, Harmonizer)
@@ -62,21 +58,95 @@ class Method:
             and self.run.info.preprocessing.input_size == (protocol.size, protocol.size)
         )
 
-    def predict(self, triplets: Sequence[Triplet]) -> list[NDArray[np.float32]]:
-        """Return the network's own answers, with one call of it.
+    def prepare(self, triplet: Triplet, protocol: Protocol) -> Composite | None:
+        """Open a picture: the first of three steps, for any thread.
 
         Args:
-            triplets: At the size of the network's input.
+            triplet: As the protocol prepared it.
+            protocol: How it is measured.
 
         Returns:
-            For each (H, W, 3), from 0 to 255, not rounded.
+            What a network takes that harmonizes pictures at their own size; None for the others.
         """
-        run = cast(Harmonizer, self.run)
-        composites, masks = [one.composite for one in triplets], [one.mask for one in triplets]
-        return list(run.predict_batch(composites, masks, batch_size=len(triplets)))
+        if not isinstance(self.run, Harmonizer) or self.answers_at_input_size(protocol):
+            return None
+        composite: Any = triplet.composite
+        if not protocol.rounded:  # floats come back as floats, which nobody has rounded
+            composite = composite / np.float32(255)
+        return self.run.prepare(composite, triplet.mask)
 
-    def answer(self, triplet: Triplet, protocol: Protocol) -> NDArray[np.float32]:
-        """Return the answer to one picture that the protocol measures.
+    def answer(
+        self,
+        triplets: Sequence[Triplet],
+        prepared: Sequence[Composite | None],
+        protocol: Protocol,
+    ) -> list[Any]:
+        """Ask a network or a function: the second step, for one thread alone.
+
+        Of a user's function nobody knows whether several threads may call it.
+
+        Args:
+            triplets: Several pictures.
+            prepared: What `prepare` returned for each.
+            protocol: How they are measured.
+
+        Returns:
+            For each what `finish` takes.
+        """
+        if isinstance(self.run, Harmonizer):
+            if self.answers_at_input_size(protocol):
+                composites, masks = [one.composite for one in triplets], [t.mask for t in triplets]
+                return list(self.run.predict_batch(composites, masks, batch_size=len(triplets)))
+            return self.run.answer(cast("Sequence[Composite]", prepared))
+        if self.kind == "function":
+            return [self.run(one.composite, one.mask) for one in triplets]
+        return [None for _ in triplets]
+
+    def finish(
+        self,
+        triplet: Triplet,
+        prepared: Composite | None,
+        answer: Any,  # noqa: ANN401 - an image of any kind
+        protocol: Protocol,
+    ) -> NDArray[np.float32]:
+        """Make the picture that the protocol measures: the last step, for any thread.
+
+        Args:
+            triplet: As the protocol prepared it.
+            prepared: What `prepare` returned for it.
+            answer: What `answer` returned for it.
+            protocol: How it is measured.
+
+        Returns:
+            (H, W, 3), from 0 to 255.
+
+        Raises:
+            InputError: The answer is no picture of the composite's size.
+        """
+        if self.answers_at_input_size(protocol):
+            return answer
+        if isinstance(self.run, Harmonizer):
+            answer = self.run.finish(cast(Composite, prepared), answer)
+        elif self.kind == "baseline":
+            composite: Any = triplet.composite
+            answer = self.run(
+                composite if protocol.rounded else composite / np.float32(255), triplet.mask
+            )
+        try:
+            pixels = open_image(answer).pixels
+        except InputError as error:
+            raise InputError(f"{self.label} must return an image: {error}") from error
+        composite = triplet.composite
+        if pixels.shape != composite.shape:
+            raise InputError(
+                f"{self.label} must return a picture of the composite's size, "
+                f"{composite.shape[1]} x {composite.shape[0]}; got "
+                f"{pixels.shape[1]} x {pixels.shape[0]}"
+            )
+        return pixels.astype(np.float32) * np.float32(255 / full_scale(pixels.dtype))
+
+    def harmonize(self, triplet: Triplet, protocol: Protocol) -> NDArray[np.float32]:
+        """All three steps, for one picture.
 
         Args:
             triplet: As the protocol prepared it.
@@ -88,39 +158,9 @@ class Method:
         Raises:
             InputError: The answer is no picture of the composite's size.
         """
-        if self.in_batches(protocol):
-            return self.predict([triplet])[0]
-        return self.harmonize(triplet, rounded=protocol.rounded)
-
-    def harmonize(self, triplet: Triplet, *, rounded: bool) -> NDArray[np.float32]:
-        """Harmonize one picture at its own size.
-
-        Args:
-            triplet: The composite and its mask.
-            rounded: Whether an answer in 8 bits will do.
-
-        Returns:
-            (H, W, 3), from 0 to 255.
-
-        Raises:
-            InputError: The answer is no picture of the composite's size.
-        """
-        composite = triplet.composite
-        if self.kind == "function" or rounded:
-            answer = self.run(composite, triplet.mask)
-        else:  # floats come back as floats, which nobody has rounded
-            answer = self.run(cast(Any, composite / np.float32(255)), triplet.mask)
-        try:
-            pixels = open_image(answer).pixels
-        except InputError as error:
-            raise InputError(f"{self.label} must return an image: {error}") from error
-        if pixels.shape != composite.shape:
-            raise InputError(
-                f"{self.label} must return a picture of the composite's size, "
-                f"{composite.shape[1]} x {composite.shape[0]}; got "
-                f"{pixels.shape[1]} x {pixels.shape[0]}"
-            )
-        return pixels.astype(np.float32) * np.float32(255 / full_scale(pixels.dtype))
+        prepared = self.prepare(triplet, protocol)
+        (answer,) = self.answer([triplet], [prepared], protocol)
+        return self.finish(triplet, prepared, answer, protocol)
 
 
 def open_methods(

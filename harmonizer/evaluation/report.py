@@ -58,7 +58,7 @@ def write_report(
     for method in methods:
         for kind, row in _choose(evaluation.of(method.label)):
             triplet = evaluation.protocol.prepare(dataset[row.index], row.part)
-            answer = method.answer(triplet, evaluation.protocol)
+            answer = method.harmonize(triplet, evaluation.protocol)
             shared = {"composite": _encode(triplet.composite), "real": _encode(triplet.real)}
             pictures.setdefault(row.index, shared)
             cases.append(_case(kind, row, triplet, answer))

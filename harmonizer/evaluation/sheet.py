@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,9 +12,12 @@ from harmonizer.data import Triplet
 from harmonizer.drawing import LINE_HEIGHT, PAPER, write_line
 from harmonizer.errors import InputError
 from harmonizer.evaluation.methods import Method
+from harmonizer.evaluation.protocols import FULL_RESOLUTION
 
 _GAP = 8
 _LEAST_SIDE = 16
+# Pictures at their own size, as a user gets them.
+_SHOWN = replace(FULL_RESOLUTION, rounded=True)
 
 
 def comparison_sheet(
@@ -46,7 +50,7 @@ def comparison_sheet(
     }
     triplet = Triplet(composite, mask, composite, "")  # there is no real picture
     for method in methods:
-        answer = method.harmonize(triplet, rounded=True)
+        answer = method.harmonize(triplet, _SHOWN)
         pictures[method.label] = np.rint(answer).astype(np.uint8)
     return _lay_out(pictures, side)
 
