@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -412,9 +412,38 @@ def _from_pil(image: Image.Image) -> Picture:
     pixels, to_mode = _mode_codec(image, stored)
 
     def restore(pixels: Array, mask: Array) -> Image.Image:
-        return _image_like(image, _keep_background(stored, to_mode(pixels), mask))
+        changed = to_mode(pixels)
+        transparent = _has_key_colour(image, stored)
+        if transparent is not None:
+            mask = np.where(transparent, 0, mask)
+            changed = _without_key_colour(image, changed)
+        return _image_like(image, _keep_background(stored, changed, mask))
 
     return Picture(np.ascontiguousarray(pixels), restore, dict(image.info))
+
+
+def _has_key_colour(image: Image.Image, values: Array) -> NDArray[np.bool_] | None:
+    """Where values, stored as the image's own, are the colour that PNG's tRNS calls transparent.
+
+    None if the image has no such colour. (With a palette, it is an entry that is transparent.)
+    """
+    key = image.info.get("transparency")
+    if values.ndim == 2 and isinstance(key, int):
+        return values == key
+    if values.ndim == 3 and isinstance(key, tuple) and len(cast(Any, key)) == values.shape[2]:
+        return (values == np.array(key)).all(axis=2)
+    return None
+
+
+def _without_key_colour(image: Image.Image, changed: Array) -> Array:
+    """Keep changed pixels opaque: what came out as the key colour moves by one step of it."""
+    transparent = _has_key_colour(image, changed)
+    if transparent is None or not transparent.any():
+        return changed
+    moved = changed.copy()
+    plane = moved if moved.ndim == 2 else moved[..., 2]
+    plane[transparent] ^= 1
+    return moved
 
 
 def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, Callable[[Array], Array]]:
@@ -484,6 +513,14 @@ def _rgb_to_cmyk(pixels: Array, black: Array) -> Array:
 # --- palettes -----------------------------------------------------------------------------------
 
 
+def palette_of(image: Image.Image) -> NDArray[np.uint8]:
+    """The colours of an image of mode P: (256, 3), RGB; entries that it lacks are black."""
+    colours = np.zeros((256, 3), np.uint8)
+    stored = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    colours[: len(stored)] = stored
+    return colours
+
+
 def _from_palette(image: Image.Image) -> Picture:
     pixels = np.asarray(image.convert("RGB"))
 
@@ -503,13 +540,14 @@ def _to_palette(image: Image.Image, pixels: Array, mask: Array) -> Image.Image:
     changed = mask > 0
     transparent = _transparent_entries(image)
     changed &= ~np.isin(indices, transparent)
-    colours = np.zeros((256, 3), np.uint8)
-    known = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    colours[: len(known)] = known
+    colours = palette_of(image)
     kept = np.zeros(256, bool)
     kept[np.unique(indices[~changed])] = True
     kept[transparent] = True
-    new, positions = np.unique(pixels[changed], axis=0, return_inverse=True)
+    # As one number each, colours are sorted ten times as fast as rows.
+    red, green, blue = pixels[changed].T.astype(np.int32)
+    codes, positions = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+    new = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
     if len(new):
         free = np.flatnonzero(~kept)
         if len(free):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
-from harmonizer.image import Array, check_tensor, open_file, upright
+from harmonizer.image import Array, check_tensor, open_file, palette_of, upright
 
 # What users may hand over as a mask.
 MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str] | bytes
@@ -106,8 +106,7 @@ def _to_array(mask: MaskLike) -> Array:
 def _from_pil(mask: Image.Image) -> Array:
     if mask.mode == "P":
         indices = np.asarray(mask)
-        palette = np.array(mask.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        used = palette[np.unique(indices)]
+        used = palette_of(mask)[np.unique(indices)]
         if indices.max(initial=0) <= 1 and (used != used[:, :1]).any():
             return indices  # a label map with one object: its colours mean nothing
         mask = mask.convert("RGB")
