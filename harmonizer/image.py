@@ -169,7 +169,7 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
             raise InputError("the path of an image is empty")
         name, data = str(source), _read_bytes(Path(source))
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_readable_formats()) as image:
             # Phones store a second, auxiliary picture behind the first (MPO); that is no animation.
             if getattr(image, "is_animated", False) and image.format != "MPO":
                 raise InputError(
@@ -199,6 +199,12 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
             f"{name} cannot be read as an image ({error}); expected a whole PNG, JPEG, TIFF, "
             "WebP or another format that Pillow reads"
         ) from error
+
+
+def _readable_formats() -> list[str]:
+    """All that Pillow and its plugins read, but PostScript: a program, which Ghostscript runs."""
+    Image.init()  # registers what is not registered yet
+    return [name for name in Image.ID if name != "EPS"]
 
 
 def _read_bytes(path: Path) -> bytes:
