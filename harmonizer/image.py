@@ -521,14 +521,17 @@ def _rgb_to_cmyk(pixels: Array, black: Array) -> Array:
 
 def palette_of(image: Image.Image) -> NDArray[np.uint8]:
     """The colours of an image of mode P: (256, 3), RGB; entries that it lacks are black."""
+    stored = image.getpalette("RGB")
+    if stored is None:
+        raise InputError("the image's colours are entries of a palette, but it has no palette")
     colours = np.zeros((256, 3), np.uint8)
-    stored = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    colours[: len(stored)] = stored
+    count = min(len(stored) // 3, 256)
+    colours[:count] = np.array(stored[: 3 * count], np.uint8).reshape(-1, 3)
     return colours
 
 
 def _from_palette(image: Image.Image) -> Picture:
-    pixels = np.asarray(image.convert("RGB"))
+    pixels = palette_of(image)[_stored_array(image)]
 
     def restore(pixels: Array, mask: Array) -> Image.Image:
         return _to_palette(image, pixels, mask)

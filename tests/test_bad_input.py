@@ -232,6 +232,13 @@ COLOURS = [
         happens="taken: the missing entries are black",
     ),
     Row(
+        "a palette that is missing",
+        lambda _: png(
+            *(WIDTH, HEIGHT, 8, 3), chunk(b"IDAT", zlib.compress(bytes(HEIGHT * (WIDTH + 1))))
+        ),
+        refused="but it has no palette",
+    ),
+    Row(
         "a colour that is transparent (PNG's tRNS), RGB",
         lambda _: encoded(key_colour("RGB"), "PNG"),
         happens="taken: those pixels stay, no other becomes transparent",
@@ -495,7 +502,8 @@ def test_bad_input(row: Row, brighten: Harmonizer, tmp_path: Path) -> None:
         result = brighten(image, mask)
     told = [str(one.message) for one in caught]
     assert any(row.warned in text for text in told) if row.warned else told == []
-    before, after = values(as_given(image)), values(result)
+    given = as_given(image)
+    before, after = values(given), values(result)
     assert (after.shape, after.dtype) == (before.shape, before.dtype)
     hard = mask if isinstance(mask, np.ndarray) and mask.ndim == 2 else None
     if hard is not None:
@@ -503,6 +511,10 @@ def test_bad_input(row: Row, brighten: Harmonizer, tmp_path: Path) -> None:
         some = (hard > 0).any() and (hard == 0).any()
         assert np.array_equal(after, before) != some
     assert np.isfinite(after.astype(float)).all()
+    if after.ndim == 3 and after.shape[2] == 4 and getattr(given, "mode", "RGBA") == "RGBA":
+        assert np.array_equal(after[..., 3], before[..., 3])
+    if isinstance(result, Image.Image):
+        assert result.info.get("icc_profile") == given.info.get("icc_profile")
 
 
 def rows_of_the_page() -> dict[str, list[tuple[str, str]]]:
