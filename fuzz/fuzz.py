@@ -2,9 +2,9 @@
 
     python fuzz/fuzz.py pictures --minutes 10 --seed 0
 
-The reader runs in a process of its own, so that a crash, a hang (more than `--limit` seconds for one
-file) and a demand for more than `--memory` GiB are findings too. Each finding is written to
-`fuzz/findings/TARGET-SEED-NUMBER`, and `python fuzz/fuzz.py TARGET --replay FILE` reads it again.
+The reader runs in a process of its own, so that a crash, a hang (more than `--limit` seconds for
+one file) and a demand for more than `--memory` GiB are findings too. Each finding is written to
+`fuzz/findings/TARGET-SEED-NUMBER`; `python fuzz/fuzz.py TARGET --replay FILE` reads it again.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import random
 import resource
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -42,7 +43,7 @@ def work(name: str, seed: int, seconds: float, memory: float, skip: int) -> None
             print(json.dumps({"trying": count}), flush=True)
             try:
                 outcomes[read_one(target, data, folder) or "taken"] += 1
-            except Exception as error:  # noqa: BLE001 - that is what is looked for
+            except Exception as error:  # that is what is looked for
                 last = traceback.extract_tb(error.__traceback__)
                 ours = [frame for frame in last if "/harmonizer/" in frame.filename]
                 where = f"{Path((ours or last)[-1].filename).name}:{(ours or last)[-1].lineno}"
@@ -109,8 +110,6 @@ class _Watch:
     """Ends a process that has said nothing for too long."""
 
     def __init__(self, process: subprocess.Popen[bytes], limit: float) -> None:
-        import threading
-
         self.hung = False
         self._process, self._limit = process, limit
         self._last = time.monotonic() + 60  # the first word comes after imports

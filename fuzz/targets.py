@@ -3,6 +3,7 @@
 A reader may refuse a file with a `HarmonizerError`; any other exception is a finding.
 """
 
+import contextlib
 import io
 import json
 import random
@@ -116,11 +117,9 @@ def _read_picture(data: bytes, _: Path) -> None:
     """Every way a picture goes: as an image and back into a file, as a layer, as a mask."""
     # Read once: libtiff decodes damaged JPEG data to other pixels each time.
     kept = picture = None
-    try:
+    with contextlib.suppress(InputError):
         kept, _info = open_file(data)
         picture = open_image(kept)
-    except InputError:
-        pass
     if picture is not None:
         height, width = picture.size
         mask = np.zeros((height, width), np.float32)
@@ -133,10 +132,8 @@ def _read_picture(data: bytes, _: Path) -> None:
         if not np.array_equal(before[mask == 0], after[mask == 0]):
             raise AssertionError("the background has changed")
         for name in ("PNG", "TIFF"):
-            try:
+            with contextlib.suppress(InputError):  # a mode that the format cannot hold
                 encode_image(result, name, picture.info)
-            except InputError:
-                pass  # a mode that the format cannot hold
         open_layer(data)
     try:
         open_mask(data, picture.size if picture else _SIZE[::-1])

@@ -433,11 +433,15 @@ def _has_key_colour(image: Image.Image, values: Array) -> NDArray[np.bool_] | No
 
     None if the image has no such colour. (With a palette, it is an entry that is transparent.)
     """
-    key = image.info.get("transparency")
+    key: Any = image.info.get("transparency")
     if values.ndim == 2 and isinstance(key, int):
         return values == key
-    if values.ndim == 3 and isinstance(key, tuple) and len(cast(Any, key)) == values.shape[2]:
-        return (values == np.array(key)).all(axis=2)
+    if (
+        values.ndim == 3
+        and isinstance(key, tuple)
+        and len(cast(tuple[Any, ...], key)) == values.shape[2]
+    ):
+        return (values == np.array(cast(tuple[Any, ...], key))).all(axis=2)
     return None
 
 

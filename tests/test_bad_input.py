@@ -321,7 +321,9 @@ ARRAYS = [
     Row("read-only", lambda _: read_only(), happens="taken"),
     Row("big-endian", lambda _: (PIXELS * np.uint16(257)).astype(">u2"), happens="taken"),
     Row("float16", lambda _: (PIXELS / 255).astype(np.float16), happens="taken"),
-    Row("whole numbers of 64 bits", lambda _: PIXELS.astype(int), refused="an array image is uint8"),
+    Row(
+        "whole numbers of 64 bits", lambda _: PIXELS.astype(int), refused="an array image is uint8"
+    ),
     Row("bool", lambda _: PIXELS > 99, refused="an array image is uint8"),
     Row("complex numbers", lambda _: PIXELS + 0j, refused="an array image is uint8"),
     Row("objects", lambda _: PIXELS.astype(object), refused="an array image is uint8"),
@@ -477,7 +479,7 @@ def as_given(image: Any) -> Any:
     content = image if isinstance(image, bytes) else Path(image).read_bytes()
     with Image.open(io.BytesIO(content)) as file:
         if any(";16B" in str(tile[3]) and file.mode == "RGB" for tile in file.tile):
-            deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+            deep: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
             return deep[..., [2, 1, 0, 3][: deep.shape[2]]]
         file.load()
         file.seek(0)
