@@ -98,7 +98,7 @@ def check_wheel(wheel: Path, folder: Path) -> None:
     # As a script, pytest leaves the checkout's own package out of the path.
     run([python.with_name("pytest"), "-q"])
     packages = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
-    run([sys.executable, "-m", "pip_audit", "--path", packages])
+    run([sys.executable, "-m", "pip_audit", "--strict", "--path", packages])
 
 
 def main() -> int:
