@@ -179,6 +179,10 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
             if _has_16_bit_colour(image, data):
                 return _read_16_bit(image, data, name)
             image.load()
+            if image.mode == "P" and image.palette is None:  # what Pillow itself then trips over
+                raise InputError(
+                    f"{name} is damaged: its pixels name colours, but it has no palette"
+                )
             turned = upright(image)
             if image.format == "TIFF" and "exif" not in turned.info:
                 turned.info["exif"] = _described(turned.getexif()).tobytes()

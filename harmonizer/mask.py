@@ -106,10 +106,11 @@ def _to_array(mask: MaskLike) -> Array:
 def _from_pil(mask: Image.Image) -> Array:
     if mask.mode == "P":
         indices = np.asarray(mask)
-        used = palette_of(mask)[np.unique(indices)]
+        palette = palette_of(mask)
+        used = palette[np.unique(indices)]
         if indices.max(initial=0) <= 1 and (used != used[:, :1]).any():
             return indices  # a label map with one object: its colours mean nothing
-        mask = mask.convert("RGB")
+        return palette[indices]
     elif mask.mode in ("PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
         mask = mask.convert("RGB")
     try:
