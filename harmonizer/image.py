@@ -89,6 +89,7 @@ def open_image(image: ImageLike) -> Picture:
     if isinstance(image, Picture):
         return image
     if isinstance(image, Image.Image):
+        load_pixels(image, "image")
         return _from_pil(upright(image))
     if isinstance(image, np.ndarray):
         return _from_array(image)
@@ -121,6 +122,7 @@ def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
     if isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
         image, _ = open_file(image)
     if isinstance(image, Image.Image):
+        load_pixels(image, "image")
         image = upright(image)
     return open_image(image), _alpha(image)
 
@@ -274,6 +276,24 @@ def _described(exif: Image.Exif) -> Image.Exif:
     return result
 
 
+def load_pixels(image: Image.Image, what: str) -> None:
+    """Decode an image that Pillow has opened and not read yet.
+
+    Args:
+        image: Any.
+        what: What to call it in an error.
+
+    Raises:
+        InputError: Its file is damaged, or closed.
+    """
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise almost anything
+        raise InputError(f"the {what} cannot be decoded: {error}") from error
+
+
 def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; the result's own EXIF says that it stands upright."""
     try:
@@ -418,7 +438,7 @@ def _from_pil(image: Image.Image) -> Picture:
     _check_not_empty(image.height, image.width)
     if image.mode == "P":
         return _from_palette(image)
-    stored = _stored_array(image)
+    stored = np.asarray(image)
     pixels, to_mode = _mode_codec(image, stored)
 
     def restore(pixels: Array, mask: Array) -> Image.Image:
@@ -472,7 +492,7 @@ def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, Callable[[Arr
         )
     if mode in _PREMULTIPLIED:
         plain = image.convert(_PREMULTIPLIED[mode])
-        straight = _stored_array(plain)
+        straight = np.asarray(plain)
 
         def premultiply(pixels: Array) -> Array:
             everywhere = np.ones(pixels.shape[:2], bool)
@@ -494,13 +514,6 @@ def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, Callable[[Arr
     raise InputError(
         f"an image of mode {mode} cannot be harmonized; convert it, e.g. image.convert('RGB')"
     )
-
-
-def _stored_array(image: Image.Image) -> Array:
-    try:
-        return np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:  # a lazy image whose file is damaged
-        raise InputError(f"the image cannot be decoded: {error}") from error
 
 
 def _image_like(image: Image.Image, array: Array) -> Image.Image:
@@ -539,7 +552,7 @@ def palette_of(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _from_palette(image: Image.Image) -> Picture:
-    pixels = palette_of(image)[_stored_array(image)]
+    pixels = palette_of(image)[np.asarray(image)]
 
     def restore(pixels: Array, mask: Array) -> Image.Image:
         return _to_palette(image, pixels, mask)

@@ -13,6 +13,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from PIL import Image, ImageCms, ImageOps
 
 from harmonizer import Harmonizer
 from harmonizer.errors import InputError
-from harmonizer.image import open_image
+from harmonizer.image import open_image, open_layer
+from harmonizer.mask import open_mask
 from harmonizer.saving import encode_image, save_image
 
 PAGE = Path(__file__).parents[1] / "docs" / "robustness.md"
@@ -420,6 +422,15 @@ MASKS = [
 TABLES = {"Files": FILES, "Colours": COLOURS, "Arrays and tensors": ARRAYS, "Masks": MASKS}
 
 
+def not_read_yet(mode: str, *, turned_by_exif: bool = False) -> Image.Image:
+    """What Pillow has opened of a file that ends in the middle."""
+    exif = Image.Exif()
+    if turned_by_exif:
+        exif[0x0112] = 6
+    content = encoded(PICTURE.convert(mode), "PNG", exif=exif.tobytes())
+    return Image.open(io.BytesIO(content[: len(content) * 2 // 3]))
+
+
 def flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
@@ -530,6 +541,14 @@ def rows_of_the_page() -> dict[str, list[tuple[str, str]]]:
 @pytest.mark.parametrize("table", TABLES)
 def test_the_page_has_these_rows_and_no_others(table: str) -> None:
     assert rows_of_the_page()[table] == [row.cells for row in TABLES[table]]
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("turned_by_exif", [False, True])
+def test_an_image_that_pillow_has_not_read_yet_is_refused(mode: str, turned_by_exif: bool) -> None:
+    for opener in (open_image, open_layer, partial(open_mask, size=(HEIGHT, WIDTH))):
+        with pytest.raises(InputError, match="cannot be decoded"):
+            opener(not_read_yet(mode, turned_by_exif=turned_by_exif))
 
 
 # --- what a row has no room for -------------------------------------------------------------------
