@@ -71,9 +71,9 @@ def check_version() -> str:
 
 def check_style() -> None:
     """Ruff, with its security rules, and pyright are content."""
-    run(["ruff", "check"])
-    run(["ruff", "format", "--check"])
-    run(["pyright", "--pythonpath", sys.executable])
+    run([sys.executable, "-m", "ruff", "check"])
+    run([sys.executable, "-m", "ruff", "format", "--check"])
+    run([sys.executable, "-m", "pyright", "--pythonpath", sys.executable])
 
 
 def build(folder: Path) -> Path:
