@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -92,6 +92,7 @@ def open_image(image: ImageLike, *, once: bool = False) -> Picture:
     if isinstance(image, Picture):
         return image
     if isinstance(image, Image.Image):
+        load_pixels(image, "image")
         return _from_pil(upright(image))
     if isinstance(image, np.ndarray):
         return _from_array(image)
@@ -125,6 +126,7 @@ def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
     if isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
         image, _ = open_file(image)
     if isinstance(image, Image.Image):
+        load_pixels(image, "image")
         image = upright(image)
     return open_image(image), _alpha(image)
 
@@ -173,7 +175,7 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
             raise InputError("the path of an image is empty")
         name, data = str(source), _read_bytes(Path(source))
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_readable_formats()) as image:
             # Phones store a second, auxiliary picture behind the first (MPO); that is no animation.
             if getattr(image, "is_animated", False) and image.format != "MPO":
                 raise InputError(
@@ -183,6 +185,10 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
             if _has_16_bit_colour(image, data):
                 return _read_16_bit(image, data, name)
             image.load()
+            if image.mode == "P" and image.palette is None:  # what Pillow itself then trips over
+                raise InputError(
+                    f"{name} is damaged: its pixels name colours, but it has no palette"
+                )
             turned = upright(image)
             if image.format == "TIFF" and "exif" not in turned.info:
                 turned.info["exif"] = _described(turned.getexif()).tobytes()
@@ -203,6 +209,12 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
             f"{name} cannot be read as an image ({error}); expected a whole PNG, JPEG, TIFF, "
             "WebP or another format that Pillow reads"
         ) from error
+
+
+def _readable_formats() -> list[str]:
+    """All that Pillow and its plugins read, but PostScript: a program, which Ghostscript runs."""
+    Image.init()  # registers what is not registered yet
+    return [name for name in Image.ID if name != "EPS"]
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -268,6 +280,24 @@ def _described(exif: Image.Exif) -> Image.Exif:
     return result
 
 
+def load_pixels(image: Image.Image, what: str) -> None:
+    """Decode an image that Pillow has opened and not read yet.
+
+    Args:
+        image: Any.
+        what: What to call it in an error.
+
+    Raises:
+        InputError: Its file is damaged, or closed.
+    """
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise almost anything
+        raise InputError(f"the {what} cannot be decoded: {error}") from error
+
+
 def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; the result's own EXIF says that it stands upright."""
     try:
@@ -284,10 +314,10 @@ def upright(image: Image.Image) -> Image.Image:
     return result
 
 
-def _changed_part(mask: Array) -> tuple[slice, slice]:
-    """The rows and columns outside which the mask (H, W) is 0."""
+def _changed_part(mask: Array) -> tuple[slice, slice] | None:
+    """The rows and columns outside which the mask (H, W) is 0; None if it is 0 everywhere."""
     box = bounding_box(mask)
-    return (slice(0, 0), slice(0, 0)) if box is None else (slice(*box[0]), slice(*box[1]))
+    return None if box is None else (slice(*box[0]), slice(*box[1]))
 
 
 def _keep_background(original: Array, changed: Array, mask: Array) -> Array:
@@ -339,9 +369,11 @@ def _from_array(array: Array) -> Picture:
     array = np.asarray(array)  # subclasses, such as masked arrays, have arithmetic of their own
 
     def restore(pixels: Array, mask: Array) -> Array:
-        part = _changed_part(mask)
         result = np.array(array, order="C")
-        result[part] = _keep_background(array[part], _from_rgb(pixels[part], array), mask[part])
+        part = _changed_part(mask)
+        if part is not None:
+            changed = _from_rgb(pixels[part], array)
+            result[part] = _keep_background(array[part], changed, mask[part])
         return result
 
     return Picture(_to_rgb(_to_working_dtype(array)), restore)
@@ -424,18 +456,52 @@ def _from_pil(image: Image.Image, *, in_place: bool = False) -> Picture:
     _check_not_empty(image.height, image.width)
     if image.mode == "P":
         return _from_palette(image)
-    stored = _stored_array(image)
+    stored = np.asarray(image)
     pixels, to_mode = _mode_codec(image, stored)
 
     def restore(pixels: Array, mask: Array) -> Image.Image:
         result = image if in_place else image.copy()
-        rows, columns = part = _changed_part(mask)
-        if rows.stop:
-            changed = _keep_background(stored[part], to_mode(pixels[part], part), mask[part])
-            result.paste(_image_like(image, changed), (columns.start, rows.start))
+        part = _changed_part(mask)
+        if part is not None:
+            before, weight = stored[part], mask[part]
+            changed = to_mode(pixels[part], part)
+            transparent = _has_key_colour(image, before)
+            if transparent is not None:
+                weight = np.where(transparent, 0, weight)
+                changed = _without_key_colour(image, changed)
+            changed = _keep_background(before, changed, weight)
+            result.paste(_image_like(image, changed), (part[1].start, part[0].start))
         return result
 
     return Picture(np.ascontiguousarray(pixels), restore, dict(image.info))
+
+
+def _has_key_colour(image: Image.Image, values: Array) -> NDArray[np.bool_] | None:
+    """Where values, stored as the image's own, are the colour that PNG's tRNS calls transparent.
+
+    None if the image has no such colour. (With a palette, it is an entry that is transparent.)
+    """
+    key: Any = image.info.get("transparency")
+    if values.ndim == 2 and isinstance(key, int):
+        return values == key
+    if (
+        values.ndim == 3
+        and isinstance(key, tuple)
+        and len(cast(tuple[Any, ...], key)) == values.shape[2]
+    ):
+        return (values == np.array(cast(tuple[Any, ...], key))).all(axis=2)
+    return None
+
+
+def _without_key_colour(image: Image.Image, changed: Array) -> Array:
+    """Keep changed pixels opaque: what came out as the key colour moves by one step of it."""
+    transparent = _has_key_colour(image, changed)
+    if transparent is None or not transparent.any():
+        return changed
+    moved = changed.copy()
+    plane = moved if moved.ndim == 2 else moved[..., 2]
+    plane[transparent] ^= 1
+    return moved
 
 
 def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, _ToMode]:
@@ -450,7 +516,7 @@ def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, _ToMode]:
         )
     if mode in _PREMULTIPLIED:
         plain = image.convert(_PREMULTIPLIED[mode])
-        straight = _stored_array(plain)
+        straight = np.asarray(plain)
 
         def premultiply(pixels: Array, part: tuple[slice, slice]) -> Array:
             everywhere = np.ones(pixels.shape[:2], bool)
@@ -475,13 +541,6 @@ def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, _ToMode]:
     raise InputError(
         f"an image of mode {mode} cannot be harmonized; convert it, e.g. image.convert('RGB')"
     )
-
-
-def _stored_array(image: Image.Image) -> Array:
-    try:
-        return np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:  # a lazy image whose file is damaged
-        raise InputError(f"the image cannot be decoded: {error}") from error
 
 
 def _image_like(image: Image.Image, array: Array) -> Image.Image:
@@ -510,8 +569,19 @@ def _rgb_to_cmyk(pixels: Array, black: Array) -> Array:
 # --- palettes -----------------------------------------------------------------------------------
 
 
+def palette_of(image: Image.Image) -> NDArray[np.uint8]:
+    """The colours of an image of mode P: (256, 3), RGB; entries that it lacks are black."""
+    stored = image.getpalette("RGB")
+    if stored is None:
+        raise InputError("the image's colours are entries of a palette, but it has no palette")
+    colours = np.zeros((256, 3), np.uint8)
+    count = min(len(stored) // 3, 256)
+    colours[:count] = np.array(stored[: 3 * count], np.uint8).reshape(-1, 3)
+    return colours
+
+
 def _from_palette(image: Image.Image) -> Picture:
-    pixels = np.asarray(image.convert("RGB"))
+    pixels = palette_of(image)[np.asarray(image)]
 
     def restore(pixels: Array, mask: Array) -> Image.Image:
         return _to_palette(image, pixels, mask)
@@ -529,13 +599,14 @@ def _to_palette(image: Image.Image, pixels: Array, mask: Array) -> Image.Image:
     changed = mask > 0
     transparent = _transparent_entries(image)
     changed &= ~np.isin(indices, transparent)
-    colours = np.zeros((256, 3), np.uint8)
-    known = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    colours[: len(known)] = known
+    colours = palette_of(image)
     kept = np.zeros(256, bool)
     kept[np.unique(indices[~changed])] = True
     kept[transparent] = True
-    new, positions = np.unique(pixels[changed], axis=0, return_inverse=True)
+    # Colours are sorted as one number each, which is much faster than as rows.
+    red, green, blue = pixels[changed].T.astype(np.int32)
+    codes, positions = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+    new = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
     if len(new):
         free = np.flatnonzero(~kept)
         if len(free):

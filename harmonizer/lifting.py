@@ -45,6 +45,8 @@ _CURVE_RANGE = 5.0
 _LEAST_SHARE = 0.97
 _BORDER = 2
 _DEPTHS = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U}
+# Floats may overshoot [0, 1] by rounding.
+_RANGE_TOLERANCE = 1e-3
 _MAX_FIT_PIXELS = 1 << 14
 _TILE_WIDTH = 512
 # Small enough for the twenty planes of a piece's monomials to stay in a core's cache.
@@ -492,7 +494,16 @@ def _checked(
             "low_res_image and low_res_harmonized must have one shape; got"
             f" {low_res_image.shape} and {low_res_harmonized.shape}. Resize one to the other."
         )
+    if image.dtype.kind == "f":
+        lowest, highest = float(image.min()), float(image.max())
+        if not (lowest >= -_RANGE_TOLERANCE and highest <= 1 + _RANGE_TOLERANCE):  # NaN, too
+            raise InputError(
+                f"a floating point image must lie in [0, 1]; it goes from {lowest} to {highest}."
+                " Divide an image of 0 to 255 by 255."
+            )
     for name in ("low_res_image", "low_res_harmonized"):
+        if named[name].dtype.kind not in "uif":
+            raise InputError(f"{name} must hold real numbers; got {named[name].dtype}.")
         if not np.isfinite(named[name]).all():
             raise InputError(
                 f"{name} must be finite; it holds NaN or infinity. Check the network's answer, and"
@@ -503,9 +514,11 @@ def _checked(
             f"mask must have the image's height and width, {image.shape[:2]}; got {mask.shape}."
             " Resize the mask, or pass one channel of it."
         )
+    if mask.dtype.kind not in "buif":
+        raise InputError(f"mask must be bool or hold real numbers in [0, 1]; got {mask.dtype}.")
     mask = np.ascontiguousarray(mask, dtype=np.float32)
     lowest, highest = float(mask.min()), float(mask.max())
-    if not (lowest >= -1e-3 and highest <= 1 + 1e-3):  # so written, it refuses NaN too
+    if not (lowest >= -_RANGE_TOLERANCE and highest <= 1 + _RANGE_TOLERANCE):  # NaN, too
         raise InputError(
             f"mask must lie in [0, 1]; it goes from {lowest} to {highest}."
             " Divide a mask of 0 to 255 by 255."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
-from harmonizer.image import Array, check_tensor, open_file, upright
+from harmonizer.image import Array, check_tensor, load_pixels, open_file, palette_of, upright
 
 # What users may hand over as a mask.
 MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str] | bytes
@@ -83,6 +83,7 @@ def _to_array(mask: MaskLike) -> Array:
         opened, _ = open_file(mask)
         return opened if isinstance(opened, np.ndarray) else _from_pil(opened)
     if isinstance(mask, Image.Image):
+        load_pixels(mask, "mask")
         return _from_pil(upright(mask))
     if isinstance(mask, torch.Tensor):
         check_tensor(mask)
@@ -106,17 +107,14 @@ def _to_array(mask: MaskLike) -> Array:
 def _from_pil(mask: Image.Image) -> Array:
     if mask.mode == "P":
         indices = np.asarray(mask)
-        palette = np.array(mask.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        palette = palette_of(mask)
         used = palette[np.unique(indices)]
         if indices.max(initial=0) <= 1 and (used != used[:, :1]).any():
             return indices  # a label map with one object: its colours mean nothing
+        return palette[indices]
+    if mask.mode in ("PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
         mask = mask.convert("RGB")
-    elif mask.mode in ("PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
-        mask = mask.convert("RGB")
-    try:
-        return np.asarray(mask)
-    except (OSError, SyntaxError, ValueError) as error:  # a lazy image whose file is damaged
-        raise InputError(f"the mask cannot be decoded: {error}") from error
+    return np.asarray(mask)
 
 
 def _one_channel(array: Array) -> Array:

@@ -1,5 +1,6 @@
 """Pictures to files: whole or not at all, with their metadata and all their bits."""
 
+import errno
 import io
 import os
 import struct
@@ -66,7 +67,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: The file cannot be written; nothing is left behind.
     """
-    path = path.resolve()  # what a link points to is replaced, not the link
+    try:
+        path = path.resolve()  # what a link points to is replaced, not the link
+    except RuntimeError as error:  # Python 3.11 and 3.12; later versions leave it to `open`
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -86,6 +90,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _encode(image: Image.Image, format_name: str, info: Info, quality: int | None) -> bytes:
+    image = _with_alpha_channel(image, format_name)
     if format_name == "JPEG":
         image = _without_opaque_alpha(image)
     options = {key: info[key] for key in ("icc_profile", "exif", "dpi") if info.get(key)}
@@ -155,11 +160,19 @@ def output_format(path: Path) -> str:
     return format_name
 
 
+def _with_alpha_channel(image: Image.Image, format_name: str) -> Image.Image:
+    """Give transparent colours an alpha channel where a format has nothing else to store them."""
+    if "transparency" not in image.info or format_name in ("PNG", "GIF"):
+        return image
+    alpha = {"L": "LA", "RGB": "RGBA", "P": "RGBA"}.get(image.mode)
+    return image.convert(alpha) if alpha else image
+
+
 def _without_opaque_alpha(image: Image.Image) -> Image.Image:
     """Make an image fit for JPEG, as far as that loses nothing."""
     if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() == (255, 255):
         return image.convert(image.mode[:-1])
-    if image.mode == "P" and "transparency" not in image.info:
+    if image.mode == "P":
         return image.convert("RGB")
     return image
 

@@ -17,7 +17,7 @@ import pytest
 from helpers import EXAMPLES, box_mask
 from PIL import Image
 
-from harmonizer import list_models, model_info
+from harmonizer import errors, list_models, model_info
 from harmonizer.cli import _parser, main
 from harmonizer.training import TrainConfig
 from harmonizer.zoo.manifest import default_model
@@ -178,26 +178,51 @@ def test_configurations_are_valid(page: Path, tmp_path: Path) -> None:
         TrainConfig.from_toml(path)
 
 
-def messages_of_the_code() -> str:
-    """Every text in the library's code, with the parts that vary left out."""
-    texts: list[str] = []
+def text_of(node: ast.AST) -> str:
+    """The literal text in an expression, with the parts that vary left out."""
+    if isinstance(node, ast.JoinedStr):
+        parts = [v.value if isinstance(v, ast.Constant) else "{}" for v in node.values]
+        return "".join(map(str, parts))
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return "\n".join(filter(None, map(text_of, ast.iter_child_nodes(node))))
+
+
+def code() -> Iterator[tuple[Path, ast.AST]]:
     for path in sorted((ROOT / "harmonizer").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.JoinedStr):
-                parts = [v.value if isinstance(v, ast.Constant) else "{}" for v in node.values]
-                texts.append("".join(map(str, parts)))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                texts.append(node.value)
-    return "\n".join(texts)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        yield from ((path, node) for node in ast.walk(tree))
 
 
-def test_the_documented_errors_are_the_codes_own() -> None:
+def documented_messages() -> list[str]:
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-    code = messages_of_the_code()
     tables = page[page.index("## The image") :]
     listed = re.findall(r"^\| `([^`]+)` \|", tables, re.MULTILINE)
     assert len(listed) == tables.count("\n| `")
-    assert [message for message in listed if message not in code] == []
+    return listed
+
+
+def test_the_documented_errors_are_the_codes_own() -> None:
+    texts = "\n".join(text_of(node) for _, node in code() if isinstance(node, ast.expr))
+    assert [message for message in documented_messages() if message not in texts] == []
+
+
+def test_the_codes_errors_are_documented() -> None:
+    """All but those that pass on the message of another one."""
+    listed = documented_messages()
+    names = {name for name in vars(errors) if name.endswith("Error")}
+    missing: list[str] = []
+    found = 0
+    for path, node in code():
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in names and node.args:
+            text = text_of(node.args[0])
+            if len(re.findall(r"[a-z]{2,}", text)) < 2:
+                continue
+            found += 1
+            if not any(message in text for message in listed):
+                missing.append(f"{path.relative_to(ROOT)}:{node.lineno}: {text}")
+    assert missing == []
+    assert found > 200
 
 
 def test_the_table_of_models_is_the_manifests() -> None:

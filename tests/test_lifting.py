@@ -126,9 +126,9 @@ def test_a_soft_mask_blends_linearly() -> None:
 
 @pytest.mark.parametrize("method", FITTING)
 def test_a_hard_edge_has_no_rim(method: LiftingMethod) -> None:
-    """A dark object on white: the correction at its rim is that of its middle."""
+    """A dark object on light grey: the correction at its rim is that of its middle."""
     mask = ellipse(1000, 1000)
-    picture = np.where(mask[..., None] > 0, np.float32(0.3), np.float32(1.0)).repeat(3, axis=2)
+    picture = np.where(mask[..., None] > 0, np.float32(0.3), np.float32(0.95)).repeat(3, axis=2)
     picture += np.random.default_rng(0).normal(0, 0.01, picture.shape).astype(np.float32)
     wanted = np.where(mask[..., None] > 0, picture + 0.2, picture)
     out = lift(picture, mask, low_res(picture), low_res(wanted), method=method)
@@ -357,3 +357,21 @@ def test_a_wrong_border_of_the_answer_leaves_no_frame() -> None:
     answer[:, -1] = low[:, -1] - 10
     change = lift(image, mask, low, answer).astype(int) - image
     assert np.abs(change[:, 350:] + 30).max() <= 2
+
+
+def test_a_float_picture_beyond_its_range_is_refused() -> None:
+    image = np.full((20, 30, 3), 0.5, np.float32)
+    for wrong in (200.0, -0.1, np.nan, np.inf):
+        image[3, 4, 1] = wrong
+        with pytest.raises(InputError, match=r"floating point image must lie in \[0, 1\]"):
+            lift(image, MASK, LOW, LOW)
+    image[3, 4, 1] = 1.0005  # rounding
+    assert np.isfinite(lift(image, MASK, LOW, LOW)).all()
+
+
+@pytest.mark.parametrize("dtype", [complex, object, "U1"])
+def test_arrays_that_hold_no_real_numbers_are_refused(dtype: Any) -> None:
+    with pytest.raises(InputError, match="real numbers"):
+        lift(IMAGE, MASK.astype(dtype), LOW, LOW)
+    with pytest.raises(InputError, match="real numbers"):
+        lift(IMAGE, MASK, LOW, LOW.astype(dtype))

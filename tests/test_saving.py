@@ -48,6 +48,12 @@ def test_metadata_survives(ending: str, noise: Any, tmp_path: Path) -> None:
             assert back.info["dpi"] == pytest.approx((300, 300), abs=0.01)
 
 
+def test_xmp_survives_in_a_tiff_without_exif(noise: Any, tmp_path: Path) -> None:
+    save_image(Image.fromarray(noise(20, 30)), tmp_path / "out.tif", {"xmp": XMP})
+    with Image.open(tmp_path / "out.tif") as back:
+        assert back.info["xmp"] == XMP
+
+
 def test_what_one_jpeg_segment_cannot_hold_is_left_out(noise: Any, tmp_path: Path) -> None:
     image = Image.fromarray(noise(20, 30))
     for length, kept in ((65502, True), (65503, False)):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import tomllib
 import types
 import typing
@@ -214,14 +215,14 @@ def _toml(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
+        # JSON's escapes are TOML's, but that TOML wants one more.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, tuple | list):
         return f"[{', '.join(_toml(item) for item in cast(list[Any], value))}]"
     if isinstance(value, Mapping):
         items = cast(Mapping[str, Any], value).items()
-        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in items) + "}"
-    return repr(value)
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in items) + "}"
+    return str(value)
 
 
 _WRONG = "the configuration is not right: "

@@ -6,7 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlparse
 
 from huggingface_hub import constants
@@ -38,9 +38,7 @@ def download(url: str, destination: Path) -> None:
         WeightsUnavailableError: It cannot be had: no connection, an HTTP error, a web page instead
             of a file, no space left.
     """
-    address = urlparse(url)
-    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise WeightsUnavailableError(f"weights are only downloaded by https; got {url}")
+    _check_address(url)
     part = destination.with_name(f"{destination.name}.part")
     destination.parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(_ATTEMPTS):
@@ -67,6 +65,29 @@ def download(url: str, destination: Path) -> None:
     _tag_file(part).unlink(missing_ok=True)
 
 
+def _check_address(url: str) -> None:
+    address = urlparse(url)
+    here = address.scheme == "http" and address.hostname in ("127.0.0.1", "localhost", "::1")
+    if address.scheme != "https" and not here:
+        raise WeightsUnavailableError(f"weights are only downloaded by https; got {url}")
+
+
+class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server's redirections only to where a download may begin."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        _check_address(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _fetch(url: str, part: Path) -> bool:
     """Download what is missing of a file; True if it is whole."""
     have = part.stat().st_size if part.exists() else 0
@@ -75,8 +96,9 @@ def _fetch(url: str, part: Path) -> bool:
     if tag:
         headers |= {"Range": f"bytes={have}-", "If-Range": tag}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme was checked
+    opener = urllib.request.build_opener(_CheckedRedirects)
     try:
-        response = urllib.request.urlopen(request, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)  # noqa: S310
+        response = opener.open(request, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             part.unlink()  # it is longer than the file: not a part of it

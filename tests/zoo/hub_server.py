@@ -34,6 +34,7 @@ class Server:
         html: Paths that answer with a web page.
         cut_after: Close the connection after so many bytes, once for each number in the list.
         slow: Seconds to wait between blocks of 64 KiB.
+        moved: Paths that are redirected, and where to.
         redirect: Address of another server, which the Hub sends downloads to, as to its CDN.
         requests: Method, path and headers of everything that was asked.
     """
@@ -43,6 +44,7 @@ class Server:
     status: dict[str, int] = field(default_factory=dict[str, int])
     error_code: str | None = None
     html: set[str] = field(default_factory=set[str])
+    moved: dict[str, str] = field(default_factory=dict[str, str])
     cut_after: list[int] = field(default_factory=list[int])
     slow: float = 0
     redirect: str | None = None
@@ -151,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path in self.state.html:
             page = b"<!DOCTYPE html><html><body>Please log in</body></html>"
             self._send(200, page if body else b"", {"Content-Type": "text/html; charset=utf-8"})
+        elif self.path in self.state.moved:
+            self._send(302, b"", {"Location": self.state.moved[self.path]})
         elif self.path in self.state.files:
             content = self.state.files[self.path]
             self._send_file(content, {"ETag": _etag(content)}, body)

@@ -250,6 +250,21 @@ def test_only_https_leaves_this_machine(tmp_path: Path) -> None:
             download(url, tmp_path / "file")
 
 
+@pytest.mark.parametrize(
+    "url", ["ftp://localhost/a.pth", "file://localhost/etc/passwd", "http://example.invalid/a.pth"]
+)
+def test_a_redirection_does_not_leave_https(url: str, server: Server, tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailableError, match="only downloaded by https"):
+        download(url, tmp_path / "a.pth")
+    server.files["/b.pth"] = b"content"
+    server.moved = {"/a.pth": url, "/c.pth": server.address + "/b.pth"}
+    with pytest.raises(WeightsUnavailableError, match=r"only downloaded by https|HTTP 302"):
+        download(server.address + "/a.pth", tmp_path / "a.pth")
+    assert list(tmp_path.iterdir()) == []
+    download(server.address + "/c.pth", tmp_path / "c.pth")
+    assert (tmp_path / "c.pth").read_bytes() == b"content"
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk(server: Server, released_idih: bytes, tmp_path: Path) -> None:
     server.files["/file"] = released_idih

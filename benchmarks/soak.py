@@ -1,0 +1,141 @@
+"""Thousands of calls from several threads: does memory grow, is a file left open, is a call lost?
+
+    python benchmarks/soak.py --calls 10000 --threads 4
+
+Pictures of mixed sizes and kinds (arrays, tensors, Pillow's, bytes of files, wrong ones) are
+harmonized by one `Harmonizer`. Every answer is compared with the one that the same picture got
+before the threads were started. Memory is the process's resident set; its medians over the second
+and the last tenth of the calls are compared, because allocators keep what the first ones made them
+take. Linux alone: it reads /proc. The exit code is 1 if something is lost, wrong, or grew.
+"""
+
+import argparse
+import hashlib
+import io
+import itertools
+import resource
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from harmonizer import Harmonizer
+from harmonizer.errors import InputError
+
+# Height and width; from one pixel to what a phone's screen shows.
+SIZES = ((1, 3), (7, 5), (64, 96), (256, 256), (333, 217), (480, 640), (10, 900), (720, 405))
+LARGEST_GROWTH = 0.05
+
+Job = Callable[[Harmonizer], str]
+
+
+def _digest(result: object) -> str:
+    array = result.numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
+    return hashlib.sha256(array.tobytes()).hexdigest()
+
+
+def _job(image: Any, mask: Any) -> Job:  # noqa: ANN401 - any kind of picture
+    return lambda model: _digest(model(image, mask))
+
+
+def _refused(image: Any, mask: Any) -> Job:  # noqa: ANN401
+    def call(model: Harmonizer) -> str:
+        try:
+            model(image, mask)
+        except InputError as error:
+            return str(error)
+        raise AssertionError("a wrong picture was taken")
+
+    return call
+
+
+def make_jobs(folder: Path) -> list[Job]:
+    """Every size in several kinds, and pictures that are refused; files lie in a folder."""
+    generator = np.random.default_rng(0)
+    jobs: list[Job] = []
+    for number, (height, width) in enumerate(SIZES):
+        image = generator.integers(0, 256, (height, width, 3), np.uint8)
+        mask = np.zeros((height, width), np.uint8)
+        mask[: height // 2 + 1, : width // 2 + 1] = 255
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        path = folder / f"{number}.png"
+        path.write_bytes(buffer.getvalue())
+        tensor = torch.from_numpy(image).permute(2, 0, 1)
+        jobs += [
+            _job(image, mask),
+            _job(image.astype(np.float32) / 255, mask),
+            _job(tensor, torch.from_numpy(mask)),
+            _job(Image.fromarray(image).convert("RGBA"), Image.fromarray(mask)),
+            _job(path, mask),
+            _refused(image, mask[:, :-1]),
+            _refused(buffer.getvalue()[: len(buffer.getvalue()) // 2], mask),
+        ]
+    return jobs
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def soak(calls: int, threads: int, folder: Path) -> bool:
+    """Run, print what was measured, and return whether all is well."""
+    torch.set_num_threads(1)  # the calls themselves are what runs side by side
+    model = Harmonizer.from_pretrained(device="cpu")
+    jobs = make_jobs(folder)
+    expected = [job(model) for job in jobs]
+    descriptors = _descriptors()
+    memory = np.zeros(calls, np.int64)
+    wrong: list[int] = []
+    count, lock = itertools.count(), threading.Lock()
+
+    def call(number: int) -> None:
+        index = number * 31 % len(jobs)  # a fixed order in which sizes follow one another
+        if jobs[index](model) != expected[index]:
+            wrong.append(number)
+        with lock:
+            memory[next(count)] = _resident()
+
+    start = time.monotonic()
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(call, range(calls)):
+            pass  # whatever a call raises is raised here
+    minutes = (time.monotonic() - start) / 60
+    tenth = max(1, calls // 10)
+    first = statistics.median(memory[tenth : 2 * tenth])
+    last = statistics.median(memory[-tenth:])
+    growth = last / first - 1
+    left_open = _descriptors() - descriptors
+    done = next(count)
+    print(f"{done:,} of {calls:,} calls from {threads} threads in {minutes:.1f} minutes")
+    print(f"wrong answers: {len(wrong)}")
+    print(f"memory: {first / 2**20:.0f} MiB, in the end {last / 2**20:.0f} MiB: {growth:+.1%}")
+    print(f"descriptors left open: {left_open}")
+    return done == calls and not wrong and growth <= LARGEST_GROWTH and left_open <= 0
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=10_000)
+    parser.add_argument("--threads", type=int, default=4)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        return 0 if soak(chosen.calls, chosen.threads, Path(folder)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

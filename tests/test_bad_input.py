@@ -1,0 +1,605 @@
+"""Every kind of bad or odd input, one row each: the tables of `docs/robustness.md`.
+
+A row says what happens: the call refuses the input with a message that holds `refused`; or it takes
+it, perhaps with a warning, and then the result is of the input's kind and size and the background
+has not changed.
+"""
+
+import io
+import os
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from helpers import box_mask
+from PIL import Image, ImageCms, ImageOps
+
+from harmonizer import Harmonizer
+from harmonizer.errors import InputError
+from harmonizer.image import open_image, open_layer
+from harmonizer.mask import open_mask
+from harmonizer.saving import encode_image, save_image
+
+PAGE = Path(__file__).parents[1] / "docs" / "robustness.md"
+HEIGHT, WIDTH = 24, 36
+MASK = box_mask(HEIGHT, WIDTH)
+U8 = MASK.astype(np.uint8) * 255
+PIXELS = np.random.default_rng(0).integers(30, 200, (HEIGHT, WIDTH, 3), np.uint8)
+PICTURE = Image.fromarray(PIXELS)
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of input.
+
+    Attributes:
+        kind: What it is, as the page says it.
+        make: Makes it, in an empty folder: the image, or the image and its mask.
+        happens: What the page says of it, if it is taken.
+        refused: Part of the error's message, if it is refused.
+        warned: Part of the warning that it causes.
+    """
+
+    kind: str
+    make: Callable[[Path], Any]
+    happens: str = ""
+    refused: str = ""
+    warned: str = ""
+
+    @property
+    def cells(self) -> tuple[str, str]:
+        if self.refused:
+            return self.kind, f"`InputError`: `{self.refused}`"
+        return self.kind, f"{self.happens}; warns `{self.warned}`" if self.warned else self.happens
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum
+
+
+def png(width: int, height: int, depth: int, colour: int, *chunks: bytes) -> bytes:
+    """A PNG file of the given header, by hand: what no program would write."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def png_of(pixels: Any, *chunks: bytes, height: int | None = None) -> bytes:
+    """A PNG file of RGB pixels, 8 or 16 bits, perhaps with a header that promises more rows."""
+    rows = b"".join(b"\0" + row.astype(pixels.dtype.newbyteorder(">")).tobytes() for row in pixels)
+    depth = 8 * pixels.dtype.itemsize
+    data = chunk(b"IDAT", zlib.compress(rows))
+    return png(pixels.shape[1], height or len(pixels), depth, 2, *chunks, data)
+
+
+def written(folder: Path, content: bytes, name: str = "a.png") -> Path:
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+def link(folder: Path, target: str) -> Path:
+    (folder / "link.png").symlink_to(folder / target)
+    return folder / "link.png"
+
+
+def pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe.png")
+    return folder / "pipe.png"
+
+
+def opened(folder: Path) -> Any:
+    with written(folder, encoded(PICTURE, "PNG")).open("rb") as file:
+        return file
+
+
+def frames(kind: str) -> bytes:
+    return encoded(PICTURE, kind, save_all=True, append_images=[PICTURE.rotate(180)])
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(PICTURE, "JPEG", exif=exif.tobytes())
+
+
+def key_colour(mode: str) -> Image.Image:
+    image = PICTURE.convert(mode)
+    image.info["transparency"] = image.getpixel((WIDTH // 2, HEIGHT // 2))
+    return image
+
+
+def short_palette() -> Image.Image:
+    image = Image.frombytes("P", (WIDTH, HEIGHT), PIXELS[..., 0].tobytes())
+    image.putpalette([0, 0, 0, 200, 100, 50])
+    return image
+
+
+def flipped_palette() -> Image.Image:
+    """Foreground is entry 0, white; the background's entry, 1, is missing."""
+    image = Image.frombytes("P", (WIDTH, HEIGHT), (~MASK).astype(np.uint8).tobytes())
+    image.putpalette([255, 255, 255])
+    return image
+
+
+def of_value(value: float) -> Any:
+    image = np.full((HEIGHT, WIDTH, 3), 0.5)
+    image[HEIGHT // 2, WIDTH // 2, 1] = value
+    return image
+
+
+FILES = [
+    Row("there is no file", lambda f: f / "none.png", refused="there is no file"),
+    Row("an empty path", lambda _: "", refused="is empty"),
+    Row("a path with a zero byte", lambda _: "a\0b", refused="cannot be read"),
+    Row("a name that is too long", lambda f: f / ("x" * 300), refused="cannot be read"),
+    Row("a folder", lambda f: f, refused="a folder or a device, not a file"),
+    Row("a device", lambda _: "/dev/null", refused="a folder or a device, not a file"),
+    Row("a named pipe", pipe, refused="a folder or a device, not a file"),
+    Row(
+        "a link to a picture",
+        lambda f: link(f, written(f, encoded(PICTURE, "PNG")).name),
+        happens="taken",
+    ),
+    Row("a link to nothing", lambda f: link(f, "none"), refused="there is no file"),
+    Row("a link to itself", lambda f: link(f, "link.png"), refused="cannot be read"),
+    Row("zero bytes", lambda f: written(f, b""), refused="begins like no format"),
+    Row("a text", lambda f: written(f, b"no picture at all"), refused="begins like no format"),
+    Row("a web page", lambda f: written(f, b"<!DOCTYPE html>"), refused="begins like no format"),
+    Row("an SVG", lambda f: written(f, b"<svg></svg>", "a.svg"), refused="begins like no format"),
+    Row(
+        "PostScript (EPS), which Pillow would give to Ghostscript to run",
+        lambda f: written(f, encoded(PICTURE, "EPS"), "a.eps"),
+        refused="begins like no format",
+    ),
+    Row(
+        "the wrong ending",
+        lambda f: written(f, encoded(PICTURE, "BMP"), "a.png"),
+        happens="taken: what is in the file counts",
+    ),
+    Row("cut off", lambda f: written(f, encoded(PICTURE, "PNG")[:900]), refused="whole PNG, JPEG"),
+    Row(
+        "cut off behind its last pixel",
+        lambda f: written(f, encoded(PICTURE, "PNG")[:-14]),
+        happens="taken: nothing of the picture is missing",
+    ),
+    Row(
+        "a header that promises more rows than follow",
+        lambda _: (png_of(PIXELS[: HEIGHT // 2], height=HEIGHT), MASK),
+        happens="taken if the decoder says nothing; PNG, TIFF and GIF give black rows, JPEG grey",
+    ),
+    Row("a damaged checksum", lambda _: flipped(encoded(PICTURE, "PNG"), 60), refused="PNG, JPEG"),
+    Row(
+        "a decompression bomb: few bytes, 50,000 x 50,000",
+        lambda _: png(50_000, 50_000, 8, 2, chunk(b"IDAT", zlib.compress(bytes(1000)))),
+        refused="raise PIL.Image.MAX_IMAGE_PIXELS",
+    ),
+    Row(
+        "a bomb in a chunk of text",
+        lambda _: png_of(PIXELS, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(80_000_000)))),
+        refused="PNG, JPEG",
+    ),
+    Row("animated GIF", lambda _: frames("GIF"), refused="frames; open it with"),
+    Row("animated WebP", lambda _: frames("WEBP"), refused="frames; open it with"),
+    Row("animated PNG", lambda _: frames("PNG"), refused="frames; open it with"),
+    Row("a TIFF of many pages", lambda _: frames("TIFF"), refused="frames; open it with"),
+    Row(
+        "a phone's JPEG with a second picture (MPO)",
+        lambda _: frames("MPO"),
+        happens="taken: the first picture",
+    ),
+    Row(
+        "one pixel",
+        lambda _: (np.full((1, 1, 3), 90, np.uint8), np.array([[1]], np.uint8)),
+        happens="comes back as it is",
+        warned="the mask covers the whole picture",
+    ),
+    Row(
+        "30,000 x 10",
+        lambda _: (np.full((10, 30_000, 3), 90, np.uint8), box_mask(10, 30_000)),
+        happens="taken",
+    ),
+    Row(
+        "10 x 30,000",
+        lambda _: (np.full((30_000, 10, 3), 90, np.uint8), box_mask(30_000, 10)),
+        happens="taken",
+    ),
+]
+
+COLOURS = [
+    Row(
+        "a palette with a transparent entry",
+        lambda _: palette(),
+        happens="taken: palette and transparency stay",
+    ),
+    Row(
+        "a palette with fewer entries than are used",
+        lambda _: short_palette(),
+        happens="taken: the missing entries are black",
+    ),
+    Row(
+        "a palette that is missing",
+        lambda _: png(
+            *(WIDTH, HEIGHT, 8, 3), chunk(b"IDAT", zlib.compress(bytes(HEIGHT * (WIDTH + 1))))
+        ),
+        refused="but it has no palette",
+    ),
+    Row(
+        "a colour that is transparent (PNG's tRNS), RGB",
+        lambda _: encoded(key_colour("RGB"), "PNG"),
+        happens="taken: those pixels stay, no other becomes transparent",
+    ),
+    Row(
+        "the same, grey",
+        lambda _: encoded(key_colour("L"), "PNG"),
+        happens="taken: those pixels stay, no other becomes transparent",
+    ),
+    Row(
+        "the same, RGB of 16 bits",
+        lambda _: png_of(PIXELS.astype(np.uint16), chunk(b"tRNS", struct.pack(">HHH", 1, 2, 3))),
+        happens="taken: comes back with an alpha channel",
+    ),
+    Row("alpha", lambda _: with_alpha(), happens="taken: alpha stays bit for bit"),
+    Row("CMYK without a profile", lambda _: cmyk(None), happens="taken: black is kept apart"),
+    Row("CMYK with a profile", lambda _: cmyk(PROFILE), happens="taken: the profile is kept"),
+    Row(
+        "an ICC profile that is none",
+        lambda _: encoded(PICTURE, "PNG", icc_profile=b"x" * 200),
+        happens="taken: the profile is kept as it is",
+    ),
+    Row("16-bit grey", lambda _: grey_16_bit(), happens="taken: 16 bits come back"),
+    Row(
+        "16-bit RGB",
+        lambda f: deep_file(f),
+        happens="taken: comes back as a uint16 array",
+    ),
+    Row(
+        "floats beyond [0, 1] in a file (TIFF)",
+        lambda _: encoded(Image.fromarray(np.float32(PIXELS[..., 0])), "TIFF"),
+        refused="has values in [0, 1]; got",
+    ),
+    Row(
+        "whole numbers beyond 65535 (mode I)",
+        lambda _: Image.new("I", (WIDTH, HEIGHT), 70_000),
+        refused="has values from 0 to 65535",
+    ),
+    Row("black and white (mode 1)", lambda _: PICTURE.convert("1"), refused="cannot be harmonized"),
+    Row("LAB", lambda _: Image.new("LAB", (WIDTH, HEIGHT)), refused="cannot be harmonized"),
+    Row(
+        "EXIF that turns the picture",
+        lambda _: (turned(6), U8.T.copy()),
+        happens="taken: comes back upright, and says so",
+    ),
+    Row(
+        "EXIF that turns the picture, a mask that is not turned",
+        lambda _: (turned(6), U8),
+        refused="one of them may have been turned by EXIF",
+    ),
+    Row(
+        "EXIF with an orientation that does not exist",
+        lambda _: turned(99),
+        happens="taken: as if it were upright",
+    ),
+    Row(
+        "EXIF that cannot be parsed",
+        lambda _: broken_exif(),
+        happens="taken",
+        warned="the image's EXIF is broken and was ignored",
+    ),
+]
+
+ARRAYS = [
+    Row("None", lambda _: None, refused="an image is a PIL.Image"),
+    Row("an open file", opened, refused="an image is a PIL.Image"),
+    Row("a list", lambda _: PIXELS.tolist(), refused="an image is a PIL.Image"),
+    Row("NaN", lambda _: of_value(np.nan), refused="holds NaN or infinite values"),
+    Row("infinity", lambda _: of_value(-np.inf), refused="holds NaN or infinite values"),
+    Row(
+        "floats from 0 to 255", lambda _: PIXELS.astype(float), refused="has values in [0, 1]; got"
+    ),
+    Row(
+        "floats that overshoot by less than 0.001",
+        lambda _: of_value(1.0005),
+        happens="taken, and clipped where they change",
+    ),
+    Row("negative strides", lambda _: PIXELS[::-1, ::-1], happens="taken"),
+    Row("Fortran order", lambda _: np.asfortranarray(PIXELS), happens="taken"),
+    Row("read-only", lambda _: read_only(), happens="taken"),
+    Row("big-endian", lambda _: (PIXELS * np.uint16(257)).astype(">u2"), happens="taken"),
+    Row("float16", lambda _: (PIXELS / 255).astype(np.float16), happens="taken"),
+    Row(
+        "whole numbers of 64 bits", lambda _: PIXELS.astype(int), refused="an array image is uint8"
+    ),
+    Row("bool", lambda _: PIXELS > 99, refused="an array image is uint8"),
+    Row("complex numbers", lambda _: PIXELS + 0j, refused="an array image is uint8"),
+    Row("objects", lambda _: PIXELS.astype(object), refused="an array image is uint8"),
+    Row(
+        "channels first",
+        lambda _: PIXELS.transpose(2, 0, 1),
+        refused="channels come last in arrays",
+    ),
+    Row("two channels", lambda _: PIXELS[..., :2], refused="an array image has the shape"),
+    Row("a batch", lambda _: PIXELS[None], refused="an array image has the shape"),
+    Row("no pixels", lambda _: PIXELS[:0], refused="the image has no pixels"),
+    Row("a masked array", lambda _: np.ma.masked_array(PIXELS), happens="taken: the data counts"),
+    Row("a tensor that needs gradients", lambda _: tensor().requires_grad_(), happens="taken"),
+    Row("a tensor of bfloat16", lambda _: tensor().bfloat16(), happens="taken"),
+    Row("a tensor without storage (meta)", lambda _: tensor().to("meta"), refused="dense tensor"),
+    Row("a sparse tensor", lambda _: tensor().to_sparse(), refused="dense tensor"),
+    Row("a tensor of whole numbers", lambda _: (tensor() * 255).int(), refused="a tensor image is"),
+    Row(
+        "a tensor with channels last",
+        lambda _: tensor().permute(1, 2, 0),
+        refused="channels come first in tensors",
+    ),
+]
+
+
+def over_picture(mask: Any) -> Callable[[Path], Any]:
+    return lambda _: (PIXELS, mask)
+
+
+MASKS = [
+    Row("None", over_picture(None), refused="a mask is needed to know what to change"),
+    Row(
+        "empty",
+        over_picture(U8 * 0),
+        happens="the picture comes back as it is",
+        warned="the mask is empty",
+    ),
+    Row(
+        "full",
+        over_picture(np.full_like(U8, 255)),
+        happens="the picture comes back as it is",
+        warned="the mask covers the whole picture",
+    ),
+    Row("soft", over_picture((U8 / 510).astype(np.float32)), happens="blends linearly"),
+    Row(
+        "inverted by mistake",
+        over_picture(255 - U8),
+        happens="taken, because nobody can tell: the background is changed",
+    ),
+    Row("values 0 and 1", over_picture(MASK.astype(np.uint8)), happens="1 is the foreground"),
+    Row("values 0 and 255", over_picture(U8), happens="255 is the foreground"),
+    Row("16 bits", over_picture(U8.astype(np.uint16) * 257), happens="65535 is the foreground"),
+    Row("bool", over_picture(MASK), happens="True is the foreground"),
+    Row("big-endian", over_picture(U8.astype(">i4")), happens="taken"),
+    Row("three equal channels", over_picture(np.dstack([U8] * 3)), happens="count as one"),
+    Row("three channels that differ", over_picture(PIXELS), refused="so it looks like a picture"),
+    Row(
+        "an alpha channel that varies",
+        over_picture(np.dstack([U8] * 4)),
+        refused="so it is unclear which one marks the",
+    ),
+    Row("a label map", over_picture(MASK * np.uint8(3)), refused="so it looks like a label map"),
+    Row("negative", over_picture(-MASK.astype(int)), refused="mask values are bool"),
+    Row("floats beyond 1", over_picture(U8 * 0.5), refused="mask values are bool"),
+    Row("NaN", over_picture(np.where(MASK, np.nan, 0)), refused="holds NaN or infinite values"),
+    Row("complex numbers", over_picture(MASK + 0j), refused="a mask is bool, integer or float"),
+    Row("wrong size", over_picture(U8[:-1]), refused="image and mask must have the same size"),
+    Row("turned", over_picture(U8.T), refused="one of them may have been turned by EXIF"),
+    Row("no pixels", over_picture(U8[:0]), refused="a mask has the shape (H, W) and one channel"),
+    Row("cut off", over_picture(encoded(PICTURE, "PNG")[:900]), refused="whole PNG, JPEG"),
+    Row("animated", over_picture(frames("GIF")), refused="frames; open it with"),
+    Row(
+        "a decompression bomb",
+        over_picture(png(50_000, 50_000, 8, 0, chunk(b"IDAT", zlib.compress(b"")))),
+        refused="raise PIL.Image.MAX_IMAGE_PIXELS",
+    ),
+    Row(
+        "JPEG, whose edges ring",
+        over_picture(encoded(Image.fromarray(U8), "JPEG", quality=60)),
+        happens="taken: soft where it rings",
+    ),
+    Row(
+        "a palette with fewer entries than are used",
+        over_picture(flipped_palette()),
+        happens="taken: the missing entries are black",
+    ),
+    Row(
+        "a huge mask for a small picture",
+        over_picture(box_mask(6000, 9000)),
+        refused="image and mask must have the same size",
+    ),
+]
+
+TABLES = {"Files": FILES, "Colours": COLOURS, "Arrays and tensors": ARRAYS, "Masks": MASKS}
+
+
+def not_read_yet(mode: str, *, turned_by_exif: bool = False) -> Image.Image:
+    """What Pillow has opened of a file that ends in the middle."""
+    exif = Image.Exif()
+    if turned_by_exif:
+        exif[0x0112] = 6
+    content = encoded(PICTURE.convert(mode), "PNG", exif=exif.tobytes())
+    return Image.open(io.BytesIO(content[: len(content) * 2 // 3]))
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def palette() -> bytes:
+    image = PICTURE.quantize(32)
+    return encoded(image, "PNG", transparency=image.getpixel((WIDTH // 2, HEIGHT // 2)))
+
+
+def with_alpha() -> Image.Image:
+    image = PICTURE.copy()
+    image.putalpha(Image.fromarray(PIXELS[..., 2]))
+    return image
+
+
+def cmyk(profile: bytes | None) -> bytes:
+    image = Image.merge("CMYK", [*PICTURE.split(), Image.fromarray(PIXELS[..., 0] // 4)])
+    return encoded(image, "TIFF", icc_profile=profile)
+
+
+def grey_16_bit() -> bytes:
+    return encoded(Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257), "PNG")
+
+
+def deep_file(folder: Path) -> Path:
+    assert cv2.imwrite(str(folder / "deep.png"), PIXELS.astype(np.uint16) * 257)
+    return folder / "deep.png"
+
+
+def broken_exif() -> bytes:
+    content = png_of(PIXELS, chunk(b"eXIf", b"no EXIF"))
+    assert Image.open(io.BytesIO(content)).size == (WIDTH, HEIGHT)
+    return content
+
+
+def read_only() -> Any:
+    image = PIXELS.copy()
+    image.flags.writeable = False
+    return image
+
+
+def tensor() -> torch.Tensor:
+    return torch.from_numpy(PIXELS).permute(2, 0, 1).float() / 255
+
+
+def values(image: Any) -> Any:
+    """What an image holds, whatever its kind: (H, W) or (H, W, C)."""
+    if isinstance(image, torch.Tensor):
+        return image.detach().float().permute(1, 2, 0).numpy()
+    return np.asarray(image)
+
+
+def as_given(image: Any) -> Any:
+    """What a result is compared with: the image itself, or what Pillow or OpenCV reads."""
+    if not isinstance(image, str | os.PathLike | bytes):
+        return image
+    content = image if isinstance(image, bytes) else Path(image).read_bytes()
+    with Image.open(io.BytesIO(content)) as file:
+        if any(";16B" in str(tile[3]) and file.mode == "RGB" for tile in file.tile):
+            deep: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+            return deep[..., [2, 1, 0, 3][: deep.shape[2]]]
+        file.load()
+        file.seek(0)
+        return ImageOps.exif_transpose(file) if file.format == "JPEG" else file.copy()
+
+
+EVERY = [
+    pytest.param(row, id=f"{table}: {row.kind}") for table, rows in TABLES.items() for row in rows
+]
+
+
+@pytest.mark.parametrize("row", EVERY)
+def test_bad_input(row: Row, brighten: Harmonizer, tmp_path: Path) -> None:
+    made = row.make(tmp_path)
+    image, mask = made if isinstance(made, tuple) else (made, MASK)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if row.refused:
+            with pytest.raises(InputError, match=re.escape(row.refused)):
+                brighten(image, mask)
+            return
+        result = brighten(image, mask)
+    told = [str(one.message) for one in caught]
+    assert any(row.warned in text for text in told) if row.warned else told == []
+    given = as_given(image)
+    before, after = values(given), values(result)
+    assert (after.shape, after.dtype) == (before.shape, before.dtype)
+    hard = mask if isinstance(mask, np.ndarray) and mask.ndim == 2 else None
+    if hard is not None:
+        assert np.array_equal(after[hard == 0], before[hard == 0])
+        some = (hard > 0).any() and (hard == 0).any()
+        assert np.array_equal(after, before) != some
+    assert np.isfinite(after.astype(float)).all()
+    if after.ndim == 3 and after.shape[2] == 4 and getattr(given, "mode", "RGBA") == "RGBA":
+        assert np.array_equal(after[..., 3], before[..., 3])
+    if isinstance(result, Image.Image):
+        assert result.info.get("icc_profile") == given.info.get("icc_profile")
+
+
+def rows_of_the_page() -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for title, text in re.findall(r"^### (.+)\n((?:(?!^##).*\n)*)", PAGE.read_text(), re.MULTILINE):
+        cells = [line.strip("|").split(" | ") for line in text.splitlines() if line[:2] == "| "]
+        found[title] = [(first.strip(), second.strip()) for first, second in cells[1:]]
+    return found
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_page_has_these_rows_and_no_others(table: str) -> None:
+    assert rows_of_the_page()[table] == [row.cells for row in TABLES[table]]
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("turned_by_exif", [False, True])
+def test_an_image_that_pillow_has_not_read_yet_is_refused(mode: str, turned_by_exif: bool) -> None:
+    for opener in (open_image, open_layer, partial(open_mask, size=(HEIGHT, WIDTH))):
+        with pytest.raises(InputError, match="cannot be decoded"):
+            opener(not_read_yet(mode, turned_by_exif=turned_by_exif))
+
+
+# --- what a row has no room for -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16"])
+def test_a_transparent_colour_stays_and_no_other_becomes_it(mode: str) -> None:
+    grey = Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 256)
+    image = grey if mode == "I;16" else PICTURE.convert(mode)
+    spot = (WIDTH // 2, HEIGHT // 2)
+    key = image.getpixel(spot)
+    image = Image.open(io.BytesIO(encoded(image, "PNG", transparency=key)))
+    picture = open_image(encoded(image, "PNG", transparency=key))
+    # Every pixel wants to become the key colour.
+    wanted = np.broadcast_to(picture.pixels[spot[1], spot[0]], picture.pixels.shape).copy()
+    result = picture.restore(wanted, np.ones(picture.size, np.float32))
+    before, after = np.asarray(image), np.asarray(result)
+    was, now = (one == np.array(key) for one in (before, after))
+    was, now = (one.all(axis=2) if one.ndim == 3 else one for one in (was, now))
+    assert np.array_equal(was, now)
+    assert np.abs(after.astype(int) - np.array(key)).max() == 1
+    assert Image.open(io.BytesIO(encoded(result, "PNG"))).info["transparency"] == key
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P"])
+@pytest.mark.parametrize("name", ["TIFF", "WEBP", "PNG", "JPEG2000"])
+def test_a_transparent_colour_is_still_transparent_in_another_format(mode: str, name: str) -> None:
+    image = PICTURE.convert(mode)
+    image.info["transparency"] = image.getpixel((3, 4))
+    back = Image.open(io.BytesIO(encode_image(image, name, {})))
+    assert np.array_equal(
+        np.asarray(back.convert("RGBA").getchannel("A")),
+        np.asarray(image.convert("RGBA").getchannel("A")),
+    )
+    with pytest.raises(InputError, match="JPEG cannot hold this picture"):
+        encode_image(image, "JPEG", {})
+
+
+def test_a_link_to_itself_is_no_place_to_write_to(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="symbolic links"):
+        save_image(PICTURE, link(tmp_path, "link.png"), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["link.png"]
+
+
+def test_a_large_palette_picture_is_read_by_its_colours() -> None:
+    """Its colours are sorted as numbers, which gives the same answer as rows, sooner."""
+    indices = np.tile(np.arange(256, dtype=np.uint8), (1500, 4))
+    image = Image.frombytes("P", indices.shape[::-1], indices.tobytes())
+    image.putpalette(list(np.random.default_rng(0).integers(0, 256, 768)))
+    picture = open_image(image)
+    result = picture.restore(255 - picture.pixels, np.ones(picture.size, np.float32))
+    found = np.asarray(result.convert("RGB")).astype(int)
+    # 255 - colour of 256 colours are 256 colours again: the palette has room for each.
+    assert np.abs(found - (255 - picture.pixels)).max() <= 40
