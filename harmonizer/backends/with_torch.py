@@ -1,11 +1,14 @@
 """A network run by torch, on any device."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from harmonizer.backends import Run
+from harmonizer.memory import freed_memory_kept
 from harmonizer.networks.folding import fold_batch_norm
 
 
@@ -23,7 +26,11 @@ def run_with_torch(network: nn.Module, device: torch.device, dtype: torch.dtype)
     reduced = dtype != torch.float32
 
     def run(images: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=reduced):
+        with (
+            freed_memory_kept() if device.type == "cpu" else nullcontext(),
+            torch.inference_mode(),
+            torch.autocast(device.type, dtype, enabled=reduced),
+        ):
             inputs = [
                 torch.from_numpy(array).to(device).contiguous(memory_format=torch.channels_last)
                 for array in (images, masks)

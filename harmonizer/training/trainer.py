@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from harmonizer.data import Triplet
 from harmonizer.errors import InputError, TrainingError
+from harmonizer.memory import freed_memory_kept
 from harmonizer.runtime import resolve_device
 from harmonizer.saving import save_image, write_atomically
 from harmonizer.training.batches import Batch, batches
@@ -28,7 +29,6 @@ from harmonizer.training.config import TrainConfig
 from harmonizer.training.distributed import Team, joined_team
 from harmonizer.training.logs import Log, open_board
 from harmonizer.training.losses import build_loss
-from harmonizer.training.memory import freed_memory_kept
 from harmonizer.training.pictures import training_pictures, validation_pictures
 from harmonizer.training.schedule import learning_rate_factor
 from harmonizer.training.start import build_model, parameter_groups, set_training_mode, settle_size
