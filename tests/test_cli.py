@@ -15,6 +15,7 @@ from harmonizer import Harmonizer, list_models
 from harmonizer._version import __version__
 from harmonizer.cli import main
 from harmonizer.commands.run import _FORMATS
+from harmonizer.commands.terminal import complain
 from harmonizer.image import open_image
 from harmonizer.saving import output_format, save_image
 
@@ -446,3 +447,10 @@ def test_a_folder_stops_at_once_without_its_model(
     images, masks, out = folders
     assert run(images, masks, "-o", out, "--model", "nonsense") == 1
     assert "there is no model 'nonsense'" in error_line(capsys)
+
+
+def test_a_files_name_cannot_pass_for_a_message(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("a\nharmonizer: all is well\x1b[2J\r.png: is damaged")
+    assert capsys.readouterr().err == (
+        "harmonizer: a\n  harmonizer: all is well\\x1b[2J\\r.png: is damaged\n"
+    )

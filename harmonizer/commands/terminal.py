@@ -1,6 +1,7 @@
 """What the commands have in common: what they say, and what they never overwrite."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,8 +13,13 @@ if TYPE_CHECKING:
 
 
 def complain(text: str) -> None:
-    """Write one line to stderr, under the program's name."""
-    print(f"harmonizer: {text}", file=sys.stderr)
+    """Write to stderr, under the program's name.
+
+    Names of files may hold anything: control characters are written as escapes, and further lines
+    are indented, so that none passes for a message of its own.
+    """
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    print("harmonizer: " + re.sub(r"\n(?! )", "\n  ", shown), file=sys.stderr)
 
 
 def check_output(path: Path, *, force: bool) -> None:

@@ -32,8 +32,8 @@ class DoveNetConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from."""
-        if self.depth < 2:
-            raise InputError(f"a DoveNet generator needs a depth of at least 2, got {self.depth}")
+        if not 2 <= self.depth <= 12:
+            raise InputError(f"a DoveNet generator needs a depth from 2 to 12, got {self.depth}")
         if self.width < 1:
             raise InputError(f"a DoveNet generator needs a positive width, got {self.width}")
         if not 0 <= self.gates < self.depth:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from harmonizer.errors import InputError
 from harmonizer.networks.backbone import SemanticBackbone
 from harmonizer.networks.deeplab import DeepLabConfig, DeepLabV3Plus
 from harmonizer.networks.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
@@ -38,6 +39,11 @@ class ForegroundAwareConfig:
     base: EncoderDecoderConfig | UNetConfig
     mask_features: bool = True
     pyramid_levels: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be built, or only after hours."""
+        if not 0 <= self.pyramid_levels <= 12:
+            raise InputError(f"a pyramid has from 0 to 12 levels, got {self.pyramid_levels}")
 
     @property
     def initial_gain(self) -> float:

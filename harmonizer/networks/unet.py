@@ -46,8 +46,8 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from."""
-        if self.depth < 2:
-            raise InputError(f"a U-Net needs a depth of at least 2, got {self.depth}")
+        if not 2 <= self.depth <= 12:
+            raise InputError(f"a U-Net needs a depth from 2 to 12, got {self.depth}")
         if self.width < 1:
             raise InputError(f"a U-Net needs a positive width, got {self.width}")
         if self.attention_expansion <= 0:

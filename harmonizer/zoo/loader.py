@@ -124,7 +124,10 @@ def read_network(path: Path, info: ModelInfo) -> nn.Module:
         # Nothing is allocated before the shapes in the file are known to fit.
         with torch.device("meta"):
             network = build_network(info.architecture, **info.arguments)
-    except (HarmonizerError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+    except (
+        *(HarmonizerError, TypeError, ValueError, RuntimeError),
+        *(AttributeError, LookupError, ArithmeticError),
+    ) as error:
         raise WeightsCorruptedError(
             f"{info.name} asks for a network that cannot be built: {error}"
         ) from error

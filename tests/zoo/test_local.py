@@ -140,6 +140,17 @@ PREPROCESSING = {
         ({"weights": {"sha256": 5}}, "not this library's"),
         ({"arguments": {"width": 10**9}}, "cannot be built|misshapen"),
         ({"arguments": {"depth": 10**6}}, "depth from 2 to 12"),
+        ({"architecture": "is2am", "arguments": {"depth": 10**6}}, "depth from 2 to 12"),
+        ({"architecture": "dovenet", "arguments": {"depth": 10**6}}, "depth from 2 to 12"),
+        (
+            {"architecture": "idih-hrnet-w18s", "arguments": {"pyramid_levels": 10**6}},
+            "0 to 12 levels",
+        ),
+        (
+            {"architecture": "idih-hrnet-w18s", "arguments": {"backbone": {"width": 10}}},
+            "cannot be built",
+        ),
+        ({"architecture": "idih-hrnet-w18s", "arguments": {"base": "idih"}}, "cannot be built"),
         ({"parameters": float("inf")}, "whole number"),
         ({"preprocessing": PREPROCESSING | {"input_size": [10**6, 256]}}, "at most 4096"),
         ({"preprocessing": PREPROCESSING | {"input_size": ["256", 256]}}, "whole number"),
