@@ -374,6 +374,26 @@ def test_convert_on_the_command_line(released_idih: bytes, tmp_path: Path) -> No
     assert converted.info.licence == "MPL-2.0"
 
 
+def test_convert_replaces_nothing_without_force(
+    released_idih: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from harmonizer.cli import main
+
+    (tmp_path / "idih256.pth").write_bytes(released_idih)
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "README.md").write_text("my own")
+    command = ["convert", str(tmp_path / "idih256.pth"), "--model", "idih", "-o"]
+    assert main([*command, str(out)]) == 1
+    assert "is not empty; add --force" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["README.md"]
+    assert (out / "README.md").read_text() == "my own"
+    assert main([*command, str(out), "--force"]) == 0
+    Harmonizer.from_pretrained(out, device="cpu")
+    assert main([*command, str(tmp_path / "idih256.pth")]) == 1
+    assert "is a file; name a folder" in capsys.readouterr().err
+
+
 def _network_of(released: bytes) -> Any:
     import io
 
