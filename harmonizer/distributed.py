@@ -155,7 +155,7 @@ def harmonize_dataset(
             force=force,
             batch_size=batch_size,
             cores=room.cpus,
-            attempts=output / f".{uuid.uuid4().hex}",
+            attempts=output / f".{uuid.uuid4().hex}.tmp",
         )
         # A wrong name is better known before the work than from each worker.
         replace(settings, device="cpu").load()
