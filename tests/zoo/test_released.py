@@ -1,6 +1,7 @@
 """The authors' own files: downloaded, checked, converted once, and never trusted."""
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -9,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from zoo_models import as_pth, run_python
 from harmonizer import Harmonizer, model_info
 from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
 from harmonizer.zoo import convert_state_dict
-from harmonizer.zoo.download import download
+from harmonizer.zoo.download import _CheckedRedirects, download
 from harmonizer.zoo.loader import read_network
 from harmonizer.zoo.manifest import HubFile, ModelInfo, ReleasedFile
 from harmonizer.zoo.sources import FetchOptions, fetch_weights
@@ -265,6 +268,19 @@ def test_a_redirection_does_not_leave_https(url: str, server: Server, tmp_path: 
     assert (tmp_path / "c.pth").read_bytes() == b"content"
 
 
+def test_nor_does_it_lead_to_this_machine() -> None:
+    request = urllib.request.Request("https://example.org/a.pth")
+    for url in ("http://127.0.0.1:1/b.pth", "http://localhost/b.pth"):
+        with pytest.raises(WeightsUnavailableError, match="only downloaded by https"):
+            _CheckedRedirects().redirect_request(request, io.BytesIO(), 302, "", HTTPMessage(), url)
+    url = "https://example.org/b.pth"
+    followed = _CheckedRedirects().redirect_request(
+        request, io.BytesIO(), 302, "", HTTPMessage(), url
+    )
+    assert followed is not None
+    assert followed.full_url == url
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk(server: Server, released_idih: bytes, tmp_path: Path) -> None:
     server.files["/file"] = released_idih
@@ -395,8 +411,6 @@ def test_convert_replaces_nothing_without_force(
 
 
 def _network_of(released: bytes) -> Any:
-    import io
-
     from harmonizer.networks import build_network
 
     network = build_network("idih")
