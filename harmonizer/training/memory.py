@@ -18,8 +18,8 @@ def freed_memory_kept() -> Generator[None]:
     The GNU C library takes each large block from the operating system, and gives it back when it is
     freed. A step of training on the CPU frees and takes hundreds of the same blocks, and the system
     clears each page of them every time, which can take longer than the arithmetic. With another
-    library, or another system, nothing is done. Afterwards the parameters are the library's defaults
-    again; but once one was set, it no longer adapts them by itself.
+    library, or another system, nothing is done. Afterwards the parameters are the library's
+    defaults again; but once one was set, it no longer adapts them by itself.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
