@@ -15,6 +15,7 @@ import cv2
 import torch
 
 from harmonizer.backends import Backend
+from harmonizer.data.files import read_table
 from harmonizer.errors import InputError
 from harmonizer.extras import import_extra
 from harmonizer.folder import Job, Outcome, check_outputs, find_jobs, missing_mask, run_jobs
@@ -134,6 +135,8 @@ def harmonize_dataset(
     ray = import_extra("ray", "ray")
     import_extra("ray.data", "ray")
     check_strength(strength)
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
     output = Path(output).absolute()
     jobs = _find(Path(input).absolute(), None if masks is None else Path(masks), output, ending)
     waiting = [job for job in jobs if force or not job.output.exists()]
@@ -155,7 +158,7 @@ def harmonize_dataset(
             force=force,
             batch_size=batch_size,
             cores=room.cpus,
-            attempts=output / f".{uuid.uuid4().hex}",
+            attempts=output / f".{uuid.uuid4().hex}.tmp",
         )
         # A wrong name is better known before the work than from each worker.
         replace(settings, device="cpu").load()
@@ -194,14 +197,6 @@ def _find(source: Path, masks: Path | None, output: Path, ending: str | None) ->
     return jobs
 
 
-def _rows_of_csv(path: Path) -> Iterator[Mapping[str, str | None]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            yield from csv.DictReader(file)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"the table {path} cannot be read: {error}") from error
-
-
 def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, str | None]]:
     parquet = import_extra("pyarrow.parquet", "ray")
     try:
@@ -212,8 +207,8 @@ def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, str | None]]:
         yield from batch.to_pylist()
 
 
-_TABLES: Mapping[str, Callable[[Path], Iterator[Mapping[str, str | None]]]] = {
-    ".csv": _rows_of_csv,
+_TABLES: Mapping[str, Callable[[Path], Iterable[Mapping[str, str | None]]]] = {
+    ".csv": lambda path: read_table(path)[1],
     ".parquet": _rows_of_parquet,
 }
 

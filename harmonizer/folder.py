@@ -11,10 +11,9 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from harmonizer.errors import InputError
-from harmonizer.image import open_image
+from harmonizer.image import list_pictures, open_image
 from harmonizer.overlap import overlap, usual_workers
 from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.saving import encode_image, output_format, write_atomically
@@ -70,7 +69,7 @@ def find_jobs(
             for the ending, two pictures would be written to the same file, or the output would
             replace the input.
     """
-    files = _pictures(images) if isinstance(images, Path) else list(images)
+    files = list_pictures(images) if isinstance(images, Path) else list(images)
     folders = {path.parent.resolve() for path in files}
     if not masks.is_dir():
         raise InputError(f"there is no folder {masks} with the masks of the pictures")
@@ -81,7 +80,7 @@ def find_jobs(
     if not composites:
         raise InputError(f"{images if isinstance(images, Path) else masks} holds no pictures")
     by_stem: dict[str, Path] = {}
-    for path in _pictures(masks):
+    for path in list_pictures(masks):
         if together and not _is_mask(path.stem):
             continue  # a picture is no mask of its own
         if path.stem in by_stem:
@@ -125,17 +124,6 @@ def check_outputs(jobs: Sequence[Job]) -> None:
 def missing_mask(job: Job) -> InputError:
     """Return the error of a job whose mask was not found."""
     return InputError(f"no mask is called {job.image.stem} or {job.image.stem}_mask")
-
-
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}")
-    endings = Image.registered_extensions()
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in endings and not path.name.startswith(".")
-    )
 
 
 def _is_mask(stem: str) -> bool:

@@ -110,6 +110,20 @@ def open_image(image: ImageLike, *, once: bool = False) -> Picture:
     )
 
 
+def list_pictures(folder: Path) -> list[Path]:
+    """Return the picture files of a folder, sorted; folders in it and hidden files are left out.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
+    endings = Image.registered_extensions()
+    with os.scandir(folder) as entries:
+        names = sorted(one.name for one in entries if not (one.name[0] == "." or one.is_dir()))
+    return [folder / name for name in names if Path(name).suffix.lower() in endings]
+
+
 def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
     """Open an image together with its alpha channel.
 

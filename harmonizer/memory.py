@@ -3,14 +3,16 @@
 import ctypes
 import platform
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
 
-# Parameters of mallopt(3) in malloc.h of the GNU C library, and what they are by default.
-_M_TRIM_THRESHOLD, _TRIM_THRESHOLD = -1, 128 * 1024
-_M_MMAP_MAX, _MMAP_MAX = -4, 65536
-_LARGEST_INT = 2**31 - 1
+# Parameters of mallopt(3), by their numbers in malloc.h of the GNU C library.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
+_INSIDE = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1}
+# Once one was set, the library no longer adapts the thresholds by itself. Afterwards they are those
+# that it comes to when large blocks are freed.
+_AFTERWARDS = {_M_MMAP_MAX: 65536, _M_MMAP_THRESHOLD: 2**25, _M_TRIM_THRESHOLD: 2**26}
 
 _lock = threading.Lock()
 _inside = 0  # how many are between the start and the end of `freed_memory_kept`
@@ -21,6 +23,11 @@ def _glibc() -> ctypes.CDLL | None:
     return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
+def _set(library: ctypes.CDLL, parameters: Mapping[int, int]) -> None:
+    for parameter, value in parameters.items():
+        library.mallopt(parameter, value)
+
+
 @contextmanager
 def freed_memory_kept() -> Generator[None]:
     """Let this process keep the memory that it frees meanwhile, to use it again.
@@ -28,7 +35,7 @@ def freed_memory_kept() -> Generator[None]:
     The GNU C library takes each large block from the operating system, and gives it back when it is
     freed. A network on the CPU frees and takes many of the same size, and the system clears each
     page of them every time, which takes a quarter of the time of a batch in HRNet-W18. Afterwards
-    the memory goes back as it is freed. With another library, or system, nothing is done.
+    all but 64 MiB goes back as it is freed. With another library, or system, nothing is done.
     """
     global _inside
     library = _glibc()
@@ -37,13 +44,11 @@ def freed_memory_kept() -> Generator[None]:
         return
     with _lock:
         _inside += 1
-        library.mallopt(_M_MMAP_MAX, 0)
-        library.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
+        _set(library, _INSIDE)
     try:
         yield
     finally:
         with _lock:
             _inside -= 1
             if not _inside:
-                library.mallopt(_M_MMAP_MAX, _MMAP_MAX)
-                library.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
+                _set(library, _AFTERWARDS)

@@ -154,10 +154,13 @@ def test_wrong_arguments_are_refused(tmp_path: Path, noise: Any) -> None:
         harmonize(tmp_path, gpus_per_worker=1)
     with pytest.raises(InputError, match="whole numbers of at least 1"):
         harmonize(tmp_path, workers=0)
+    with pytest.raises(InputError, match="batch_size is a whole number of at least 1; got 0"):
+        harmonize(tmp_path, batch_size=0)
     with pytest.raises(InputError, match="there is no folder"):
         harmonize_dataset(tmp_path / "missing", tmp_path / "out")
     tables = {
-        "empty.csv": ("image,mask\n", "holds no pictures"),
+        "empty.csv": ("image,mask\n", "has no rows"),
+        "comma.csv": ("image,mask\na,1.png,b.png\n", "line 2: more fields than the header"),
         "columns.csv": ("picture,mask\na.png,b.png\n", "row 1 of .* lacks an image or a mask"),
         "double.csv": ("image,mask\nx/a.png,b.png\ny/a.png,b.png\n", "both be written"),
         "broken.parquet": ("nothing", "cannot be read"),

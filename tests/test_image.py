@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 
 from harmonizer import Harmonizer
 from harmonizer.errors import InputError
-from harmonizer.image import open_image
+from harmonizer.image import list_pictures, open_image
 
 HEIGHT, WIDTH = 40, 60
 MASK = box_mask(HEIGHT, WIDTH)
@@ -369,3 +369,14 @@ def test_a_picture_that_is_restored_once_is_the_same(
     # The other one can be restored again, and its first result is its own.
     assert np.array_equal(np.asarray(kept.restore(kept.pixels, MASK)), np.asarray(Image.open(path)))
     assert np.array_equal(np.asarray(expected), np.asarray(found))
+
+
+def test_a_folder_is_listed_without_folders_hidden_files_and_what_is_no_picture(
+    tmp_path: Path,
+) -> None:
+    for name in ("b.PNG", "a.jpg", ".c.png", ".1f2e.tmp", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert list_pictures(tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.PNG"]
+    with pytest.raises(InputError, match="there is no folder"):
+        list_pictures(tmp_path / "missing")

@@ -166,7 +166,7 @@ def test_converting(moment: str, tmp_path: Path) -> None:
     assert visible(tmp_path / "model") == expected
     with pytest.raises(HarmonizerError, match="there is no file"):  # without its config it is none
         Harmonizer.from_pretrained(tmp_path / "model", device="cpu")
-    in_peace(command, *arguments)
+    in_peace(command, *arguments, *(["--force"] if expected else []))
     Harmonizer.from_pretrained(tmp_path / "model", device="cpu")
 
 

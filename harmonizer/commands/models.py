@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.commands.terminal import complain
+from harmonizer.commands.terminal import check_output_folder, complain
 from harmonizer.errors import HarmonizerError, InputError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def add_models(commands: "Commands") -> None:
     convert.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write"
     )
+    convert.add_argument("--force", action="store_true", help="replace a model that is there")
     convert.set_defaults(command=_convert)
 
     publish = commands.add_parser(
@@ -143,6 +144,7 @@ def _convert(parsed: argparse.Namespace) -> int:
     info = model_info(parsed.model)
     if not parsed.file.is_file():
         raise InputError(f"there is no file {parsed.file}")
+    check_output_folder(parsed.output, force=parsed.force)
     state = convert_state_dict(info.architecture, read_released(parsed.file), **info.arguments)
     network = build_network(info.architecture, **info.arguments)
     network.load_state_dict(state)

@@ -41,3 +41,21 @@ def check_output(path: Path, *, force: bool) -> None:
         raise InputError(
             f"{path} exists already; add --force to replace it, or name another with -o"
         )
+
+
+def check_output_folder(path: Path, *, force: bool) -> None:
+    """Refuse, before the work, a folder that could not or must not be written to after it.
+
+    Args:
+        path: The folder; it may be missing.
+        force: Whether files in it may be replaced.
+
+    Raises:
+        InputError: It is a file, or it holds something and `force` is not set.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; name a folder to write to")
+    if path.is_dir() and any(not one.name.startswith(".") for one in path.iterdir()) and not force:
+        raise InputError(
+            f"{path} is not empty; add --force to replace what is in it, or name another with -o"
+        )

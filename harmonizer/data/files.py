@@ -1,7 +1,6 @@
 """What the datasets share: finding files, reading them, and saying which are missing."""
 
 import csv
-import os
 from collections.abc import Iterable, MutableMapping, Sequence
 from logging import getLogger
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from harmonizer.errors import InputError
 from harmonizer.image import open_image
@@ -28,20 +26,6 @@ _Item = TypeVar("_Item", covariant=True)
 class _Readable(Protocol[_Item]):
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> _Item: ...
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder, sorted; folders in it and hidden files are left out.
-
-    Raises:
-        InputError: There is no such folder.
-    """
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}")
-    endings = Image.registered_extensions()
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    return [folder / name for name in names if Path(name).suffix.lower() in endings]
 
 
 def refuse_missing(missing: Sequence[str], where: Path | str, advice: str) -> None:

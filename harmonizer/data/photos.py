@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data.files import (
-    list_pictures,
     read_mask,
     read_rgb,
     read_table,
@@ -18,6 +17,7 @@ from harmonizer.data.files import (
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
+from harmonizer.image import list_pictures
 
 _HOW_TO_NAME = (
     "a picture ID.jpg (.webp, .png, ...) has the mask ID.png or ID_mask.png beside it, or ID.* in "

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from harmonizer.data.files import (
     OnError,
-    list_pictures,
     read_mask,
     read_rgb,
     read_table,
@@ -17,6 +16,7 @@ from harmonizer.data.files import (
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
+from harmonizer.image import list_pictures
 
 IHARMONY4_PARTS = ("HCOCO", "HFlickr", "HAdobe5k", "Hday2night")
 

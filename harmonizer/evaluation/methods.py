@@ -99,8 +99,15 @@ class Method:
                 return list(self.run.predict_batch(composites, masks, batch_size=len(triplets)))
             return self.run.answer(cast("Sequence[Composite]", prepared))
         if self.kind == "function":
-            return [self.run(one.composite, one.mask) for one in triplets]
+            return [self._call(one) for one in triplets]
         return [None for _ in triplets]
+
+    def _call(self, triplet: Triplet) -> Any:  # noqa: ANN401 - an image of any kind
+        """Call a function; a picture that it refuses is not to fail those of the same batch."""
+        try:
+            return cast(Function, self.run)(triplet.composite, triplet.mask)
+        except InputError as error:
+            return error
 
     def finish(
         self,
@@ -121,8 +128,10 @@ class Method:
             (H, W, 3), from 0 to 255.
 
         Raises:
-            InputError: The answer is no picture of the composite's size.
+            InputError: A function refused it, or the answer is no picture of the composite's size.
         """
+        if isinstance(answer, InputError):
+            raise answer
         if self.answers_at_input_size(protocol):
             return answer
         if isinstance(self.run, Harmonizer):

@@ -1,11 +1,13 @@
 """What a run writes down: tables that spreadsheets read, and TensorBoard's."""
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import InputError
+from harmonizer.saving import write_atomically
 
 
 class Log:
@@ -33,13 +35,20 @@ class Log:
         """
         self.path = folder / f"{name}.csv"
         self.name, self.columns, self.board = name, columns, board
-        kept: list[list[str]] = []
-        if step and self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.reader(file))[1:]
-            kept = [row for row in rows if row and int(row[0]) <= step]
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["step", *columns], *kept])
+        kept = self._read(step) if step and self.path.is_file() else []
+        table = io.StringIO(newline="")
+        csv.writer(table).writerows([["step", *columns], *kept])
+        write_atomically(self.path, table.getvalue().encode())
+
+    def _read(self, last: int) -> list[list[str]]:
+        """The rows up to a step, without what a killed process left of a row."""
+        text = self.path.read_bytes().decode(errors="replace")
+        ended = text[: text.rfind("\n") + 1]  # a line without an end was cut off
+        return [
+            row
+            for row in csv.reader(io.StringIO(ended, newline=""))
+            if len(row) == 1 + len(self.columns) and row[0].isdecimal() and int(row[0]) <= last
+        ]
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append a row; floats are written so that they can be read back exactly."""

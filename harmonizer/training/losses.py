@@ -140,7 +140,13 @@ def build_loss(name: LossName, min_area: float, harm_weight: float) -> Loss:
         min_area: A_min of those that have one, in pixels.
         harm_weight: Of `no-harm`.
     """
-    if name == "no-harm":
-        return NoHarmLoss(min_area, harm_weight)
-    losses = {"fn-mse": FNMSELoss(min_area), "fn-rmse": FNRMSELoss(min_area), "mse": MSELoss()}
-    return lambda prediction, target, mask, composite: losses[name](prediction, target, mask)
+    match name:
+        case "no-harm":
+            return NoHarmLoss(min_area, harm_weight)
+        case "fn-mse":
+            loss = FNMSELoss(min_area)
+        case "fn-rmse":
+            loss = FNRMSELoss(min_area)
+        case "mse":
+            loss = MSELoss()
+    return lambda prediction, target, mask, composite: loss(prediction, target, mask)

@@ -85,6 +85,11 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         _check_address(newurl)
+        if urlparse(req.full_url).scheme == "https" and urlparse(newurl).scheme != "https":
+            # Nor may a server have this machine's own addresses asked.
+            raise WeightsUnavailableError(
+                f"weights are only downloaded by https; {req.full_url} leads to {newurl}"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -18,6 +18,7 @@ from harmonizer.baselines import BASELINES
 from harmonizer.data import TripletDataset
 from harmonizer.errors import InputError, UnknownModelError
 from harmonizer.evaluation import Evaluation, evaluate
+from harmonizer.evaluation.protocols import PAPER
 
 COUNT = sum(map(len, PICTURES.values()))
 
@@ -188,6 +189,21 @@ def test_or_they_are_left_out_by_name(copy: Path) -> None:
     assert "x1_1_1.png cannot be read" in said
     assert "the mask 7 x 7" in said
     assert found.to_json()["skipped"] == list(found.skipped)
+
+
+def test_a_picture_that_a_function_refuses_fails_no_other(iharmony4: Path) -> None:
+    def picky(image: Any, mask: Any) -> Any:
+        if np.array_equal(image, refused.composite):
+            raise InputError("not this one")
+        return darker(image, mask)
+
+    refused = PAPER.prepare(TripletDataset.open(iharmony4, split="test")[3])
+    rest = [name for name in names(evaluate(darker, iharmony4)) if name != refused.name]
+    found = evaluate(picky, iharmony4, batch_size=4, on_error="skip")
+    assert found.skipped == (f"{refused.name}: not this one",)
+    assert names(found) == rest
+    with pytest.raises(InputError, match=f"{refused.name}: not this one"):
+        evaluate(picky, iharmony4, batch_size=4)
 
 
 def test_nothing_left_is_an_error(copy: Path) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from harmonizer.errors import InputError
 from harmonizer.training import FNMSELoss, FNRMSELoss, MSELoss, NoHarmLoss
+from harmonizer.training.losses import build_loss
 
 
 def images(seed: int) -> torch.Tensor:
@@ -62,6 +63,9 @@ def test_mse_is_the_mean() -> None:
     expected = float((prediction - target).square().mean())
     found = float(MSELoss()(prediction, target, torch.zeros(3, 1, 20, 24)))
     assert found == pytest.approx(expected, rel=1e-6)
+    of_run = build_loss("mse", min_area=0, harm_weight=-1)  # which it does without
+    composite, mask = images(2), torch.zeros(3, 1, 20, 24)
+    assert float(of_run(prediction, target, mask, composite)) == found
 
 
 @pytest.mark.parametrize("area", [0, -1, float("nan")])

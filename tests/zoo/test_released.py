@@ -1,6 +1,7 @@
 """The authors' own files: downloaded, checked, converted once, and never trusted."""
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -9,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from zoo_models import as_pth, run_python
 from harmonizer import Harmonizer, model_info
 from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
 from harmonizer.zoo import convert_state_dict
-from harmonizer.zoo.download import download
+from harmonizer.zoo.download import _CheckedRedirects, download
 from harmonizer.zoo.loader import read_network
 from harmonizer.zoo.manifest import HubFile, ModelInfo, ReleasedFile
 from harmonizer.zoo.sources import FetchOptions, fetch_weights
@@ -265,6 +268,19 @@ def test_a_redirection_does_not_leave_https(url: str, server: Server, tmp_path: 
     assert (tmp_path / "c.pth").read_bytes() == b"content"
 
 
+def test_nor_does_it_lead_to_this_machine() -> None:
+    request = urllib.request.Request("https://example.org/a.pth")
+    for url in ("http://127.0.0.1:1/b.pth", "http://localhost/b.pth"):
+        with pytest.raises(WeightsUnavailableError, match="only downloaded by https"):
+            _CheckedRedirects().redirect_request(request, io.BytesIO(), 302, "", HTTPMessage(), url)
+    url = "https://example.org/b.pth"
+    followed = _CheckedRedirects().redirect_request(
+        request, io.BytesIO(), 302, "", HTTPMessage(), url
+    )
+    assert followed is not None
+    assert followed.full_url == url
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk(server: Server, released_idih: bytes, tmp_path: Path) -> None:
     server.files["/file"] = released_idih
@@ -374,9 +390,27 @@ def test_convert_on_the_command_line(released_idih: bytes, tmp_path: Path) -> No
     assert converted.info.licence == "MPL-2.0"
 
 
-def _network_of(released: bytes) -> Any:
-    import io
+def test_convert_replaces_nothing_without_force(
+    released_idih: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from harmonizer.cli import main
 
+    (tmp_path / "idih256.pth").write_bytes(released_idih)
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "README.md").write_text("my own")
+    command = ["convert", str(tmp_path / "idih256.pth"), "--model", "idih", "-o"]
+    assert main([*command, str(out)]) == 1
+    assert "is not empty; add --force" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["README.md"]
+    assert (out / "README.md").read_text() == "my own"
+    assert main([*command, str(out), "--force"]) == 0
+    Harmonizer.from_pretrained(out, device="cpu")
+    assert main([*command, str(tmp_path / "idih256.pth")]) == 1
+    assert "is a file; name a folder" in capsys.readouterr().err
+
+
+def _network_of(released: bytes) -> Any:
     from harmonizer.networks import build_network
 
     network = build_network("idih")
