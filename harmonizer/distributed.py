@@ -138,7 +138,12 @@ def harmonize_dataset(
     if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
     output = Path(output).absolute()
-    jobs = _find(Path(input).absolute(), None if masks is None else Path(masks), output, ending)
+    report = output / "report.csv" if report is None else Path(report).absolute()
+    source = Path(input).absolute()
+    jobs = _find(source, None if masks is None else Path(masks), output, ending)
+    used = {source, *(path for job in jobs for path in (job.image, job.mask, job.output))}
+    if report in used or report.resolve() in used:
+        raise InputError(f"the report would replace {report}; name another with report=")
     waiting = [job for job in jobs if force or not job.output.exists()]
     outcomes: Iterable[Outcome] = ()
     if waiting:
@@ -165,7 +170,6 @@ def harmonize_dataset(
         outcomes = _work(ray, settings, room, waiting)
     for folder in {output, *(job.output.parent for job in waiting)}:
         folder.mkdir(parents=True, exist_ok=True)
-    report = output / "report.csv" if report is None else Path(report)
     failed = _write_report(report, outcomes)
     return DatasetSummary(len(waiting) - failed, len(jobs) - len(waiting), failed, report)
 
@@ -190,6 +194,9 @@ def _find(source: Path, masks: Path | None, output: Path, ending: str | None) ->
             )
         named = Path(row.get("output") or Path(image).name)
         target = output / (named if ending is None else named.with_suffix(ending))
+        target = Path(os.path.normpath(target))
+        if not target.is_relative_to(os.path.normpath(output)):
+            raise InputError(f"row {number} of {source} leads out of the output folder: {named}")
         jobs.append(Job(source.parent / image, source.parent / mask, target))
     if not jobs:
         raise InputError(f"the table {source} holds no pictures")

@@ -108,17 +108,32 @@ def check_outputs(jobs: Sequence[Job]) -> None:
     Raises:
         InputError: With the paths.
     """
-    inputs = {path for job in jobs for path in (job.image, job.mask)}
+    where = _real_paths()
+    inputs = {where(path) for job in jobs for path in (job.image, job.mask) if path is not None}
     written: dict[Path, Path] = {}
     for job in jobs:
-        if job.output in written:
+        output = where(job.output)
+        if output in written:
             raise InputError(
-                f"{written[job.output]} and {job.image} would both be written to {job.output}; "
+                f"{written[output]} and {job.image} would both be written to {job.output}; "
                 "rename one"
             )
-        if job.output in inputs:
-            raise InputError(f"the output would replace {job.output}; name another folder")
-        written[job.output] = job.image
+        if output in inputs:
+            raise InputError(f"the output would replace {output}; name another folder")
+        written[output] = job.image
+
+
+def _real_paths() -> Callable[[Path], Path]:
+    """Return what finds the file that a path means, and asks for each folder once."""
+    folders: dict[Path, Path] = {}
+
+    def where(path: Path) -> Path:
+        if path.parent not in folders:
+            folders[path.parent] = path.parent.resolve()
+        place = folders[path.parent] / path.name
+        return place.resolve() if place.is_symlink() else place
+
+    return where
 
 
 def missing_mask(job: Job) -> InputError:

@@ -3,7 +3,7 @@
 import ctypes
 import platform
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache
 
@@ -19,13 +19,8 @@ _inside = 0  # how many are between the start and the end of `freed_memory_kept`
 
 
 @cache
-def _glibc() -> ctypes.CDLL | None:
-    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
-
-
-def _set(library: ctypes.CDLL, parameters: Mapping[int, int]) -> None:
-    for parameter, value in parameters.items():
-        library.mallopt(parameter, value)
+def _find_mallopt() -> Callable[[int, int], int] | None:
+    return ctypes.CDLL(None).mallopt if platform.libc_ver()[0] == "glibc" else None
 
 
 @contextmanager
@@ -38,17 +33,19 @@ def freed_memory_kept() -> Generator[None]:
     all but 64 MiB goes back as it is freed. With another library, or system, nothing is done.
     """
     global _inside
-    library = _glibc()
-    if library is None:
+    mallopt = _find_mallopt()
+    if mallopt is None:
         yield
         return
     with _lock:
         _inside += 1
-        _set(library, _INSIDE)
+        for parameter, value in _INSIDE.items():
+            mallopt(parameter, value)
     try:
         yield
     finally:
         with _lock:
             _inside -= 1
             if not _inside:
-                _set(library, _AFTERWARDS)
+                for parameter, value in _AFTERWARDS.items():
+                    mallopt(parameter, value)

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from harmonizer._version import __version__
 from harmonizer.cli import main
 from harmonizer.commands.run import _FORMATS
 from harmonizer.commands.terminal import complain
+from harmonizer.errors import InputError
+from harmonizer.folder import Outcome
 from harmonizer.image import open_image
 from harmonizer.saving import output_format, save_image
 
@@ -259,11 +262,14 @@ def test_two_pictures_never_share_a_file(
     assert not out.exists()
 
 
-def test_a_folder_skips_what_is_done(folders: tuple[Path, Path, Path]) -> None:
+def test_a_folder_skips_what_is_done(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     images, masks, out = folders
     out.mkdir()
     (out / "a.png").write_bytes(b"done before")
     assert run(images, masks, "-o", out) == 0
+    assert "1 of 4 were there already; --force" in capsys.readouterr().err
     assert (out / "a.png").read_bytes() == b"done before"
     assert (out / "b.jpg").exists()
     assert run(images, masks, "-o", out, "--force") == 0
@@ -283,6 +289,38 @@ def test_a_folder_goes_on_past_bad_files(
     assert "c_1_2.png: no mask is called c_1_2" in errors
     assert "2 of 4 pictures failed" in errors
     assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "d_composite.webp"]
+
+
+def test_what_went_wrong_is_said_after_ctrl_c_too(
+    folders: tuple[Path, Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, masks, out = folders
+
+    def stopped_after_one(load: Any, jobs: Any, **options: Any) -> Iterator[Outcome]:
+        yield Outcome(jobs[0], InputError("is damaged"), ())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harmonizer.folder.run_jobs", stopped_after_one)
+    assert run(images, masks, "-o", out) == 130
+    assert "a.png: is damaged\nharmonizer: stopped" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_no_way_leads_back_onto_the_pictures(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    before = (images / "a.png").read_bytes()
+    out.mkdir()
+    (out / "a.png").symlink_to(images / "a.png")
+    assert run(images, masks, "-o", out, "--force") == 1
+    assert "the output would replace" in error_line(capsys)
+    for own in (images / "a.png", masks / "a.png"):
+        assert run(images / "a.png", masks / "a.png", "-o", own, "--force") == 1
+        assert "the output would replace" in error_line(capsys)
+    assert (images / "a.png").read_bytes() == before
 
 
 def test_images_and_masks_in_one_folder(tmp_path: Path, noise: Any) -> None:

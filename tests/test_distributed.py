@@ -174,6 +174,20 @@ def test_wrong_arguments_are_refused(tmp_path: Path, noise: Any) -> None:
     (tmp_path / "same.csv").write_text("image,mask\nimages/0.bmp,masks/0.bmp\n")
     with pytest.raises(InputError, match="would replace"):
         harmonize_dataset(tmp_path / "same.csv", tmp_path / "images")
+    before = (tmp_path / "images/0.bmp").read_bytes()
+    for output, message in (
+        ("../images/0.bmp", "leads out of the output folder"),
+        ("/nowhere/0.bmp", "leads out of the output folder"),
+        ("x/../report.csv", "the report would replace"),
+    ):
+        row = f"image,mask,output\nimages/0.bmp,masks/0.bmp,{output}\n"
+        (tmp_path / "away.csv").write_text(row)
+        with pytest.raises(InputError, match=message):
+            harmonize_dataset(tmp_path / "away.csv", tmp_path / "out", force=True)
+    for own in ("images/0.bmp", "masks/0.bmp", "same.csv"):
+        with pytest.raises(InputError, match="the report would replace"):
+            harmonize_dataset(tmp_path / "same.csv", tmp_path / "out", report=tmp_path / own)
+    assert (tmp_path / "images/0.bmp").read_bytes() == before
     assert not (tmp_path / "out").exists()
 
 

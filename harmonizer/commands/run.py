@@ -155,6 +155,8 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
     to_stdout = output == _PIPE
     if not to_stdout:
         check_output(output, force=parsed.force)
+        if output.resolve() in (image.resolve(), parsed.mask.resolve()):
+            raise InputError(f"the output would replace {output}; name another with -o")
     elif sys.stdout.isatty():
         raise InputError("stdout is a terminal; redirect it, or name a file with -o")
 
@@ -220,6 +222,7 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
         output,
         ending=f".{parsed.format}" if parsed.format else None,
     )
+    there = 0 if parsed.force else sum(job.output.exists() for job in jobs)
     output.mkdir(parents=True, exist_ok=True)
     results = run_jobs(
         lambda: _load(parsed),
@@ -231,14 +234,20 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
         batch_size=parsed.batch_size,
         workers=parsed.workers,
     )
-    progress = tqdm(results, total=len(jobs), unit="picture", disable=None)
-    outcomes = [one for one in progress if one.error is not None or one.warnings]
-    failed = sum(one.error is not None for one in outcomes)
-    for one in outcomes:
-        for text in one.warnings:
-            complain(f"warning: {one.job.image.name}: {text}")
-        if one.error is not None:
-            complain(f"{one.job.image.name}: {one.error}")
+    failed = 0
+    notes: list[str] = []
+    try:
+        for one in tqdm(results, total=len(jobs), unit="picture", disable=None):
+            name = one.job.image.name
+            notes += [f"warning: {name}: {text}" for text in one.warnings]
+            if one.error is not None:
+                failed += 1
+                notes.append(f"{name}: {one.error}")
+    finally:  # Ctrl-C included: what went wrong is not lost
+        for note in notes:
+            complain(note)
+    if there:
+        complain(f"{there} of {len(jobs)} were there already; --force harmonizes them again")
     if failed:
         complain(f"error: {failed} of {len(jobs)} pictures failed")
     return 1 if failed else 0
