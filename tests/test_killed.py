@@ -114,7 +114,8 @@ def test_a_folder_run(moment: str, tmp_path: Path) -> None:
         pixels = np.random.default_rng(ord(name)).integers(0, 256, (40, 60, 3), np.uint8)
         Image.fromarray(pixels).save(images / f"{name}.png")
         Image.fromarray(box_mask(40, 60)).save(masks / f"{name}.png")
-    arguments = ("run", images, masks, "-o", out, "--device", "cpu")
+    # With one thread pictures are written in their order.
+    arguments = ("run", images, masks, "-o", out, "--device", "cpu", "--workers", 1)
     killed(moment, 2, command, *arguments)
     done = ["a.png", "b.png"] if moment == "after the rename" else ["a.png"]
     assert visible(out) == done

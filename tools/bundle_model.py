@@ -22,9 +22,9 @@ from harmonizer.zoo.sources import FetchOptions
 
 
 def to_float16(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The weights with every real number rounded to float16."""
+    """The weights in float16, but for vectors: a variance of batch norm can be beyond its range."""
     return {
-        key: (value.half() if value.is_floating_point() else value).contiguous()
+        key: (value.half() if value.is_floating_point() and value.dim() > 1 else value).contiguous()
         for key, value in network.state_dict().items()
     }
 
