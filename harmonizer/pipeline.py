@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, cast, get_args
@@ -228,6 +228,14 @@ class Harmonizer:
             digest.update(name.encode())
             digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how a copy is made, here or in another process: what runs the network is set up anew.
+
+        A copy runs on the same device, which the other process must have.
+        """
+        how = partial(type(self), device=self.device, dtype=self._asked_dtype, backend=self.backend)
+        return how, (self._network, self.info)
 
     def __repr__(self) -> str:
         """Name the model and the device."""

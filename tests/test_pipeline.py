@@ -1,7 +1,9 @@
 """The whole way, with the bundled network and with one whose answer is known."""
 
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -490,3 +492,11 @@ def test_the_public_names_exist() -> None:
         assert getattr(harmonizer, name) is not None
     with pytest.raises(AttributeError, match="nonsense"):
         _ = harmonizer.nonsense  # pyright: ignore
+
+
+def test_a_harmonizer_can_be_sent_to_another_process(model: Harmonizer, noise: Any) -> None:
+    image, mask = noise(60, 80), box_mask(60, 80)
+    for copy in (pickle.loads(pickle.dumps(model)), deepcopy(model)):  # noqa: S301
+        assert copy.info == model.info
+        assert copy.fingerprint() == model.fingerprint()
+        assert np.array_equal(copy(image, mask), model(image, mask))

@@ -125,6 +125,14 @@ class ModelInfo:
     aliases: tuple[str, ...] = ()
     note: str | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy in another process is made of; a `MappingProxyType` cannot go."""
+        return self.__dict__ | {"arguments": dict(self.arguments)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the copy."""
+        self.__dict__.update(state, arguments=MappingProxyType(state["arguments"]))
+
 
 def list_models(*, with_weights: bool = False) -> list[str]:
     """Return the names of the models, the default one first.
