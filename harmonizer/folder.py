@@ -1,5 +1,6 @@
 """Files of pictures: find their masks, harmonize what is not done yet, go on past bad files."""
 
+import os
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -124,14 +125,17 @@ def check_outputs(jobs: Sequence[Job]) -> None:
 
 
 def _real_paths() -> Callable[[Path], Path]:
-    """Return what finds the file that a path means, and asks for each folder once."""
+    """Return what finds the file that a path means, and asks for each folder once.
+
+    `os.path.realpath` does not mind links in a circle, which `Path.resolve` may refuse.
+    """
     folders: dict[Path, Path] = {}
 
     def where(path: Path) -> Path:
         if path.parent not in folders:
-            folders[path.parent] = path.parent.resolve()
+            folders[path.parent] = Path(os.path.realpath(path.parent))
         place = folders[path.parent] / path.name
-        return place.resolve() if place.is_symlink() else place
+        return Path(os.path.realpath(place)) if place.is_symlink() else place
 
     return where
 

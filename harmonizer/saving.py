@@ -68,9 +68,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         OSError: The file cannot be written; nothing is left behind.
     """
     try:
-        path = path.resolve()  # what a link points to is replaced, not the link
-    except RuntimeError as error:  # Python 3.11 and 3.12; later versions leave it to `open`
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+        place = path.resolve()  # what a link points to is replaced, not the link
+    except RuntimeError:  # links in a circle, in Python 3.11 and 3.12
+        place = path
+    if place.is_symlink():  # later versions return one of them
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    path = place
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:

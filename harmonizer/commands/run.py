@@ -2,6 +2,7 @@
 
 import argparse
 import glob
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,7 +156,7 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
     to_stdout = output == _PIPE
     if not to_stdout:
         check_output(output, force=parsed.force)
-        if output.resolve() in (image.resolve(), parsed.mask.resolve()):
+        if os.path.realpath(output) in map(os.path.realpath, (image, parsed.mask)):
             raise InputError(f"the output would replace {output}; name another with -o")
     elif sys.stdout.isatty():
         raise InputError("stdout is a terminal; redirect it, or name a file with -o")
