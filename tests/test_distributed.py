@@ -107,7 +107,9 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, noise: Any, model: Harmon
     for index in {*range(16)} - {3, 5}:
         expected = model(tmp_path / "images" / f"{index}.bmp", tmp_path / "masks" / f"{index}.bmp")
         found = Image.open(tmp_path / "out" / f"{index}.bmp")
-        assert np.array_equal(np.asarray(found), np.asarray(expected))
+        # A worker's network runs on fewer threads, which may round an answer otherwise.
+        apart = np.abs(np.asarray(found, np.int16) - np.asarray(expected, np.int16))
+        assert apart.max() <= 1
 
     # Started again, it does what is missing and nothing else.
     (tmp_path / "out" / "2.bmp").unlink()
