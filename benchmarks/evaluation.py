@@ -11,7 +11,6 @@ evaluations of 74 and of 7,404 pictures, each in a process of its own.
 """
 
 import argparse
-import os
 import resource
 import statistics
 import subprocess
@@ -29,6 +28,7 @@ from harmonizer.data import TripletDataset, TripletFiles
 from harmonizer.evaluation import evaluate
 from harmonizer.evaluation.protocols import PAPER
 from harmonizer.networks import build_network
+from harmonizer.overlap import count_cores
 
 DISTINCT = 20  # pictures on disk; a dataset repeats them
 SMALL, LARGE = 74, 7404
@@ -109,9 +109,8 @@ def compare_times(
         label: [statistics.median(one[k] for one in spent) for k in (0, 1)]
         for label, spent in times.items()
     }
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(
-        f"{harmonizer.info.name}, {count} pictures on {harmonizer.device}, {cores} cores; "
+        f"{harmonizer.info.name}, {count} pictures on {harmonizer.device}, {count_cores()} cores; "
         "milliseconds a picture, and times the network"
     )
     print(f"{'':18}{'wall':>18}{'CPU':>18}")

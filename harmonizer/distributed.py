@@ -18,7 +18,15 @@ from harmonizer.backends import Backend
 from harmonizer.data.files import read_table
 from harmonizer.errors import InputError
 from harmonizer.extras import import_extra
-from harmonizer.folder import Job, Outcome, check_outputs, find_jobs, missing_mask, run_jobs
+from harmonizer.folder import (
+    Job,
+    Outcome,
+    check_outputs,
+    find_jobs,
+    missing_mask,
+    real_paths,
+    run_jobs,
+)
 from harmonizer.pipeline import Harmonizer, check_strength
 from harmonizer.zoo.names import LocalPath, parse_name
 
@@ -141,8 +149,9 @@ def harmonize_dataset(
     report = output / "report.csv" if report is None else Path(report).absolute()
     source = Path(input).absolute()
     jobs = _find(source, None if masks is None else Path(masks), output, ending)
-    used = {source, *(path for job in jobs for path in (job.image, job.mask, job.output))}
-    if report in used or report.resolve() in used:
+    where = real_paths()
+    used = (path for job in jobs for path in (job.image, job.mask, job.output))
+    if where(report) in {where(source), *(where(path) for path in used if path is not None)}:
         raise InputError(f"the report would replace {report}; name another with report=")
     waiting = [job for job in jobs if force or not job.output.exists()]
     outcomes: Iterable[Outcome] = ()

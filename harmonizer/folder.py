@@ -43,11 +43,13 @@ class Outcome:
         job: The job.
         error: What went wrong; None if it is done, or was done before.
         warnings: What the user should know about the picture.
+        skipped: Whether it was done before.
     """
 
     job: Job
     error: Exception | None
     warnings: tuple[str, ...]
+    skipped: bool = False
 
 
 def find_jobs(
@@ -109,7 +111,7 @@ def check_outputs(jobs: Sequence[Job]) -> None:
     Raises:
         InputError: With the paths.
     """
-    where = _real_paths()
+    where = real_paths()
     inputs = {where(path) for job in jobs for path in (job.image, job.mask) if path is not None}
     written: dict[Path, Path] = {}
     for job in jobs:
@@ -120,11 +122,11 @@ def check_outputs(jobs: Sequence[Job]) -> None:
                 "rename one"
             )
         if output in inputs:
-            raise InputError(f"the output would replace {output}; name another folder")
+            raise InputError(f"the output would replace {output}; name another")
         written[output] = job.image
 
 
-def _real_paths() -> Callable[[Path], Path]:
+def real_paths() -> Callable[[Path], Path]:
     """Return what finds the file that a path means, and asks for each folder once.
 
     `os.path.realpath` does not mind links in a circle, which `Path.resolve` may refuse.
@@ -247,7 +249,7 @@ def run_jobs(
             elif job.output in unfinished:
                 yield Outcome(job, missing_mask(job), ())
             else:
-                yield Outcome(job, None, ())
+                yield Outcome(job, None, (), skipped=True)
 
 
 # The warnings of the picture that a thread works on; `warnings.catch_warnings` is one for all.

@@ -67,11 +67,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: The file cannot be written; nothing is left behind.
     """
-    try:
-        place = path.resolve()  # what a link points to is replaced, not the link
-    except RuntimeError:  # links in a circle, in Python 3.11 and 3.12
-        place = path
-    if place.is_symlink():  # later versions return one of them
+    place = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
+    if place.is_symlink():  # links in a circle
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     path = place
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")

@@ -2,7 +2,6 @@
 
 import argparse
 import glob
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -156,14 +155,14 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
     to_stdout = output == _PIPE
     if not to_stdout:
         check_output(output, force=parsed.force)
-        if os.path.realpath(output) in map(os.path.realpath, (image, parsed.mask)):
-            raise InputError(f"the output would replace {output}; name another with -o")
     elif sys.stdout.isatty():
         raise InputError("stdout is a terminal; redirect it, or name a file with -o")
 
-    from harmonizer.folder import harmonize_file
+    from harmonizer.folder import Job, check_outputs, harmonize_file
     from harmonizer.saving import output_format, write_atomically
 
+    if not to_stdout:
+        check_outputs([Job(image, parsed.mask, output)])
     # An unknown ending is better known before the work than after.
     if parsed.format is None:
         source = _beside(image, None) if image != _PIPE else Path("stdin.png")
@@ -223,7 +222,6 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
         output,
         ending=f".{parsed.format}" if parsed.format else None,
     )
-    there = 0 if parsed.force else sum(job.output.exists() for job in jobs)
     output.mkdir(parents=True, exist_ok=True)
     results = run_jobs(
         lambda: _load(parsed),
@@ -235,10 +233,11 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
         batch_size=parsed.batch_size,
         workers=parsed.workers,
     )
-    failed = 0
+    failed = there = 0
     notes: list[str] = []
     try:
         for one in tqdm(results, total=len(jobs), unit="picture", disable=None):
+            there += one.skipped
             name = one.job.image.name
             notes += [f"warning: {name}: {text}" for text in one.warnings]
             if one.error is not None:

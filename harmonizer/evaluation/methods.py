@@ -70,10 +70,7 @@ class Method:
         """
         if not isinstance(self.run, Harmonizer) or self.answers_at_input_size(protocol):
             return None
-        composite: Any = triplet.composite
-        if not protocol.rounded:  # floats come back as floats, which nobody has rounded
-            composite = composite / np.float32(255)
-        return self.run.prepare(composite, triplet.mask)
+        return self.run.prepare(_composite_of(triplet, protocol), triplet.mask)
 
     def answer(
         self,
@@ -137,10 +134,7 @@ class Method:
         if isinstance(self.run, Harmonizer):
             answer = self.run.finish(cast(Composite, prepared), answer)
         elif self.kind == "baseline":
-            composite: Any = triplet.composite
-            answer = self.run(
-                composite if protocol.rounded else composite / np.float32(255), triplet.mask
-            )
+            answer = self.run(_composite_of(triplet, protocol), triplet.mask)
         try:
             pixels = open_image(answer).pixels
         except InputError as error:
@@ -170,6 +164,11 @@ class Method:
         prepared = self.prepare(triplet, protocol)
         (answer,) = self.answer([triplet], [prepared], protocol)
         return self.finish(triplet, prepared, answer, protocol)
+
+
+def _composite_of(triplet: Triplet, protocol: Protocol) -> Any:  # noqa: ANN401 - see `ImageLike`
+    """What to harmonize: floats come back as floats, which nobody has rounded."""
+    return triplet.composite if protocol.rounded else triplet.composite / np.float32(255)
 
 
 def open_methods(
