@@ -189,12 +189,21 @@ class TrainConfig:
                 the wrong type.
         """
         try:
-            document = tomllib.loads(path.read_text("utf-8"))
+            return cls.parse_toml(path.read_text("utf-8"))
         except OSError as error:
             raise InputError(f"cannot read the configuration {path}: {error}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path} is no valid TOML: {error}") from error
-        return _build(cls, document, "")
+
+    @classmethod
+    def parse_toml(cls, text: str) -> Self:
+        """Read a run from what `to_toml` wrote, by this version or an earlier one.
+
+        Raises:
+            InputError: A key is unknown, or a value is of the wrong type.
+            tomllib.TOMLDecodeError: It is no TOML.
+        """
+        return _build(cls, tomllib.loads(text), "")
 
     def to_toml(self) -> str:
         """Return the run as a TOML file, every value written out."""

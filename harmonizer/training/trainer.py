@@ -354,10 +354,9 @@ class _Run:
         return None
 
     def _compare_configuration(self, saved: str) -> None:
-        import tomllib
-
-        before, now = tomllib.loads(saved), tomllib.loads(self.config.to_toml())
-        changed = [key for key in now if key not in _FREE_TO_CHANGE and before.get(key) != now[key]]
+        # Read as a configuration: a key that a later version added has its default in both.
+        before, now = vars(TrainConfig.parse_toml(saved)), vars(self.config)
+        changed = [key for key in now if key not in _FREE_TO_CHANGE and before[key] != now[key]]
         if changed:
             raise InputError(
                 f"the run in {self.folder} was started with another {', '.join(changed)}; go on "

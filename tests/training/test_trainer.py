@@ -207,6 +207,19 @@ def test_a_run_is_not_started_over_another(small_run: SmallRun) -> None:
     assert train(replace(config, workers=1), resume=True).finished
 
 
+def test_a_run_of_an_earlier_version_goes_on(small_run: SmallRun) -> None:
+    """Its checkpoint does not name the keys that came since; they have their defaults."""
+    config = small_run(steps=4)
+    train(config)
+    path = Path(config.output) / "checkpoint.pth"
+    saved = torch.load(path, weights_only=True)
+    lines = saved["config"].splitlines(keepends=True)
+    saved["config"] = "".join(line for line in lines if not line.startswith("harm_weight"))
+    assert saved["config"] != "".join(lines)
+    torch.save(saved, path)
+    assert train(config, resume=True).finished
+
+
 def test_resuming_nothing_is_refused(small_run: SmallRun) -> None:
     with pytest.raises(InputError, match="there is no checkpoint"):
         train(small_run(), resume=True)
