@@ -14,6 +14,7 @@ from torch import nn
 from harmonizer.errors import InputError
 from harmonizer.networks.heads import build_head
 from harmonizer.networks.input_sizes import InputSizes
+from harmonizer.networks.layers import convolve
 
 # This block sees a quarter of the resolution, which is where semantic features stand.
 FIRST_FEATURE_BLOCK = 2
@@ -63,7 +64,7 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to (N, C', H / 2, W / 2)."""
-        return self.activation(self.norm(self.conv(x)))
+        return self.activation(self.norm(convolve(self.conv, x)))
 
 
 class DecoderBlock(nn.Module):
@@ -80,7 +81,7 @@ class DecoderBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to (N, C', 2 H, 2 W)."""
-        return self.activation(self.norm(self.conv(x)))
+        return self.activation(self.norm(convolve(self.conv, x)))
 
 
 class EncoderDecoder(nn.Module):

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from harmonizer.networks.layers import convolve
+
 
 class RGBHead(nn.Module):
     """Predict every pixel, background included, as the DIH and S2AM baselines do (section 3.1)."""
@@ -15,7 +17,7 @@ class RGBHead(nn.Module):
     def forward(self, features: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Map features (N, C, H, W) to an image (N, 3, H, W); the input image is not looked at."""
         del image
-        return self.rgb(features)
+        return convolve(self.rgb, features)
 
 
 class BlendingHead(nn.Module):
@@ -42,8 +44,8 @@ class BlendingHead(nn.Module):
         Returns:
             (N, 3, H, W) in the normalised space of `image`.
         """
-        keep = torch.sigmoid(3.0 * self.attention(features))
-        return keep * image + (1.0 - keep) * self.rgb(features)
+        keep = torch.sigmoid(3.0 * convolve(self.attention, features))
+        return keep * image + (1.0 - keep) * convolve(self.rgb, features)
 
 
 def build_head(in_channels: int, blend: bool) -> RGBHead | BlendingHead:

@@ -1,5 +1,6 @@
 """What every network promises, whatever it is made of."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -154,6 +155,36 @@ def test_exports_and_compiles(name: str) -> None:
         compiled = torch.compile(network, backend="eager", fullgraph=True)
         torch.testing.assert_close(compiled(*inputs), expected)
     _TRACED.add(config)
+
+
+def test_compiled_training_learns_what_plain_training_does() -> None:
+    """A compiled network adds biases apart from its convolutions: CPUs are slow at their gradient.
+
+    Biases before a batch norm have a gradient of zero but for rounding.
+    """
+    network = short_network("idih").train()
+    image, mask = small_batch(network, 2)
+    fused: list[bool] = []
+
+    def backend(module: torch.fx.GraphModule, _: list[torch.Tensor]) -> Callable[..., object]:
+        called = [node for node in module.graph.nodes if node.op == "call_function"]
+        fused.extend(
+            (len(node.args) > 2 and node.args[2] is not None) or node.kwargs.get("bias") is not None
+            for node in called
+            if "conv" in getattr(node.target, "__name__", "")
+        )
+        return module.forward
+
+    torch.compiler.reset()
+    results: list[dict[str, torch.Tensor]] = []
+    for forward in (network, torch.compile(network, backend=backend, fullgraph=True)):
+        network.zero_grad()
+        answer = forward(image, mask)
+        answer.square().mean().backward()
+        gradients = {key: weight.grad for key, weight in network.named_parameters()}
+        results.append({"answer": answer.detach(), **gradients})
+    assert fused == [False] * 16
+    torch.testing.assert_close(results[1], results[0], rtol=1e-3, atol=1e-5)
 
 
 def test_an_unknown_name_suggests_close_ones() -> None:
