@@ -5,8 +5,9 @@
 
 Plain is what research code does: float32, NCHW, batch norm on its own, `eval()` and
 `inference_mode()`. Everything around the network is the same for all. Models without weights on
-this machine get random ones. The ways take turns, so that a busy machine disturbs all of them
-alike; printed is the median. Compare numbers of one run only.
+this machine get random ones. Each way has a process of its own, because the library changes how a
+process keeps memory. They take turns, so that a busy machine disturbs all of them alike; printed is
+the median. Compare numbers of one run only.
 
 network: the network alone, at its own input size, one picture and a batch.
 picture: one picture, pixels to pixels, by its size; what users wait for.
@@ -17,6 +18,7 @@ steps: what `benchmarks/one_picture.py` prints, for the backend torch.
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
 import statistics
@@ -24,8 +26,9 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self, cast
 
@@ -42,6 +45,7 @@ from harmonizer.overlap import count_cores
 
 PARTS = ("network", "picture", "batch", "start", "steps")
 PLAIN = "plain"
+BATCHES = 3  # of `harmonize_batch` in one measurement
 WAYS: dict[str, tuple[Backend, str]] = {
     PLAIN: ("torch", "float32"),
     "torch": ("torch", "float32"),
@@ -85,39 +89,6 @@ def open_way(model: str, way: str, device: str) -> Harmonizer:
     return Harmonizer(network, info, device=device, backend=backend, dtype=dtype)
 
 
-def open_ways(model: str, device: str) -> dict[str, Harmonizer]:
-    """All ways that this machine has."""
-    # float16 is made for GPUs: on processors it is slower than float32.
-    tried = [way for way in WAYS if not (way == "torch, float16" and device == "cpu")]
-    found: dict[str, Harmonizer] = {}
-    for way in tried:
-        try:
-            found[way] = open_way(model, way, device)
-        except InputError as error:
-            print(f"{way}: left out: {error}")
-    return found
-
-
-def take_turns(ways: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """Median time of each way in milliseconds, each given about so many seconds."""
-    spent: dict[str, list[float]] = {label: [] for label in ways}
-    for work in ways.values():
-        work()
-    while sum(spent[PLAIN]) < seconds or len(spent[PLAIN]) < 3:
-        for label, work in ways.items():
-            start = time.perf_counter()
-            work()
-            spent[label].append(time.perf_counter() - start)
-    return {label: 1000 * statistics.median(times) for label, times in spent.items()}
-
-
-def show(title: str, times: Mapping[str, float], pictures: int = 1) -> None:
-    """Print a table: milliseconds a picture, and how many times as fast as plain."""
-    print(f"\n{title}; milliseconds a picture, times as fast as plain")
-    for label, spent in times.items():
-        print(f"  {label:20}{spent / pictures:9.1f}{times[PLAIN] / spent:8.2f}x")
-
-
 def make_picture(megapixels: float, seed: int = 0) -> Picture:
     """A made-up picture, and a mask of a quarter of it."""
     generator = np.random.default_rng(seed)
@@ -129,52 +100,127 @@ def make_picture(megapixels: float, seed: int = 0) -> Picture:
     return cast(NDArray[np.uint8], cv2.resize(small, (width, height))), mask
 
 
-def measure_network(
-    model: str, ways: Mapping[str, Harmonizer], batch_size: int, seconds: float
-) -> None:
-    """The network alone."""
-    height, width = ways[PLAIN].info.preprocessing.input_size
-    for count in (1, batch_size):
-        generator = np.random.default_rng(0)
-        images = generator.standard_normal((count, 3, height, width), np.float32)
-        masks = (generator.random((count, 1, height, width)) > 0.7).astype(np.float32)
-        runs = {way: partial(one._run, images, masks) for way, one in ways.items()}
-        title = f"{model}, the network alone at {width} x {height}, {count} at a time"
-        show(title, take_turns(runs, seconds), count)
+def work_network(harmonizer: Harmonizer, count: int) -> Callable[[], object]:
+    """The network alone, on so many pictures at once."""
+    height, width = harmonizer.info.preprocessing.input_size
+    generator = np.random.default_rng(0)
+    images = generator.standard_normal((count, 3, height, width), np.float32)
+    masks = (generator.random((count, 1, height, width)) > 0.7).astype(np.float32)
+    run = harmonizer._run  # pyright: ignore[reportPrivateUsage] - it alone is measured
+    return lambda: run(images, masks)
 
 
-def measure_picture(
-    model: str, ways: Mapping[str, Harmonizer], megapixels: float, seconds: float
-) -> None:
+def work_picture(harmonizer: Harmonizer, megapixels: float) -> Callable[[], object]:
     """One picture, pixels to pixels."""
     image, mask = make_picture(megapixels)
-    works = {way: lambda one=one: one(image, mask) for way, one in ways.items()}
-    show(f"{model}, a picture of {megapixels:g} megapixels", take_turns(works, seconds))
+    return lambda: harmonizer(image, mask)
 
 
-def measure_batch(
-    model: str, ways: Mapping[str, Harmonizer], batch_size: int, seconds: float
+def work_batch(harmonizer: Harmonizer, batch_size: int, overlap: bool) -> Callable[[], object]:
+    """Many pictures, by `harmonize_batch` or one after the other."""
+    count = BATCHES * batch_size
+    images, masks = zip(*(make_picture(1, seed) for seed in range(count)), strict=True)
+
+    def work() -> None:
+        if overlap:
+            for _ in harmonizer.harmonize_batch(images, masks, batch_size=batch_size):
+                pass
+        else:
+            for image, mask in zip(images, masks, strict=True):
+                harmonizer(image, mask)
+
+    return work
+
+
+def serve(
+    connection: Connection,
+    model: str,
+    way: str,
+    device: str,
+    prepare: Callable[[Harmonizer], Callable[[], object]],
 ) -> None:
-    """Many pictures."""
-    images, masks = zip(*(make_picture(1, seed) for seed in range(3 * batch_size)), strict=True)
-
-    def one_by_one(harmonizer: Harmonizer) -> None:
-        for image, mask in zip(images, masks, strict=True):
-            harmonizer(image, mask)
-
-    def batches(harmonizer: Harmonizer) -> None:
-        for _ in harmonizer.harmonize_batch(images, masks, batch_size=batch_size):
-            pass
-
-    works: dict[str, Callable[[], None]] = {PLAIN: lambda: one_by_one(ways[PLAIN])}
-    for way, harmonizer in ways.items():
-        label = "plain, overlapping" if way == PLAIN else way
-        works[label] = lambda harmonizer=harmonizer: batches(harmonizer)
-    title = f"{model}, {len(images)} pictures of 1 megapixel in batches of {batch_size}"
-    show(title, take_turns(works, seconds), len(images))
+    """In a process of its own: do the work whenever asked, and say how long it took."""
+    warnings.simplefilter("ignore")  # of the packages that translate networks
+    try:
+        work = prepare(open_way(model, way, device))
+    except InputError as error:
+        connection.send(str(error))
+        return
+    work()
+    connection.send(None)
+    while connection.recv():
+        start = time.perf_counter()
+        work()
+        connection.send(time.perf_counter() - start)
 
 
-def measure_start(model: str, ways: Mapping[str, Harmonizer], device: str) -> None:
+class Worker:
+    """A process that does the work of one way."""
+
+    def __init__(
+        self,
+        model: str,
+        way: str,
+        device: str,
+        prepare: Callable[[Harmonizer], Callable[[], object]],
+    ) -> None:
+        """Start it; `problem` says why it cannot work."""
+        # A started copy of this process would share its threads' locks: a fresh one.
+        context = multiprocessing.get_context("spawn")
+        self.connection, other = context.Pipe()
+        arguments = (other, model, way, device, prepare)
+        self.process = context.Process(target=serve, args=arguments, daemon=True)
+        self.process.start()
+        other.close()
+        self.problem = cast(str | None, self.connection.recv())
+
+    def __call__(self) -> float:
+        """Do the work once; return the seconds."""
+        self.connection.send(True)
+        return cast(float, self.connection.recv())
+
+    def close(self) -> None:
+        """End it."""
+        if self.problem is None:
+            self.connection.send(False)
+        self.process.join()
+
+
+def take_turns(
+    title: str,
+    model: str,
+    device: str,
+    prepare: Mapping[str, tuple[str, Callable[[Harmonizer], Callable[[], object]]]],
+    seconds: float,
+    pictures: int = 1,
+) -> None:
+    """Measure the ways in turn, and print milliseconds a picture and the ratio to the first.
+
+    Args:
+        title: Of the table.
+        model: A network.
+        device: Where it runs.
+        prepare: By the row's name: a way, and what makes its work.
+        seconds: About how long the first one shall work.
+        pictures: How many pictures are done at once.
+    """
+    print(f"\n{title}; milliseconds a picture, times as fast as {PLAIN}")
+    workers = {name: Worker(model, way, device, make) for name, (way, make) in prepare.items()}
+    spent: dict[str, list[float]] = {name: [] for name, one in workers.items() if not one.problem}
+    while sum(spent[PLAIN]) < seconds or len(spent[PLAIN]) < 3:
+        for name, times in spent.items():
+            times.append(workers[name]())
+    for name, worker in workers.items():
+        worker.close()
+        if worker.problem:
+            print(f"  {name:20}left out: {worker.problem}")
+            continue
+        median = statistics.median(spent[name])
+        ratio = statistics.median(spent[PLAIN]) / median
+        print(f"  {name:20}{1000 * median / pictures:9.1f}{ratio:8.2f}x", flush=True)
+
+
+def measure_start(model: str, ways: Iterable[str], device: str) -> None:
     """Whole processes."""
     print(f"\n{model}, a process for one picture of 1 megapixel; times as much as plain")
     print(f"  {'':20}{'seconds':>9}{'':8}{'peak MB':>9}")
@@ -182,7 +228,12 @@ def measure_start(model: str, ways: Mapping[str, Harmonizer], device: str) -> No
     for way in ways:
         start = time.perf_counter()
         command = [sys.executable, "-W", "ignore", __file__, "--child", model, way, device]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        done = subprocess.run(
+            command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        if done.returncode:
+            print(f"  {way:20}left out")
+            continue
         found[way] = (time.perf_counter() - start, json.loads(done.stdout))
         shares = [value / of for value, of in zip(found[way], found[PLAIN], strict=True)]
         seconds, memory = found[way]
@@ -215,17 +266,29 @@ def main() -> None:
     if chosen.child:
         child(*chosen.child)
         return
-    warnings.simplefilter("ignore")  # of the packages that translate networks
     print(f"{count_cores()} of {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch")
+    # float16 is made for GPUs: on processors it is slower than float32.
+    ways = [way for way in WAYS if not (way == "torch, float16" and chosen.device == "cpu")]
+    size = chosen.batch_size
     for model in chosen.models:
-        ways = open_ways(model, chosen.device)
+        measured = partial(take_turns, model=model, device=chosen.device, seconds=chosen.seconds)
         if "network" in chosen.parts:
-            measure_network(model, ways, chosen.batch_size, chosen.seconds)
+            for count in (1, size):
+                work = partial(work_network, count=count)
+                title = f"{model}, the network alone, {count} at a time"
+                measured(title, prepare={way: (way, work) for way in ways}, pictures=count)
         if "picture" in chosen.parts:
             for megapixels in chosen.megapixels:
-                measure_picture(model, ways, megapixels, chosen.seconds)
+                work = partial(work_picture, megapixels=megapixels)
+                title = f"{model}, a picture of {megapixels:g} megapixels"
+                measured(title, prepare={way: (way, work) for way in ways})
         if "batch" in chosen.parts:
-            measure_batch(model, ways, chosen.batch_size, chosen.seconds)
+            single = partial(work_batch, batch_size=size, overlap=False)
+            many = partial(work_batch, batch_size=size, overlap=True)
+            rows = {PLAIN: (PLAIN, single), f"{PLAIN}, overlapping": (PLAIN, many)}
+            rows |= {way: (way, many) for way in ways if way != PLAIN}
+            title = f"{model}, {BATCHES * size} pictures of 1 megapixel in batches of {size}"
+            measured(title, prepare=rows, pictures=BATCHES * size)
         if "start" in chosen.parts:
             measure_start(model, ways, chosen.device)
     if "steps" in chosen.parts:
