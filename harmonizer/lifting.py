@@ -11,6 +11,7 @@ Nothing here knows of networks or of image files: arrays come in, arrays go out.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal, TypeVar, cast, get_args
 
 import cv2
@@ -44,6 +45,10 @@ _CURVE_QUANTILES = (0.002, 0.998)
 _CURVE_RANGE = 5.0
 _LEAST_SHARE = 0.97
 _BORDER = 2
+# Low-resolution pixels around the mask that take part: a blur reaches so far.
+_MARGIN = 8
+# Whether an image was resized by sampling is seen on each so manieth row and column.
+_EVERY = 4
 _DEPTHS = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U}
 # Floats may overshoot [0, 1] by rounding.
 _RANGE_TOLERANCE = 1e-3
@@ -105,7 +110,7 @@ def lift(
             change = cast(Array, after - before)
             correction = _Correction.of_field(_filled(change, weight), keep=1.0)
         else:
-            correction = _fit(before, after, weight)
+            correction = _fit_around(box, mask.shape, before, after, weight)
     _apply(correction.on_scale(scale), mask, out, box)
     return out
 
@@ -179,6 +184,25 @@ def _monomials(whitened: NDArray[Any]) -> NDArray[Any]:
     np.multiply(x[2], out[4], out=out[18])  # caa
     np.multiply(x[0], out[8], out=out[19])  # abc
     return out
+
+
+def _fit_around(
+    box: tuple[Range, Range],
+    shape: tuple[int, ...],
+    before: Array,
+    after: Array,
+    weight: Array,
+) -> _Correction:
+    """Fit on the part of the low-resolution images that the box of the mask needs."""
+    part: list[slice] = []
+    for ends, size, low_size in zip(box, shape, weight.shape, strict=True):
+        needed, _ = _interpolation(slice(*ends), size, low_size)
+        part.append(slice(max(0, needed.start - _MARGIN), needed.stop + _MARGIN))
+    rows, columns = part
+    correction = _fit(before[rows, columns], after[rows, columns], weight[rows, columns])
+    field = np.zeros_like(before)
+    field[rows, columns] = correction.field
+    return replace(correction, field=field)
 
 
 def _fit(before: Array, after: Array, weight: Array) -> _Correction:
@@ -260,22 +284,26 @@ def _without_noise(residual: Array, weight: Array) -> Array:
 
     White noise has a known variance in each band; what a band has beyond it is worth keeping.
     """
-    noise = _noise_variance(residual, weight)
-    kept = np.zeros_like(residual)
-    finer = residual
-    w = weight[..., None]
-    numerator, denominator = residual * w, weight
+    planes = cast(
+        Array, np.stack(cv2.split(residual))
+    )  # 3 x h x w: with colours innermost, numpy is slow
+    noise = _noise_variance(planes, weight)
+    kept = np.zeros_like(planes)
+    finer = planes
+    numerator, denominator = planes * weight, weight
+    total = 3 * float(weight.sum())
     previous = 0.0
     for sigma in _BAND_SIGMAS:
         step = math.sqrt(sigma**2 - previous**2)
-        numerator, denominator = _smoothed(numerator, step), _smoothed(denominator, step)
-        coarser = numerator / np.maximum(denominator, 1e-6)[..., None]
+        numerator = np.stack([_smoothed(plane, step) for plane in numerator])
+        denominator = _smoothed(denominator, step)
+        coarser = numerator / np.maximum(denominator, 1e-6)
         band = finer - coarser
-        energy = float((np.square(band) * w).sum() / (3 * weight.sum()))
+        energy = float((np.square(band) * weight).sum()) / total
         share = noise * _white_noise_gain(previous, sigma) / max(energy, 1e-20)
         kept += max(0.0, 1.0 - share) * band
         finer, previous = coarser, sigma
-    return kept + finer
+    return cast(Array, cv2.merge(tuple(kept + finer)))
 
 
 def _noise_variance(residual: Array, weight: Array) -> float:
@@ -298,16 +326,17 @@ def _semivariance(residual: Array, weight: Array, lag: int) -> tuple[Array, Arra
     """Local half mean squared difference of pixels ``lag`` apart, and the weight behind it."""
     total, support = np.zeros_like(weight), np.zeros_like(weight)
     for first, second in (
-        (np.s_[:, :-lag], np.s_[:, lag:]),
-        (np.s_[:-lag], np.s_[lag:]),
+        (np.s_[..., :-lag], np.s_[..., lag:]),
+        (np.s_[..., :-lag, :], np.s_[..., lag:, :]),
     ):
         both = np.minimum(weight[first], weight[second])
-        total[first] += both * np.square(residual[first] - residual[second]).mean(axis=2)
+        total[first] += both * np.square(residual[first] - residual[second]).mean(axis=0)
         support[first] += both
     total, support = _smoothed(total, 4.0), _smoothed(support, 4.0)
     return cast(Array, total / np.maximum(2 * support, 1e-6)), support
 
 
+@cache
 def _white_noise_gain(finer: float, coarser: float) -> float:
     """The variance that white noise of variance 1 has in the band between two Gaussians."""
     positions = np.arange(-40, 41)
@@ -348,8 +377,9 @@ def _low_res_weight(image: NDArray[Any], mask: Array, low: Array, scale: float) 
     resized: by taking samples, as OpenCV's ``INTER_LINEAR``, or otherwise by averaging.
     """
     height, width = low.shape[:2]
-    shown = _sampled(mask[..., None], height, width)[..., 0]
-    sampling = np.abs(_sampled(image, height, width) / scale - low).max() < _GREY_LEVEL
+    shown = _sampled(mask[..., None], height, width, 1)[..., 0]
+    sampled = _sampled(image, height, width, _EVERY)
+    sampling = np.abs(sampled / scale - low[::_EVERY, ::_EVERY]).max() < _GREY_LEVEL
     if not sampling:
         shown = np.minimum(shown, _averaged(mask, height, width))
     if shown.max() < 1e-3:  # no sample hit the object
@@ -364,16 +394,19 @@ def _low_res_weight(image: NDArray[Any], mask: Array, low: Array, scale: float) 
     return inner if inner.any() else weight
 
 
-def _sampled(image: NDArray[Any], height: int, width: int) -> Array:
-    """Resize by linear interpolation between the nearest pixels (H x W x C to h x w x C)."""
-    ends: list[list[tuple[NDArray[np.intp], NDArray[np.float64]]]] = []
+def _sampled(image: NDArray[Any], height: int, width: int, every: int) -> Array:
+    """Resize by linear interpolation between the nearest pixels (H x W x C to h x w x C).
+
+    Returned is each ``every``-th row and column of it.
+    """
+    ends: list[list[tuple[NDArray[np.intp], Array]]] = []
     for size, low_size in zip(image.shape[:2], (height, width), strict=True):
-        centres = (np.arange(low_size, dtype=np.float64) + 0.5) * (size / low_size) - 0.5
+        centres = (np.arange(0, low_size, every) + 0.5) * (size / low_size) - 0.5
         position = np.minimum(np.maximum(centres, 0), size - 1)
         first = position.astype(np.intp)
-        share = position - first
+        share = (position - first).astype(np.float32)
         ends.append([(first, 1 - share), (np.minimum(first + 1, size - 1), share)])
-    total = np.zeros((height, width, image.shape[2]), np.float32)
+    total = np.zeros((len(ends[0][0][0]), len(ends[1][0][0]), image.shape[2]), np.float32)
     for rows, row_share in ends[0]:
         for columns, column_share in ends[1]:
             share = np.outer(row_share, column_share)[..., None]
