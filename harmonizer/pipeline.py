@@ -30,6 +30,7 @@ from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
 from harmonizer.mask import MaskLike, open_mask, warn_if_nothing_to_do
 from harmonizer.overlap import overlap, usual_workers
 from harmonizer.preprocessing import full_scale
+from harmonizer.restraint import share_of_answer
 from harmonizer.runtime import resolve_device, resolve_dtype
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo
@@ -396,6 +397,8 @@ class Harmonizer:
     ) -> Any:  # noqa: ANN401 - the kind that came in
         """Carry an answer to full resolution: the last of the three steps of `harmonize`.
 
+        Where the model's `least_change` says so, only a part of a small change is taken, or none.
+
         Args:
             composite: What `prepare` returned.
             answer: What `answer` returned for it.
@@ -414,7 +417,14 @@ class Harmonizer:
         if answer is None or strength == 0:
             return composite.picture.restore(pixels, np.zeros_like(mask))
         low_res = composite.low_res.astype(np.float32)
-        harmonized = lift(pixels, mask, low_res, self._scaled(composite, answer), method=lifting)
+        small = self._scaled(composite, answer)
+        if self.info.least_change:
+            shape, white = self.info.preprocessing.resize(mask), np.float32(composite.scale)
+            parts = (low_res / white, small / white, shape)
+            strength *= share_of_answer(*parts, self.info.least_change)
+            if strength == 0:
+                return composite.picture.restore(pixels, np.zeros_like(mask))
+        harmonized = lift(pixels, mask, low_res, small, method=lifting)
         return composite.picture.restore(apply_strength(pixels, harmonized, strength), mask)
 
     def predict(

@@ -51,10 +51,11 @@ class Method:
         return f"{self.kind} {weights}".rstrip()
 
     def answers_at_input_size(self, protocol: Protocol) -> bool:
-        """Whether the network's own answer is what the protocol measures."""
+        """Whether the network's own answer, as it is, is what the protocol measures."""
         return (
             isinstance(self.run, Harmonizer)
             and protocol.size is not None
+            and self.run.info.least_change is None
             and self.run.info.preprocessing.input_size == (protocol.size, protocol.size)
         )
 

@@ -70,6 +70,7 @@ def describe(info: ModelInfo) -> dict[str, Any]:
         "origin": info.origin,
         "metrics": [dict(metric) for metric in info.metrics],
         "safe_dtypes": list(info.safe_dtypes),
+        "least_change": info.least_change and list(info.least_change),
         "note": info.note,
     }
 

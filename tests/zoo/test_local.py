@@ -155,6 +155,8 @@ PREPROCESSING = {
         ({"preprocessing": PREPROCESSING | {"input_size": [10**6, 256]}}, "at most 4096"),
         ({"preprocessing": PREPROCESSING | {"input_size": ["256", 256]}}, "whole number"),
         ({"preprocessing": PREPROCESSING | {"std": [0, 1, 1]}}, "positive numbers"),
+        ({"least_change": [10, 8]}, "two rising numbers"),
+        ({"least_change": 8}, "two rising numbers"),
         ({"preprocessing": PREPROCESSING | {"mean": [float("nan"), 1, 1]}}, "three numbers"),
     ],
 )
