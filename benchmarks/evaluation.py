@@ -1,6 +1,7 @@
 """How long an evaluation takes against its network alone, and how much memory many pictures need.
 
-    python benchmarks/evaluation.py [--network idih] [--count 200] [--size 640x480] [--memory]
+    python benchmarks/evaluation.py [--network idih [--width 32]] [--count 200] [--size 640x480]
+        [--memory]
 
 Pictures of noise, made here: JPEG composites and real pictures, PNG masks, and a full evaluation
 by the `paper` protocol, with the bundled model or with a network of random weights. The network
@@ -68,13 +69,19 @@ def measure(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def compare_times(
-    name: str | None, files: list[TripletFiles], count: int, batch_size: int, device: str
+    name: str | None,
+    width: int | None,
+    files: list[TripletFiles],
+    count: int,
+    batch_size: int,
+    device: str,
 ) -> None:
     """Print the times of an evaluation and of its parts, and their ratios."""
     if name is None:
         harmonizer = Harmonizer.from_pretrained(device=device)
     else:
-        harmonizer = Harmonizer(build_network(name), model_info(name), device=device)
+        network = build_network(name, **({} if width is None else {"width": width}))
+        harmonizer = Harmonizer(network, model_info(name), device=device)
     dataset = repeated(files, count)
     generator = np.random.default_rng(0)
     size = harmonizer.info.preprocessing.input_size
@@ -134,6 +141,7 @@ def main() -> None:
     parser.add_argument(
         "--network", help="a name of list_networks(), with random weights; else the bundled model"
     )
+    parser.add_argument("--width", type=int, help="of that network: an iDIH, narrower than its own")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--size", default="640x480")
     parser.add_argument("--batch-size", type=int, default=8)
@@ -151,7 +159,9 @@ def main() -> None:
                 command = [sys.executable, __file__, "--size", chosen.size, "--peak-of", str(count)]
                 subprocess.run(command, check=True)
         else:
-            compare_times(chosen.network, files, chosen.count, chosen.batch_size, chosen.device)
+            compare_times(
+                chosen.network, chosen.width, files, chosen.count, chosen.batch_size, chosen.device
+            )
 
 
 if __name__ == "__main__":
