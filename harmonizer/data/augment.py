@@ -19,6 +19,8 @@ from harmonizer.errors import InputError
 
 _ATTEMPTS = 10  # to fit a part of the drawn area and shape into the picture
 _REDRAWS = 100  # to find a part that shows the foreground
+# From the sharpest and noisiest to the smoothest.
+_RESAMPLINGS = (cv2.INTER_NEAREST, cv2.INTER_CUBIC, cv2.INTER_LINEAR, cv2.INTER_AREA)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class Augmentation:
         keep_empty: Probability of keeping a part in which the mask sums to `least_mask` or less;
             otherwise another part is drawn.
         least_mask: In pixels of the training size.
+        any_resampling: Whether the way of resizing is drawn too: by nearest pixels, cubic or linear
+            interpolation, or averaging; else it is linear. Users' photographs come in all sizes,
+            so they arrive at the network's size more or less sharp and noisy.
     """
 
     area: tuple[float, float] | None = (0.5, 1.0)
@@ -40,6 +45,7 @@ class Augmentation:
     flip: float = 0.5
     keep_empty: float = 0.05
     least_mask: float = 1.0
+    any_resampling: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -57,18 +63,21 @@ class Augmentation:
 
 
 class Crop(NamedTuple):
-    """A part of a picture, in pixels, and whether it is mirrored."""
+    """A part of a picture, in pixels, whether it is mirrored, and how it is resized."""
 
     top: int
     left: int
     height: int
     width: int
     flipped: bool
+    interpolation: int = cv2.INTER_LINEAR
 
     def apply(self, plane: NDArray[Any], size: int) -> NDArray[Any]:
         """Cut the part out of an array (H, W) or (H, W, C) and resize it to `size` x `size`."""
         part = plane[self.top : self.top + self.height, self.left : self.left + self.width]
-        resized = cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR)
+        resized = cv2.resize(part, (size, size), interpolation=self.interpolation)
+        if resized.dtype.kind == "f" and self.interpolation == cv2.INTER_CUBIC:
+            resized = resized.clip(0, 1)  # it overshoots
         return cv2.flip(resized, 1) if self.flipped else resized
 
 
@@ -92,13 +101,15 @@ def draw_crop(
     full = 255 if mask.dtype == np.uint8 else 1
     height, width = mask.shape
     flipped = generator.random() < augmentation.flip
+    interpolation = cv2.INTER_LINEAR
+    if augmentation.any_resampling:
+        interpolation = _RESAMPLINGS[generator.integers(len(_RESAMPLINGS))]
+    crop = Crop(0, 0, height, width, flipped, interpolation)
     if augmentation.area is None:
-        return Crop(0, 0, height, width, flipped)
-    crop = Crop(0, 0, height, width, flipped)
+        return crop
     for _ in range(_REDRAWS):
-        crop = Crop(
-            *_draw_box(height, width, augmentation.area, augmentation.aspect, generator), flipped
-        )
+        box = _draw_box(height, width, augmentation.area, augmentation.aspect, generator)
+        crop = Crop(*box, flipped, interpolation)
         if generator.random() < augmentation.keep_empty:
             break
         # The sum after resizing, without resizing.

@@ -34,7 +34,9 @@ def training_pictures(config: TrainConfig) -> TrainingData:
         raise InputError("train.root is the folder or the CSV of the pictures to learn from")
     wanted = config.train
     augmentation = Augmentation(
-        area=(0.5, 1.0) if wanted.random_crop else None, flip=0.5 if wanted.horizontal_flip else 0.0
+        area=(0.5, 1.0) if wanted.random_crop else None,
+        flip=0.5 if wanted.horizontal_flip else 0.0,
+        any_resampling=wanted.random_resampling,
     )
     return _open(wanted, augmentation, config.size, config.seed)
 
