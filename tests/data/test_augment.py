@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from pictures import write_triplet
@@ -70,6 +71,22 @@ def test_a_picture_too_long_for_any_shape_gives_its_middle() -> None:
 def test_no_crop_takes_the_whole_picture() -> None:
     assert {c[:4] for c in crops(np.ones((30, 50)), 20, area=None)} == {(0, 0, 30, 50)}
     assert not any(c.flipped for c in crops(np.ones((30, 50)), 20, area=None, flip=0))
+
+
+def test_the_way_of_resizing_may_be_drawn_too() -> None:
+    """Nothing else changes with it, and no value leaves its range."""
+    generator = np.random.default_rng(0)
+    mask = (generator.random((90, 120)) > 0.5).astype(np.float32)
+    ways: set[int] = set()
+    for seed in range(40):
+        crop = draw_crop(mask, 64, Augmentation(any_resampling=True), np.random.default_rng(seed))
+        small = crop.apply(mask, 64)
+        assert small.shape == (64, 64)
+        assert 0 <= small.min() < small.max() <= 1
+        ways.add(crop.interpolation)
+    assert len(ways) == 4
+    fixed = draw_crop(mask, 64, Augmentation(), np.random.default_rng(0))
+    assert fixed.interpolation == cv2.INTER_LINEAR
 
 
 @pytest.mark.parametrize(
