@@ -211,6 +211,15 @@ def test_safetensors_that_lie_are_refused(content: bytes, saved: Path) -> None:
         load(saved)
 
 
+def test_a_header_of_many_tensors_is_not_read(saved: Path) -> None:
+    one = b'"t%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},'
+    header = b"{" + b"".join(one % i for i in range(100_000))[:-1] + b"}"
+    (saved / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    rewrite_config(saved, weights={})
+    with pytest.raises(WeightsCorruptedError, match="its header says that it has 5,"):
+        load(saved)
+
+
 def test_a_released_file_is_not_loaded_unconverted(tmp_path: Path) -> None:
     (tmp_path / "idih256.pth").write_bytes(b"")
     with pytest.raises(InputError, match="harmonizer convert"):
