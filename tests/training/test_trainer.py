@@ -290,8 +290,10 @@ def test_too_few_pictures(small_run: SmallRun) -> None:
 def test_impossible_starts_are_refused(
     model: ModelConfig, reason: str, small_run: SmallRun
 ) -> None:
+    config = small_run(model=model, size=256)
     with pytest.raises(InputError, match=reason):
-        train(small_run(model=model, size=256))
+        train(config)
+    assert not Path(config.output).exists()
 
 
 def test_frozen_parts_do_not_move(small_run: SmallRun) -> None:
