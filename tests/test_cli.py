@@ -184,6 +184,7 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ["run", "a", "b", "--quality", "9.5"],
         ["run", "a", "b", "--workers", "0"],
         ["run", "a", "b", "--batch-size", "-1"],
+        ["run", "a", "b", "--max-megapixels", "0.5"],
         ["run", "a", "b", "--backend", "tensorrt"],
         ["run", "a", "b", "-o", "c", "--strength", "2"],
         ["run", "a", "b", "-o", "c", "--strength", "nan"],
@@ -485,6 +486,21 @@ def test_a_folder_stops_at_once_without_its_model(
     images, masks, out = folders
     assert run(images, masks, "-o", out, "--model", "nonsense") == 1
     assert "there is no model 'nonsense'" in error_line(capsys)
+    assert not out.exists()
+
+
+def test_the_limit_of_pixels_can_be_raised(
+    folders: tuple[Path, Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, masks, out = folders
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 60 // 3)
+    assert run(images / "a.png", masks / "a.png", "-o", tmp_path / "a.png") == 1
+    assert "give harmonizer run --max-megapixels" in error_line(capsys)
+    assert run(images, masks, "-o", out, "--max-megapixels", 1) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_a_files_name_cannot_pass_for_a_message(capsys: pytest.CaptureFixture[str]) -> None:
