@@ -644,9 +644,7 @@ def _rgb_to_cmyk(pixels: Array, black: Array) -> Array:
 
 def palette_of(image: Image.Image) -> NDArray[np.uint8]:
     """The colours of an image of mode P: (256, 3), RGB; entries that it lacks are black."""
-    stored = image.getpalette("RGB")
-    if stored is None:
-        raise InputError("the image's colours are entries of a palette, but it has no palette")
+    stored = cast(list[int], image.getpalette("RGB"))  # a loaded image of this mode has one
     colours = np.zeros((256, 3), np.uint8)
     count = min(len(stored) // 3, 256)
     colours[:count] = np.array(stored[: 3 * count], np.uint8).reshape(-1, 3)

@@ -389,3 +389,25 @@ def test_a_folder_is_listed_without_folders_hidden_files_and_what_is_no_picture(
     assert list_pictures(tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.PNG"]
     with pytest.raises(InputError, match="there is no folder"):
         list_pictures(tmp_path / "missing")
+
+
+def test_every_transparent_entry_of_a_palette_stays(noise: Noise, brighten: Harmonizer) -> None:
+    """PNG's tRNS gives each entry its own alpha."""
+    image = Image.fromarray(noise(HEIGHT, WIDTH)).quantize(16)
+    transparency = bytes([0, 255, 0] + [255] * 13)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", transparency=transparency)
+    image = Image.open(buffer)
+    hidden = np.isin(np.asarray(image), (0, 2))
+    result = brighten(image, MASK)
+    assert result.info["transparency"] == transparency
+    assert np.array_equal(np.isin(np.asarray(result), (0, 2)), hidden)
+
+
+def test_sixteen_bits_that_nothing_reads_whole_are_refused(
+    noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, content = cv2.imencode(".png", noise(HEIGHT, WIDTH).astype(np.uint16) * 257)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    with pytest.raises(InputError, match="save it as a plain 16-bit PNG"):
+        open_image(content.tobytes())
