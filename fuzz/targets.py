@@ -53,7 +53,7 @@ _SIZE = (23, 17)
 _FORMATS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("PNG", ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
     ("JPEG", ("L", "RGB", "CMYK")),
-    ("TIFF", ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F")),
+    ("TIFF", ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "I;16", "F")),
     ("WEBP", ("RGB", "RGBA")),
     ("GIF", ("L", "P")),
     ("BMP", ("1", "L", "P", "RGB")),

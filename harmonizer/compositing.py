@@ -39,8 +39,8 @@ def compose(
         scale: How many pixels of the background one of the cut-out takes, above 0.
 
     Returns:
-        The composite, of the same kind, dtype, size and mode as `background` (a path or bytes give
-        a `PIL.Image.Image`, or a uint16 array for RGB of 16 bits a channel), and its mask, which is
+        The composite, of the same kind, dtype, size and mode as `background` (a file gives a
+        `PIL.Image.Image`, or a uint16 array for RGB of 16 bits a channel), and its mask, which is
         the cut-out's alpha: a `PIL.Image.Image` of mode L with a `PIL.Image.Image`, a float32
         tensor (1, H, W) with a tensor, else a float32 array (H, W); both from 0 to 1. They are what
         `harmonize` takes. Where the mask is 0 the composite is the background, bit for bit.

@@ -1,8 +1,11 @@
-"""The errors that this library raises on purpose.
+"""The errors that this library raises on purpose, and how it warns.
 
 Every message says what was expected, what came, and what to do. Each class also derives from the
 built-in exception that a caller who has never heard of this library would catch.
 """
+
+import inspect
+import warnings
 
 
 class HarmonizerError(Exception):
@@ -35,3 +38,14 @@ class TrainingError(HarmonizerError, RuntimeError):
 
 class ExportError(HarmonizerError, RuntimeError):
     """A model in another format does not give the same answers."""
+
+
+def warn(message: str) -> None:
+    """Give a `UserWarning` that points at the line of the caller's own code, not of this library.
+
+    In a thread of this library, where there is no such line, it points at Python's own.
+    """
+    level, frame = 1, inspect.currentframe()
+    while frame and frame.f_globals.get("__name__", "").split(".")[0] == "harmonizer":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)

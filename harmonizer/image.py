@@ -8,11 +8,10 @@ come back bit for bit even where the way through RGB is not exact (CMYK, palette
 
 import io
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import IO, Any, TypeAlias, TypeGuard, cast
 
 import cv2
 import numpy as np
@@ -20,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, warn
 from harmonizer.lifting import bounding_box
 from harmonizer.preprocessing import full_scale
 
@@ -29,6 +28,13 @@ Info: TypeAlias = dict[Any, Any]  # metadata, as Pillow keeps it
 
 # Float images may overshoot [0, 1] by rounding; more than this is taken for another scale.
 _RANGE_TOLERANCE = 1e-3
+
+# What Pillow knows by its ending, but what holds no photograph, or what it only writes: documents,
+# drawings, films, icons, data.
+_NO_PHOTOGRAPHS = {
+    *("EPS", "PALM", "PDF", "WMF", "FLI", "MPEG", "CUR", "ICNS", "ICO"),
+    *("BUFR", "FITS", "GRIB", "HDF5", "IPTC"),
+}
 
 _ORIENTATION = 0x0112  # the EXIF tag
 # EXIF orientation -> (quarter turns counter-clockwise, then mirrored left-right) to stand upright.
@@ -66,25 +72,27 @@ class Picture:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
+# Where an image file may come from: its path, its bytes, or an open binary file.
+FileLike: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes]
 # What users may hand over as an image.
-ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str] | bytes | Picture
+ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike | Picture
 
 
 def open_image(image: ImageLike, *, once: bool = False) -> Picture:
     """Open an image of any accepted kind.
 
     Args:
-        image: A `PIL.Image.Image` (modes L, LA, La, P, RGB, RGBA, RGBa, RGBX, CMYK, YCbCr, HSV, I,
-            I;16 and its byte orders, F in [0, 1]); an array (H, W), (H, W, 1), (H, W, 3) or
+        image: A `PIL.Image.Image` (modes L, LA, La, P, RGB, RGBA, RGBa, RGBX, CMYK, YCbCr, HSV,
+            LAB, I, I;16 and its byte orders, F in [0, 1]); an array (H, W), (H, W, 1), (H, W, 3) or
             (H, W, 4) in RGB order, uint8, uint16 or float in [0, 1]; a tensor (C, H, W) with 1, 3
-            or 4 channels, uint8 or float in [0, 1]; a path; the bytes of an image file; or a
+            or 4 channels, uint8 or float in [0, 1]; a file, as `open_file` takes it; or a
             `Picture`, which is returned as it is.
         once: `restore` will be called once at most. What was read from a file may then be changed
             in place, which saves a copy of the whole picture.
 
     Returns:
-        The picture. A path or bytes come back as a `PIL.Image.Image`, or, for RGB of 16 bits a
-        channel, which Pillow has no mode for, as a uint16 array (H, W, 3 or 4).
+        The picture. A file comes back as a `PIL.Image.Image`, or, for RGB of 16 bits a channel,
+        which Pillow has no mode for, as a uint16 array (H, W, 3 or 4).
 
     Raises:
         InputError: It is none of these, or a file cannot be read.
@@ -98,15 +106,15 @@ def open_image(image: ImageLike, *, once: bool = False) -> Picture:
         return _from_array(image)
     if isinstance(image, torch.Tensor):
         return _from_tensor(image)
-    if isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
+    if is_file(image):
         opened, info = open_file(image)
         if isinstance(opened, Image.Image):
             # Pillow would write the old tags of a TIFF file again.
             return _from_pil(opened, in_place=once and opened.format != "TIFF")
         return replace(_from_array(opened), info=info)
     raise InputError(
-        "an image is a PIL.Image, a numpy array, a torch tensor, a path or the bytes of a file; "
-        f"got {type(image).__name__}"
+        "an image is a PIL.Image, a numpy array, a torch tensor, a path, or a file, as its bytes "
+        f"or open; got {type(image).__name__}"
     )
 
 
@@ -118,7 +126,8 @@ def list_pictures(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
-    endings = Image.registered_extensions()
+    formats = Image.registered_extensions()
+    endings = {ending for ending, name in formats.items() if name not in _NO_PHOTOGRAPHS}
     with os.scandir(folder) as entries:
         names = sorted(one.name for one in entries if not (one.name[0] == "." or one.is_dir()))
     return [folder / name for name in names if Path(name).suffix.lower() in endings]
@@ -137,7 +146,7 @@ def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
     Raises:
         InputError: As for `open_image`.
     """
-    if isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
+    if is_file(image):
         image, _ = open_file(image)
     if isinstance(image, Image.Image):
         load_pixels(image, "image")
@@ -165,13 +174,25 @@ def _unit(plane: Array) -> NDArray[np.float32]:
     return values.astype(np.float32) / np.float32(full_scale(values.dtype))
 
 
-def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Array, Info]:
+def is_file(source: object) -> TypeGuard[FileLike]:
+    """Whether something is what `open_file` takes, and no image or mask yet."""
+    return isinstance(source, str | os.PathLike | bytes | bytearray | memoryview) or callable(
+        getattr(source, "read", None)
+    )
+
+
+def open_file(
+    source: FileLike, *, check: Callable[[tuple[int, int]], None] | None = None
+) -> tuple[Image.Image | Array, Info]:
     """Read an image file without losing bits, and turn it upright.
 
     (Deep AVIF and CMYK of 16 bits a channel are the exceptions: Pillow gives 8.)
 
     Args:
-        source: A path, or the bytes of a file.
+        source: A path, the bytes of a file, or an open binary file (`io.BytesIO`, an upload of a
+            web server), which is read from its start, as Pillow does, and left open.
+        check: Is called with the height and width that the file has by its header, upright, before
+            its pixels are read; what it raises is raised here.
 
     Returns:
         The image and its metadata (`icc_profile`, `exif`, ...). RGB of 16 bits a channel is a
@@ -182,12 +203,7 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
         InputError: No such file, not an image, truncated, too large for Pillow's guard against
             decompression bombs, or animated.
     """
-    if isinstance(source, bytes | bytearray | memoryview):
-        name, data = f"{len(source)} bytes", bytes(source)
-    else:
-        if not str(source):
-            raise InputError("the path of an image is empty")
-        name, data = str(source), _read_bytes(Path(source))
+    name, data = _read(source)
     try:
         with Image.open(io.BytesIO(data), formats=_readable_formats()) as image:
             # Phones store a second, auxiliary picture behind the first (MPO); that is no animation.
@@ -196,6 +212,8 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
                     f"{name} holds {getattr(image, 'n_frames', 'several')} frames; open it with "
                     "PIL, seek to the one you want and pass that image"
                 )
+            if check is not None:
+                check(upright_size(image))
             if _has_16_bit_colour(image, data):
                 return _read_16_bit(image, data, name)
             image.load()
@@ -215,7 +233,8 @@ def open_file(source: str | os.PathLike[str] | bytes) -> tuple[Image.Image | Arr
         ) from error
     except Image.DecompressionBombError as error:
         raise InputError(
-            f"{name}: {error}; if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS"
+            f"{name}: {error}; if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS, or give "
+            "harmonizer run --max-megapixels"
         ) from error
     # A damaged file makes Pillow's decoders raise almost any exception.
     except Exception as error:
@@ -229,6 +248,32 @@ def _readable_formats() -> list[str]:
     """All that Pillow and its plugins read, but PostScript: a program, which Ghostscript runs."""
     Image.init()  # registers what is not registered yet
     return [name for name in Image.ID if name != "EPS"]
+
+
+def _read(source: FileLike) -> tuple[str, bytes]:
+    """What to call a file in an error, and its content."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return f"{len(source)} bytes", bytes(source)
+    if not isinstance(source, str | os.PathLike):
+        return _read_open_file(source)
+    if not str(source):
+        raise InputError("the path of an image is empty")
+    return str(source), _read_bytes(Path(source))
+
+
+def _read_open_file(source: IO[bytes]) -> tuple[str, bytes]:
+    name = str(getattr(source, "name", type(source).__name__))
+    try:
+        if source.seekable():
+            source.seek(0)
+        data: object = source.read()
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"the open file {name} cannot be read: {error}") from error
+    if not isinstance(data, bytes):
+        raise InputError(
+            f"the open file {name} gives {type(data).__name__}, not bytes; open it with mode 'rb'"
+        )
+    return name, data
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -312,12 +357,26 @@ def load_pixels(image: Image.Image, what: str) -> None:
         raise InputError(f"the {what} cannot be decoded: {error}") from error
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width after `upright`, by what stands before the pixels, which are not read.
+
+    (An orientation may also stand behind them, or in XMP.)
+    """
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        sideways = exif.get(_ORIENTATION, 1) in range(5, 9)
+    except Exception:  # as in `upright`, which says so
+        sideways = False
+    return (image.width, image.height) if sideways else (image.height, image.width)
+
+
 def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; the result's own EXIF says that it stands upright."""
     try:
         turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
     except Exception as error:  # broken EXIF raises almost anything
-        warnings.warn(f"the image's EXIF is broken and was ignored: {error}", stacklevel=2)
+        warn(f"the image's EXIF is broken and was ignored: {error}")
         turned = False
     if not turned:
         return image
@@ -460,7 +519,7 @@ def _from_tensor(tensor: torch.Tensor) -> Picture:
 # --- Pillow -------------------------------------------------------------------------------------
 
 _AS_STORED = ("L", "LA", "RGB", "RGBA", "RGBX", "I;16", "I;16L", "I;16B", "I;16N")
-_BY_PILLOW = ("YCbCr", "HSV")
+_BY_PILLOW = ("YCbCr", "HSV", "LAB")
 _PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
 # Changed RGB pixels of a part (rows, columns) of an image to the channels of its own mode.
 _ToMode: TypeAlias = Callable[[Array, tuple[slice, slice]], Array]
@@ -585,9 +644,7 @@ def _rgb_to_cmyk(pixels: Array, black: Array) -> Array:
 
 def palette_of(image: Image.Image) -> NDArray[np.uint8]:
     """The colours of an image of mode P: (256, 3), RGB; entries that it lacks are black."""
-    stored = image.getpalette("RGB")
-    if stored is None:
-        raise InputError("the image's colours are entries of a palette, but it has no palette")
+    stored = cast(list[int], image.getpalette("RGB"))  # a loaded image of this mode has one
     colours = np.zeros((256, 3), np.uint8)
     count = min(len(stored) // 3, 256)
     colours[:count] = np.array(stored[: 3 * count], np.uint8).reshape(-1, 3)

@@ -3,8 +3,8 @@
 Masks come in every shape that annotation tools write; whatever is ambiguous is refused.
 """
 
-import os
-import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import cv2
@@ -13,11 +13,21 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from harmonizer.errors import InputError
-from harmonizer.image import Array, check_tensor, load_pixels, open_file, palette_of, upright
+from harmonizer.errors import InputError, warn
+from harmonizer.image import (
+    Array,
+    FileLike,
+    check_tensor,
+    is_file,
+    load_pixels,
+    open_file,
+    palette_of,
+    upright,
+    upright_size,
+)
 
 # What users may hand over as a mask.
-MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | str | os.PathLike[str] | bytes
+MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike
 
 # A mask saved as a colour picture has equal channels up to what JPEG and resizing do to its edges.
 # Mean difference between a pixel's channels, as a share of full scale, that passes for grey.
@@ -37,7 +47,8 @@ def open_mask(
             1, 255 or 65535 (the smallest of these that is not below the mask's maximum is full
             foreground); floats in [0, 1], or holding only 0 and 255. Channels that are alike
             count as one, so a mask saved as RGB or opaque RGBA is accepted.
-        size: Height and width of the upright image that the mask belongs to.
+        size: Height and width of the upright image that the mask belongs to. A file of another
+            size is refused by its header, however many pixels it promises.
         resize: Accept a mask of another size but the same aspect (to a pixel), and resize it.
 
     Returns:
@@ -46,30 +57,45 @@ def open_mask(
     Raises:
         InputError: The mask cannot be read, is ambiguous, or has another size than the image.
     """
-    plane = _unit_range(_one_channel(_to_array(mask)))
+    array = _to_array(mask, partial(_check_header, size=size, resize=resize))
+    plane = _unit_range(_one_channel(array))
     if plane.shape == size:
         return plane
+    found = (plane.shape[0], plane.shape[1])
+    _check_size(found, size, resize=resize)
     height, width = size
-    mask_height, mask_width = plane.shape
-    sizes = f"the image is {width} x {height}, the mask {mask_width} x {mask_height}"
-    if not resize:
-        advice = (
-            "pass resize_mask=True to resize the mask"
-            if _same_aspect(plane.shape, size)
-            else "crop or pad the mask as the image was"
-        )
-        turned = " (one of them may have been turned by EXIF)" if plane.shape[::-1] == size else ""
-        raise InputError(f"image and mask must have the same size: {sizes}{turned}; {advice}")
-    if not _same_aspect(plane.shape, size):
-        raise InputError(
-            f"a mask can only be resized if its shape is the image's: {sizes}; crop or pad it"
-        )
-    shrinking = mask_width > width
-    method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    method = cv2.INTER_AREA if found[1] > width else cv2.INTER_LINEAR
     return cv2.resize(plane, (width, height), interpolation=method).astype(np.float32, copy=False)
 
 
-def _same_aspect(mask_size: tuple[int, ...], size: tuple[int, int]) -> bool:
+def _check_header(found: tuple[int, int], size: tuple[int, int], *, resize: bool) -> None:
+    """Refuse a mask of a wrong size before it is decoded, whichever way EXIF may yet turn it."""
+    sideways = (found[1], found[0])
+    if min(found) and size != sideways and not (resize and _same_aspect(sideways, size)):
+        _check_size(found, size, resize=resize)
+
+
+def _check_size(found: tuple[int, int], size: tuple[int, int], *, resize: bool) -> None:
+    """Refuse a mask of another size than the image's; or, to be resized, of another aspect."""
+    if found == size:
+        return
+    same_aspect = _same_aspect(found, size)
+    sizes = f"the image is {size[1]} x {size[0]}, the mask {found[1]} x {found[0]}"
+    if not resize:
+        advice = (
+            "pass resize_mask=True to resize the mask"
+            if same_aspect
+            else "crop or pad the mask as the image was"
+        )
+        turned = " (one of them may have been turned by EXIF)" if found[::-1] == size else ""
+        raise InputError(f"image and mask must have the same size: {sizes}{turned}; {advice}")
+    if not same_aspect:
+        raise InputError(
+            f"a mask can only be resized if its shape is the image's: {sizes}; crop or pad it"
+        )
+
+
+def _same_aspect(mask_size: tuple[int, int], size: tuple[int, int]) -> bool:
     """Whether scaling the mask to the image's longer side gives the other side, to a pixel."""
     (mask_height, mask_width), (height, width) = mask_size, size
     if width >= height:
@@ -77,12 +103,13 @@ def _same_aspect(mask_size: tuple[int, ...], size: tuple[int, int]) -> bool:
     return abs(mask_width * height / mask_height - width) <= 1
 
 
-def _to_array(mask: MaskLike) -> Array:
-    """The mask's raw values, (H, W) or (H, W, C)."""
-    if isinstance(mask, str | os.PathLike | bytes | bytearray | memoryview):
-        opened, _ = open_file(mask)
+def _to_array(mask: MaskLike, check: Callable[[tuple[int, int]], None]) -> Array:
+    """The mask's raw values, (H, W) or (H, W, C); `check` is given its size before it is read."""
+    if is_file(mask):
+        opened, _ = open_file(mask, check=check)
         return opened if isinstance(opened, np.ndarray) else _from_pil(opened)
     if isinstance(mask, Image.Image):
+        check(upright_size(mask))
         load_pixels(mask, "mask")
         return _from_pil(upright(mask))
     if isinstance(mask, torch.Tensor):
@@ -99,8 +126,8 @@ def _to_array(mask: MaskLike) -> Array:
             "channel marks the foreground, pass mask=image.getchannel('A')"
         )
     raise InputError(
-        "a mask is a PIL.Image, a numpy array, a torch tensor, a path or the bytes of a file; "
-        f"got {type(mask).__name__}"
+        "a mask is a PIL.Image, a numpy array, a torch tensor, a path, or a file, as its bytes or "
+        f"open; got {type(mask).__name__}"
     )
 
 
@@ -209,5 +236,5 @@ def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
         reason = "the mask covers the whole picture: there is no background to harmonize it with"
     else:
         return False
-    warnings.warn(f"{reason}; the picture is returned unchanged", UserWarning, stacklevel=2)
+    warn(f"{reason}; the picture is returned unchanged")
     return True

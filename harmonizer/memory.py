@@ -24,16 +24,19 @@ def _find_mallopt() -> Callable[[int, int], int] | None:
 
 
 @contextmanager
-def freed_memory_kept() -> Generator[None]:
+def freed_memory_kept(wanted: bool = True) -> Generator[None]:
     """Let this process keep the memory that it frees meanwhile, to use it again.
 
     The GNU C library takes each large block from the operating system, and gives it back when it is
     freed. A network on the CPU frees and takes many of the same size, and the system clears each
     page of them every time, which takes a quarter of the time of a batch in HRNet-W18. Afterwards
     all but 64 MiB goes back as it is freed. With another library, or system, nothing is done.
+
+    Args:
+        wanted: Whether to do so at all; a network on another device gains nothing by it.
     """
     global _inside
-    mallopt = _find_mallopt()
+    mallopt = _find_mallopt() if wanted else None
     if mallopt is None:
         yield
         return

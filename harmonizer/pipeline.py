@@ -25,7 +25,7 @@ from torch import nn
 
 from harmonizer.backends import Backend, check_backend, open_backend
 from harmonizer.errors import InputError, WeightsCorruptedError
-from harmonizer.image import Array, ImageLike, Picture, open_image
+from harmonizer.image import Array, ImageLike, Picture, is_file, open_image
 from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
 from harmonizer.mask import MaskLike, open_mask, warn_if_nothing_to_do
 from harmonizer.overlap import overlap, usual_workers
@@ -256,7 +256,8 @@ class Harmonizer:
         Args:
             image: The composite: a `PIL.Image.Image`; an array (H, W, 3), RGB, uint8, uint16 or
                 float in [0, 1] (also grey or with alpha); a tensor (C, H, W) or (B, C, H, W), uint8
-                or float in [0, 1]; a path; or the bytes of a file. Its EXIF orientation is applied.
+                or float in [0, 1]; a path; or a file, as its bytes or open in binary mode. Its EXIF
+                orientation is applied.
             mask: Its foreground, of the same size and of any of these kinds, one channel: bool,
                 {0, 1}, {0, 255}, or soft. White (1) is the foreground to change.
             strength: How much of the change to apply, from 0 (none: the input bit for bit) to 1,
@@ -267,9 +268,9 @@ class Harmonizer:
 
         Returns:
             The harmonized picture: same kind, dtype, size, mode, ICC profile and alpha as `image`
-            (a path or bytes give a `PIL.Image.Image`, or a uint16 array for RGB of 16 bits a
-            channel, which Pillow has no mode for). Where the mask is 0 it equals the input bit for
-            bit; soft mask values blend linearly.
+            (a file gives a `PIL.Image.Image`, or a uint16 array for RGB of 16 bits a channel, which
+            Pillow has no mode for). Where the mask is 0 it equals the input bit for bit; soft mask
+            values blend linearly.
 
         Raises:
             InputError: Something is not as described here; the message says what.
@@ -532,7 +533,7 @@ def _check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike], batch_s
     if not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
     for one in (images, masks):
-        if isinstance(one, Image.Image | str | bytes | os.PathLike):
+        if isinstance(one, Image.Image) or is_file(one):
             raise InputError(
                 "a batch takes several images and masks, such as two lists; got a single "
                 f"{type(one).__name__}: use harmonize, or put it into a list"

@@ -105,7 +105,11 @@ def pipe(folder: Path) -> Path:
 
 
 def opened(folder: Path) -> Any:
-    with written(folder, encoded(PICTURE, "PNG")).open("rb") as file:
+    return written(folder, encoded(PICTURE, "PNG")).open("rb")
+
+
+def closed(folder: Path) -> Any:
+    with opened(folder) as file:
         return file
 
 
@@ -280,7 +284,12 @@ COLOURS = [
         refused="has values from 0 to 65535",
     ),
     Row("black and white (mode 1)", lambda _: PICTURE.convert("1"), refused="cannot be harmonized"),
-    Row("LAB", lambda _: Image.new("LAB", (WIDTH, HEIGHT)), refused="cannot be harmonized"),
+    Row(
+        "a palette and an alpha channel (mode PA)",
+        lambda _: PICTURE.quantize(32).convert("PA"),
+        refused="cannot be harmonized",
+    ),
+    Row("LAB", lambda _: encoded(PICTURE.convert("LAB"), "TIFF"), happens="taken: stays LAB"),
     Row(
         "EXIF that turns the picture",
         lambda _: (turned(6), U8.T.copy()),
@@ -306,7 +315,17 @@ COLOURS = [
 
 ARRAYS = [
     Row("None", lambda _: None, refused="an image is a PIL.Image"),
-    Row("an open file", opened, refused="an image is a PIL.Image"),
+    Row(
+        "a file opened in binary mode",
+        opened,
+        happens="taken: read from its start, left open",
+    ),
+    Row(
+        "a file opened as text",
+        lambda _: io.TextIOWrapper(io.BytesIO(encoded(PICTURE, "PNG")), "latin-1"),
+        refused="open it with mode 'rb'",
+    ),
+    Row("a file that was closed", closed, refused="cannot be read"),
     Row("a list", lambda _: PIXELS.tolist(), refused="an image is a PIL.Image"),
     Row("NaN", lambda _: of_value(np.nan), refused="holds NaN or infinite values"),
     Row("infinity", lambda _: of_value(-np.inf), refused="holds NaN or infinite values"),
@@ -413,6 +432,16 @@ MASKS = [
         happens="taken: the missing entries are black",
     ),
     Row(
+        "a file opened in binary mode",
+        over_picture(io.BytesIO(encoded(Image.fromarray(U8), "PNG"))),
+        happens="taken: read from its start, left open",
+    ),
+    Row(
+        "a file whose header promises a huge mask for a small picture",
+        over_picture(png(6000, 9000, 8, 0, chunk(b"IDAT", zlib.compress(b"")))),
+        refused="the image is 36 x 24, the mask 6000 x 9000",
+    ),
+    Row(
         "a huge mask for a small picture",
         over_picture(box_mask(6000, 9000)),
         refused="image and mask must have the same size",
@@ -485,6 +514,10 @@ def values(image: Any) -> Any:
 
 def as_given(image: Any) -> Any:
     """What a result is compared with: the image itself, or what Pillow or OpenCV reads."""
+    if isinstance(image, io.IOBase):
+        with image as file:  # was left open
+            file.seek(0)
+            image = file.read()
     if not isinstance(image, str | os.PathLike | bytes):
         return image
     content = image if isinstance(image, bytes) else Path(image).read_bytes()
@@ -514,6 +547,7 @@ def test_bad_input(row: Row, brighten: Harmonizer, tmp_path: Path) -> None:
             return
         result = brighten(image, mask)
     told = [str(one.message) for one in caught]
+    assert {one.filename for one in caught} <= {__file__}  # the caller's line, not the library's
     assert any(row.warned in text for text in told) if row.warned else told == []
     given = as_given(image)
     before, after = values(given), values(result)

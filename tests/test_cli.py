@@ -3,7 +3,10 @@
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from harmonizer.cli import main
 from harmonizer.commands.run import _FORMATS
 from harmonizer.commands.terminal import complain
 from harmonizer.errors import InputError
-from harmonizer.folder import Outcome
+from harmonizer.folder import Outcome, find_jobs, run_jobs
 from harmonizer.image import open_image
 from harmonizer.saving import output_format, save_image
 
@@ -184,9 +187,11 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ["run", "a", "b", "--quality", "9.5"],
         ["run", "a", "b", "--workers", "0"],
         ["run", "a", "b", "--batch-size", "-1"],
+        ["run", "a", "b", "--max-megapixels", "0.5"],
         ["run", "a", "b", "--backend", "tensorrt"],
         ["run", "a", "b", "-o", "c", "--strength", "2"],
         ["run", "a", "b", "-o", "c", "--strength", "nan"],
+        ["run", "a", "b", "-o", "c", "--strength", "half"],
         ["run", "a", "b", "-o", "c", "--strenght", "1"],
         ["info"],
     ],
@@ -485,6 +490,21 @@ def test_a_folder_stops_at_once_without_its_model(
     images, masks, out = folders
     assert run(images, masks, "-o", out, "--model", "nonsense") == 1
     assert "there is no model 'nonsense'" in error_line(capsys)
+    assert not out.exists()
+
+
+def test_the_limit_of_pixels_can_be_raised(
+    folders: tuple[Path, Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, masks, out = folders
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 60 // 3)
+    assert run(images / "a.png", masks / "a.png", "-o", tmp_path / "a.png") == 1
+    assert "give harmonizer run --max-megapixels" in error_line(capsys)
+    assert run(images, masks, "-o", out, "--max-megapixels", 1) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_a_files_name_cannot_pass_for_a_message(capsys: pytest.CaptureFixture[str]) -> None:
@@ -492,3 +512,48 @@ def test_a_files_name_cannot_pass_for_a_message(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == (
         "harmonizer: a\n  harmonizer: all is well\\x1b[2J\\r.png: is damaged\n"
     )
+
+
+def test_too_little_memory_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object, **__: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("harmonizer.folder.harmonize_file", exhausted)
+    assert run(COMPOSITE, MASK, "-o", tmp_path / "out.png") == 1
+    assert "there is not enough memory for this picture" in error_line(capsys)
+
+
+def test_warnings_of_other_threads_are_shown_all_the_same(
+    folders: tuple[Path, Path, Path], model: Harmonizer
+) -> None:
+    """A program that harmonizes a folder may have something to warn of itself meanwhile."""
+    images, masks, out = folders
+    out.mkdir()
+    shown: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warnings, "showwarning", lambda message, *_: shown.append(str(message)))
+        for _ in run_jobs(lambda: model, find_jobs(images, masks, out)):
+            warnings.warn("something else", stacklevel=1)
+    assert "something else" in shown
+
+
+def test_the_demo_says_where_it_is_and_ends_with_ctrl_c(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    @contextmanager
+    def serve(**options: object) -> Generator[str]:
+        asked.update(options)
+        yield "http://127.0.0.1:7860/"
+
+    def ctrl_c(_: threading.Event) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harmonizer.demo.page.serve", serve)
+    monkeypatch.setattr(threading.Event, "wait", ctrl_c)
+    assert main(["demo", "--device", "cpu"]) == 130
+    assert "open http://127.0.0.1:7860/" in capsys.readouterr().out
+    assert asked == {"host": "127.0.0.1", "port": None, "model": None, "device": "cpu"}

@@ -22,7 +22,7 @@ PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 Noise = Callable[..., Any]
 
 MODES = [
-    *("L", "LA", "La", "P", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"),
+    *("L", "LA", "La", "P", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"),
     *("I", "F", "I;16", "I;16B", "I;16L", "I;16N"),
 ]
 
@@ -290,6 +290,12 @@ def test_animations_are_refused(noise: Noise) -> None:
         open_image(buffer.getvalue())
 
 
+def closed() -> io.BytesIO:
+    file = io.BytesIO(b"a")
+    file.close()
+    return file
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [
@@ -316,7 +322,9 @@ def test_animations_are_refused(noise: Noise) -> None:
         ("", "is empty"),
         ("/dev/null", "not a file"),
         (Image.new("1", (4, 4)), "mode 1"),
-        (Image.new("LAB", (4, 4)), "mode LAB"),
+        (Image.new("PA", (4, 4)), "mode PA"),
+        (io.StringIO("text"), "gives str, not bytes; open it with mode 'rb'"),
+        (closed(), "the open file BytesIO cannot be read: I/O operation on closed file"),
         (Image.new("I", (4, 4), 70000), "70000"),
         (Image.new("F", (4, 4), 255.0), "divide"),
     ],
@@ -374,9 +382,32 @@ def test_a_picture_that_is_restored_once_is_the_same(
 def test_a_folder_is_listed_without_folders_hidden_files_and_what_is_no_picture(
     tmp_path: Path,
 ) -> None:
-    for name in ("b.PNG", "a.jpg", ".c.png", ".1f2e.tmp", "notes.txt"):
+    others = ("notes.txt", "a.pdf", "a.eps", "a.h5", "a.ico", "a.mpg")
+    for name in ("b.PNG", "a.jpg", ".c.png", ".1f2e.tmp", *others):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert list_pictures(tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.PNG"]
     with pytest.raises(InputError, match="there is no folder"):
         list_pictures(tmp_path / "missing")
+
+
+def test_every_transparent_entry_of_a_palette_stays(noise: Noise, brighten: Harmonizer) -> None:
+    """PNG's tRNS gives each entry its own alpha."""
+    image = Image.fromarray(noise(HEIGHT, WIDTH)).quantize(16)
+    transparency = bytes([0, 255, 0] + [255] * 13)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", transparency=transparency)
+    image = Image.open(buffer)
+    hidden = np.isin(np.asarray(image), (0, 2))
+    result = brighten(image, MASK)
+    assert result.info["transparency"] == transparency
+    assert np.array_equal(np.isin(np.asarray(result), (0, 2)), hidden)
+
+
+def test_sixteen_bits_that_nothing_reads_whole_are_refused(
+    noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, content = cv2.imencode(".png", noise(HEIGHT, WIDTH).astype(np.uint16) * 257)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    with pytest.raises(InputError, match="save it as a plain 16-bit PNG"):
+        open_image(content.tobytes())

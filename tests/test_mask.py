@@ -158,6 +158,35 @@ def test_a_damaged_file_is_refused() -> None:
         open_mask(buffer.getvalue()[:1000], SIZE)
 
 
+def sideways_mask(kind: str, side: int = 1) -> bytes:
+    """The mask lying on its side, with EXIF that says so; with other sides if asked."""
+    image = Image.fromarray(np.ascontiguousarray(np.rot90(U8)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    image.resize((image.width * side, image.height * side)).save(buffer, kind, exif=exif)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+def test_sizes_are_compared_upright_before_a_file_is_decoded(kind: str) -> None:
+    for mask in (sideways_mask(kind), io.BytesIO(sideways_mask(kind))):
+        assert ((open_mask(mask, SIZE) > 0.5) == MASK).all()
+    with pytest.raises(InputError, match="turned by EXIF"):
+        open_mask(sideways_mask(kind), SIZE[::-1])
+    for mask in (sideways_mask(kind, 3), Image.open(io.BytesIO(sideways_mask(kind, 3)))):
+        with pytest.raises(InputError, match="the image is 60 x 40, the mask 180 x 120; pass res"):
+            open_mask(mask, SIZE)
+    # What is cut off behind its header shows that nothing behind it was read.
+    if kind in ("PNG", "JPEG"):
+        whole = sideways_mask(kind, 3)
+        cut_off = whole[: len(whole) * 4 // 5]
+        with pytest.raises(InputError, match="the mask 180 x 120"):
+            open_mask(cut_off, SIZE)
+        with pytest.raises(InputError, match="whole PNG, JPEG"):
+            open_mask(cut_off, SIZE, resize=True)
+
+
 @pytest.mark.parametrize("factor", [0.5, 2, 3])
 def test_a_mask_of_the_same_aspect_is_resized_on_request(factor: float) -> None:
     other = box_mask(int(SIZE[0] * factor), int(SIZE[1] * factor))
@@ -178,7 +207,8 @@ def test_nothing_to_do_returns_the_picture_and_says_why(
     value: int, reason: str, noise: Any, model: Harmonizer
 ) -> None:
     image = noise(*SIZE)
-    with pytest.warns(UserWarning, match=reason):
+    with pytest.warns(UserWarning, match=reason) as warned:
         result = model(image, np.full(SIZE, value, np.uint8))
+    assert warned[0].filename == __file__  # where it is called, not somewhere in the library
     assert np.array_equal(result, image)
     assert result is not image

@@ -135,3 +135,15 @@ def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:
 
 def test_long_names_can_be_written(tmp_path: Path) -> None:
     write_atomically(tmp_path / ("x" * 250 + ".png"), b"x")
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ctrl_c(file: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "out", b"new")
+    assert list(tmp_path.iterdir()) == []

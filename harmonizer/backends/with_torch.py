@@ -1,7 +1,5 @@
 """A network run by torch, on any device."""
 
-from contextlib import nullcontext
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -27,7 +25,7 @@ def run_with_torch(network: nn.Module, device: torch.device, dtype: torch.dtype)
 
     def run(images: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
         with (
-            freed_memory_kept() if device.type == "cpu" else nullcontext(),
+            freed_memory_kept(device.type == "cpu"),
             torch.inference_mode(),
             torch.autocast(device.type, dtype, enabled=reduced),
         ):

@@ -77,6 +77,13 @@ def add_run(commands: "Commands") -> None:
         action="store_true",
         help="accept a mask of another size but the same aspect",
     )
+    run.add_argument(
+        "--max-megapixels",
+        type=_count,
+        metavar="N",
+        help="take pictures of up to N million pixels without a warning, and refuse those of more "
+        "than 2 N, which may be made to exhaust memory (default: 89, as Pillow has it)",
+    )
     run.add_argument("--force", action="store_true", help="replace what is already there")
     speed = run.add_argument_group("speed")
     speed.add_argument(
@@ -130,6 +137,10 @@ def _quality(text: str) -> int:
 
 
 def _run(parsed: argparse.Namespace) -> int:
+    if parsed.max_megapixels is not None:
+        from PIL import Image
+
+        Image.MAX_IMAGE_PIXELS = parsed.max_megapixels * 1_000_000
     images = [found for path in parsed.images for found in _expand(path)]
     if len(images) > 1 or images[0].is_dir() or parsed.mask.is_dir():
         if parsed.output is None:
@@ -222,9 +233,14 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
         output,
         ending=f".{parsed.format}" if parsed.format else None,
     )
-    output.mkdir(parents=True, exist_ok=True)
+
+    def load() -> "Harmonizer":
+        harmonizer = _load(parsed)
+        output.mkdir(parents=True, exist_ok=True)  # a misspelt model leaves no empty folder behind
+        return harmonizer
+
     results = run_jobs(
-        lambda: _load(parsed),
+        load,
         jobs,
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,

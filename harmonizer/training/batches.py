@@ -77,9 +77,6 @@ class _Order:
             first = position * self.batch_size + self.part * share
             yield [(epoch, int(index)) for index in order[first : first + share]]
 
-    def __len__(self) -> int:
-        return self.stop - self.start
-
 
 def _leave_signals_to_the_run(worker: int) -> None:
     """Ctrl-C reaches the workers too, but it is the run that ends, after its step."""

@@ -13,7 +13,7 @@ from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.networks import build_network, learning_rate_multipliers
 from harmonizer.training.config import ModelConfig, TrainConfig
 from harmonizer.zoo.convert import load_backbone_weights
-from harmonizer.zoo.loader import load_model
+from harmonizer.zoo.loader import find_model, load_model
 from harmonizer.zoo.manifest import ModelInfo, is_model, model_info
 from harmonizer.zoo.sources import FetchOptions, fetch_from_hub
 
@@ -25,7 +25,7 @@ def settle_size(config: TrainConfig) -> TrainConfig:
 
     Raises:
         InputError: The model that it starts from has an input that is no square.
-        HarmonizerError: That model cannot be loaded, as `Harmonizer.from_pretrained` says.
+        HarmonizerError: That model cannot be found, as `Harmonizer.from_pretrained` says.
     """
     if config.size:
         return config
@@ -33,7 +33,7 @@ def settle_size(config: TrainConfig) -> TrainConfig:
     if wanted.start in _NEW:
         info = _known_of(wanted.network)
     else:
-        _, info = load_model(wanted.start, None, FetchOptions())
+        info, _ = find_model(wanted.start, None, FetchOptions())
     height, width = info.preprocessing.input_size
     if height != width:
         raise InputError(

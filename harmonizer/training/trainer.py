@@ -89,7 +89,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
     with joined_team(device) as team, _stop_signals() as stop:
         if device.type == "cuda" and team.size > 1:
             device = torch.device("cuda", team.local_rank)
-        with freed_memory_kept() if device.type == "cpu" else nullcontext():
+        with freed_memory_kept(device.type == "cpu"):
             return _Run(config, device, team, resume=resume).go(stop)
 
 
@@ -106,7 +106,7 @@ class _Run:
                 f"{config.accumulate} parts each"
             )
         self.folder = Path(config.output)
-        saved = self._open_folder(resume)
+        saved = self._read_checkpoint(resume)
 
         self.network, self.info = build_model(config)
         self.network.to(device)
@@ -120,6 +120,9 @@ class _Run:
             eps=config.epsilon,
             fused=True,  # one pass over the weights in place of a dozen
         )
+        if saved is None and team.leads:  # a misspelt model leaves no folder behind
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / CONFIG_FILE, config.to_toml().encode())
         # Only float16 needs its gradients scaled; everywhere else the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         self.loss = build_loss(config.loss, config.min_area, config.harm_weight)
@@ -337,8 +340,8 @@ class _Run:
             # A disk that is full now may have room at the next checkpoint, hours from the end.
             tqdm.write(f"warning: no checkpoint at step {self.step}: {error}")
 
-    def _open_folder(self, resume: bool) -> dict[str, Any] | None:
-        """Make the run's folder, or read where it stands."""
+    def _read_checkpoint(self, resume: bool) -> dict[str, Any] | None:
+        """Read where the run stands; None if it begins."""
         if resume:
             saved = load_checkpoint(self.folder)
             self._compare_configuration(saved["config"])
@@ -348,9 +351,6 @@ class _Run:
                 f"{self.folder} holds a run already; go on with it (--resume, resume=True), or "
                 "choose another output"
             )
-        if self.team.leads:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.folder / CONFIG_FILE, self.config.to_toml().encode())
         return None
 
     def _compare_configuration(self, saved: str) -> None:

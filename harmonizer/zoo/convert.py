@@ -21,6 +21,7 @@ from harmonizer.networks.unet import UNetConfig
 
 # What an ImageNet checkpoint has beyond the backbone: the parts that make it a classifier.
 CLASSIFIER_PARTS = ("incre_modules", "downsamp_modules", "final_layer", "classifier", "fc")
+_LISTED = 20  # how many tensors an error names before it only counts them
 
 # (pattern of our name, what stands there in the released name); the first that matches counts.
 _Renames = tuple[tuple[str, str], ...]
@@ -104,7 +105,8 @@ def convert_state_dict(
         with memory of their own, float32 (counters int64).
 
     Raises:
-        WeightsCorruptedError: One error that lists every missing, unexpected and misshapen tensor.
+        WeightsCorruptedError: One error that says which tensors are missing, unexpected or
+            misshapen.
         UnknownModelError: If no network has this name.
         InputError: If an override is not a field of the configuration.
     """
@@ -133,8 +135,8 @@ def load_backbone_weights(network: nn.Module, state_dict: Mapping[str, object]) 
 
     Raises:
         InputError: If the network has no backbone.
-        WeightsCorruptedError: One error that lists every missing, unexpected and misshapen tensor;
-            the network is then unchanged.
+        WeightsCorruptedError: One error that says which tensors are missing, unexpected or
+            misshapen; the network is then unchanged.
     """
     parts = pretrained_parts(network)
     if not parts:
@@ -205,7 +207,7 @@ def _without_data_parallel(state_dict: Mapping[str, object]) -> Mapping[str, obj
 def _take(
     given: Mapping[str, object], expected: Mapping[str, torch.Tensor], complaint: str
 ) -> dict[str, torch.Tensor]:
-    """Return copies of what is given, in the expected dtypes, or list all that does not fit."""
+    """Return copies of what is given, in the expected dtypes, or say what does not fit."""
     shapes = {key: getattr(value, "shape", None) for key, value in given.items()}
     described = {
         key: f"a {type(given[key]).__name__}" if shape is None else tuple(shape)
@@ -226,7 +228,8 @@ def list_misfits(
         shapes: What there is: its shape, or what it is in place of a tensor.
 
     Returns:
-        All that is missing, unexpected or misshapen; empty if everything fits.
+        How many are missing, unexpected or misshapen, and which, the first 20 of each by name;
+        empty if everything fits.
     """
     wanted = {key: tuple(tensor.shape) for key, tensor in expected.items()}
     problems = {
@@ -239,7 +242,9 @@ def list_misfits(
         ],
     }
     return "; ".join(
-        f"{len(keys)} {kind}: {', '.join(keys)}" for kind, keys in problems.items() if keys
+        f"{len(keys)} {kind}: {', '.join(keys[:_LISTED])}{', ...' if len(keys) > _LISTED else ''}"
+        for kind, keys in problems.items()
+        if keys
     )
 
 

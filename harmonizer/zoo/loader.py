@@ -25,6 +25,8 @@ from harmonizer.zoo.sources import FetchOptions, fetch_from_hub, fetch_weights
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+# More than ten times that of the largest network; one of 100 MB is read for twenty seconds.
+_LARGEST_HEADER = 4 * 2**20
 
 
 def load_model(
@@ -48,6 +50,26 @@ def load_model(
         WeightsUnavailableError: Its weights cannot be had.
         WeightsCorruptedError: Its weights are not what was promised.
     """
+    info, path = find_model(name_or_path, revision, options)
+    return read_network(path, info), info
+
+
+def find_model(
+    name_or_path: str | os.PathLike[str] | None, revision: str | None, options: FetchOptions
+) -> tuple[ModelInfo, Path]:
+    """Find a model without building its network.
+
+    Args:
+        name_or_path: As for `load_model`.
+        revision: As for `load_model`.
+        options: How weights may be fetched.
+
+    Returns:
+        What is known of the model; and its weights, a safetensors file that has been checked.
+
+    Raises:
+        HarmonizerError: As for `load_model`.
+    """
     place = parse_name(name_or_path)
     if revision is not None and not isinstance(place, HubName):
         raise InputError(
@@ -56,12 +78,11 @@ def load_model(
     match place:
         case ZooName(name):
             info = model_info(name)
-            path = fetch_weights(info, options)
+            return info, fetch_weights(info, options)
         case HubName(repo):
-            info, path = _fetch_repository(repo, revision, options)
+            return _fetch_repository(repo, revision, options)
         case LocalPath(path):
-            info, path = _open_local(path)
-    return read_network(path, info), info
+            return _open_local(path)
 
 
 def _fetch_repository(
@@ -133,6 +154,7 @@ def read_network(path: Path, info: ModelInfo) -> nn.Module:
         ) from error
     expected = network.state_dict()
     try:
+        _check_header(path)
         with safe_open(path, framework="pt") as file:  # pyright: ignore[reportUnknownVariableType]
             reader = cast(Any, file)  # safetensors gives no types
             keys: list[str] = list(reader.keys())
@@ -153,3 +175,13 @@ def read_network(path: Path, info: ModelInfo) -> nn.Module:
         raise WeightsCorruptedError(f"{path} is no sound safetensors file: {error}") from error
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False)
+
+
+def _check_header(path: Path) -> None:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > _LARGEST_HEADER:
+        raise WeightsCorruptedError(
+            f"{path} is no sound safetensors file of a network: its header says that it has "
+            f"{length:,} bytes, more than {_LARGEST_HEADER:,}"
+        )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pictures import picture, save
 
 from harmonizer.data import (
     Augmentation,
@@ -242,3 +243,23 @@ def test_matrices_and_saturation_leave_grey_alone() -> None:
     generator = np.random.default_rng(0)
     for _ in range(20):
         assert np.array_equal(draw_edit(strengths, generator).apply(grey), grey)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_parts_without_an_object_and_soft_objects_are_fine(recipe: str, tmp_path: Path) -> None:
+    """One crop in twenty has no object; and some masks are nowhere more than half."""
+    image, _ = picture(0)
+    mask = np.zeros(image.shape[:2], np.uint8)
+    mask[:12, :12] = 100
+    save(tmp_path / "a.png", image)
+    save(tmp_path / "a_mask.png", mask)
+    data = CompositeSynthesizer(
+        PhotoDataset.from_folder(tmp_path),
+        size=32,
+        synthesis=only(recipe),
+        augmentation=Augmentation(area=(0.2, 0.3), keep_empty=1),
+    )
+    drawn = [data.draw(0, epoch) for epoch in range(40)]
+    empty = [one for one in drawn if not one.mask.any()]
+    assert 0 < len(empty) < 40
+    assert all(np.array_equal(one.composite, one.real) for one in empty)

@@ -203,3 +203,9 @@ def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
     write_triplet(tmp_path, ("composites/a.png", "masks/a.png", "real/a.png"))
     cv2.imwrite(str(tmp_path / "real/a.png"), np.full((96, 128, 3), 257 * 100, np.uint16))
     assert (TripletDataset.open(tmp_path)[0].real == 100).all()
+
+
+def test_a_list_that_is_no_text_is_named(iharmony4: Path) -> None:
+    (iharmony4 / "HCOCO" / "HCOCO_test.txt").write_bytes(b"\xff\xfe\0\xd8")
+    with pytest.raises(InputError, match=r"the list .*HCOCO_test\.txt cannot be read"):
+        TripletDataset.open(iharmony4, split="test")

@@ -9,7 +9,7 @@ from helpers import EXAMPLES, box_mask
 from PIL import Image
 
 from harmonizer import Harmonizer
-from harmonizer.demo import work
+from harmonizer.demo import callbacks, work
 from harmonizer.errors import InputError
 from harmonizer.image import open_image
 from harmonizer.saving import save_image
@@ -90,3 +90,13 @@ def test_what_is_too_large_or_no_picture_is_refused(
     for call in (work.show_file, lambda path: work.open_composite(path, MASK)):
         with pytest.raises(InputError, match="640 x 427 pixels"):
             call(COMPOSITE)
+
+
+def test_before_there_is_anything_to_work_on() -> None:
+    assert callbacks.show_placed(None, COMPOSITE, 50, 50, 50) is None
+    assert callbacks.load_editor(None) is None
+    assert callbacks.show_strength(None, 50) is None
+    with pytest.raises(InputError, match="nothing is painted"):
+        callbacks.harmonize_painted("cpu", COMPOSITE, {"layers": []}, "", 100)
+    with pytest.raises(InputError, match="there is nothing to download yet"):
+        callbacks.write_file(EXAMPLES, None, 100, "PNG")

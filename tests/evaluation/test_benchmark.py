@@ -322,3 +322,13 @@ def test_many_pictures_need_no_more_memory_than_few(iharmony4: Path) -> None:
     few, many = peak(40), peak(240)
     picture = 256 * 256 * (3 + 3 + 4)
     assert many - few < 3 * picture
+
+
+@pytest.mark.parametrize("line", ["nonsense", "1,a,b,c,wide,high" + ",0" * 20])
+def test_what_is_no_row_is_measured_again(line: str, iharmony4: Path, tmp_path: Path) -> None:
+    evaluation = evaluate("composite", iharmony4, output=tmp_path / "out")
+    table = tmp_path / "out" / "images.csv"
+    lines = table.read_text().splitlines()
+    lines[3] = line
+    table.write_text("\n".join([*lines, ""]))
+    assert evaluate("composite", iharmony4, output=tmp_path / "out") == evaluation

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harmonizer.data import TripletDataset
-from harmonizer.evaluation import Evaluation, evaluate
+from harmonizer.evaluation import Evaluation, evaluate, published
 from harmonizer.evaluation.methods import open_methods
 from harmonizer.evaluation.published import missing_pictures, published_results
 from harmonizer.evaluation.report import write_report
@@ -135,6 +135,9 @@ def test_published_rows_stand_beside_their_own_protocol_and_data(
     (row,) = published_results(part, methods)["composite"]
     assert row.values == {"HFlickr": {"mse": 264.35, "psnr": 28.32}}
     assert "HFlickr 1 of 828" in missing_pictures(part)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(published.TEST_COUNTS, "HFlickr", 1)
+        assert missing_pictures(part) == ""
     other = evaluate("composite", iharmony4, protocol="pasted")
     assert published_results(other, methods) == {"composite": [], "reinhard": []}
     table = tmp_path / "list.csv"

@@ -140,6 +140,11 @@ def test_imagenet_weights_must_fit() -> None:
     assert "backbone HRNet; 1 missing: bn1.bias; 1 unexpected: conv9.weight" in message
     assert "1 misshapen: conv2.weight ((64, 64, 1, 1) instead of (64, 64, 3, 3))" in message
     assert torch.equal(pretrained_parts(network)[0].state_dict()["conv1.weight"], before)
+    with pytest.raises(
+        WeightsCorruptedError, match=r"HRNet; \d{3} missing: conv1\.weight, .*, \.\.\.;"
+    ) as caught:
+        load_backbone_weights(network, {f"a{number}": torch.zeros(1) for number in range(9999)})
+    assert len(str(caught.value)) < 2000
 
 
 def test_a_network_without_a_backbone_takes_no_imagenet_weights() -> None:

@@ -122,3 +122,10 @@ def test_schedules() -> None:
     assert learning_rate_factor(config, 50, 100) == pytest.approx(0.5)
     assert learning_rate_factor(config, 100, 100) == pytest.approx(0, abs=1e-12)
     assert learning_rate_factor(replace(config, schedule="constant"), 99, 100) == 1
+
+
+def test_whole_numbers_stand_for_floats(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("learning_rate = 1\nbetas = [0, 0.5]")
+    config = TrainConfig.from_toml(tmp_path / "run.toml")
+    assert config.learning_rate == 1.0
+    assert type(config.learning_rate) is type(config.betas[0]) is float

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from harmonizer import Harmonizer
-from harmonizer.errors import InputError, TrainingError
+from harmonizer import Harmonizer, model_info
+from harmonizer.errors import InputError, TrainingError, WeightsCorruptedError
+from harmonizer.networks import build_network
 from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
 from harmonizer.training import trainer as trainer_module
 from harmonizer.training.checkpoint import load_checkpoint
-from harmonizer.training.start import settle_size
+from harmonizer.training.distributed import Team
+from harmonizer.training.start import build_model, settle_size
+from harmonizer.zoo.publish import save_model
 
 SmallRun = Callable[..., TrainConfig]
 
@@ -179,10 +184,10 @@ train(TrainConfig.from_toml(Path(sys.argv[1])))
 
 
 def test_two_processes_learn_what_one_does(small_run: SmallRun, tmp_path: Path) -> None:
-    """Under torchrun, two processes share each batch as one process accumulates two halves."""
-    one = small_run(output=str(tmp_path / "one"), accumulate=2, ema=0.0)
+    """Under torchrun, two processes share each batch as one process accumulates its parts."""
+    one = small_run(output=str(tmp_path / "one"), batch_size=8, accumulate=4, ema=0.0)
     train(one)
-    two = replace(one, output=str(tmp_path / "two"), accumulate=1)
+    two = replace(one, output=str(tmp_path / "two"), accumulate=2)
     (tmp_path / "two.toml").write_text(two.to_toml())
     (tmp_path / "team.py").write_text(TEAM)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -194,7 +199,8 @@ def test_two_processes_learn_what_one_does(small_run: SmallRun, tmp_path: Path) 
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    assert losses(two.output) == pytest.approx(losses(one.output), rel=1e-4)
+    # Gradients are summed in another order, and what that rounds grows with every update.
+    assert losses(two.output) == pytest.approx(losses(one.output), rel=1e-3)
 
 
 def test_a_run_is_not_started_over_another(small_run: SmallRun) -> None:
@@ -290,8 +296,10 @@ def test_too_few_pictures(small_run: SmallRun) -> None:
 def test_impossible_starts_are_refused(
     model: ModelConfig, reason: str, small_run: SmallRun
 ) -> None:
+    config = small_run(model=model, size=256)
     with pytest.raises(InputError, match=reason):
-        train(small_run(model=model, size=256))
+        train(config)
+    assert not Path(config.output).exists()
 
 
 def test_frozen_parts_do_not_move(small_run: SmallRun) -> None:
@@ -342,6 +350,7 @@ def test_a_model_is_fine_tuned_at_its_own_size(small_run: SmallRun) -> None:
         {"accumulate": 2},
         {"loss": "mse"},
         {"loss": "fn-rmse"},
+        {"loss": "no-harm"},
         {"schedule": "cosine", "warmup_steps": 2},
         {"validation": DataConfig(), "validate_every": 0},
     ],
@@ -372,3 +381,86 @@ def test_the_command_line(
     with pytest.raises(SystemExit) as caught:
         main(["train"])
     assert caught.value.code == 2
+
+
+def test_a_run_in_a_thread_leaves_signals_alone(small_run: SmallRun) -> None:
+    """Notebooks and servers run what takes long in a thread, where no signal can be handled."""
+    before = signal.getsignal(signal.SIGINT)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(train, small_run(steps=1)).result().finished
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_weights_that_are_no_numbers_are_not_kept(small_run: SmallRun) -> None:
+    config = small_run(learning_rate=1e30, log_every=12, checkpoint_every=3, validate_every=0)
+    with pytest.raises(TrainingError, match="the weights became NaN or infinite before step 3"):
+        train(config)
+    assert not (Path(config.output) / "checkpoint.pth").exists()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(small_run: SmallRun) -> None:
+    """As `torchrun` starts them; what one process cannot do the configuration says itself."""
+    config, team = small_run(accumulate=2), Team(size=3)
+    with pytest.raises(InputError, match="a batch of 4 cannot be shared by 3 processes in 2 parts"):
+        trainer_module._Run(config, torch.device("cpu"), team, resume=False)
+
+
+def test_without_tensorboard_a_run_that_wants_it_says_so(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
+    with pytest.raises(InputError, match=r"image-harmonizer\[train\]"):
+        train(small_run(tensorboard=True))
+
+
+def test_a_stopped_run_exits_with_1(
+    small_run: SmallRun,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from harmonizer.cli import main
+
+    def ctrl_c(self: Any, step_network: Any, batch: Any) -> torch.Tensor:
+        signal.raise_signal(signal.SIGINT)
+        return update(self, step_network, batch)
+
+    update = trainer_module._Run._update
+    monkeypatch.setattr(trainer_module._Run, "_update", ctrl_c)
+    path = tmp_path / "run.toml"
+    path.write_text(small_run().to_toml())
+    assert main(["train", "--config", str(path)]) == 1
+    assert "stopped at step 1; go on with --resume" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["train", "--config", str(path), "--resume"]) == 0
+
+
+def test_a_start_whose_input_is_no_square_needs_a_size(small_run: SmallRun, tmp_path: Path) -> None:
+    network = build_network("idih", width=4, depth=4)
+    known = model_info("idih")
+    wide = replace(
+        known,
+        arguments={"width": 4, "depth": 4},
+        preprocessing=replace(known.preprocessing, input_size=(32, 48)),
+    )
+    save_model(network, wide, tmp_path / "wide")
+    model = ModelConfig(start=str(tmp_path / "wide"))
+    with pytest.raises(InputError, match="an input of 48 x 32 pixels; say which size to train at"):
+        settle_size(small_run(model=model, size=0))
+    assert settle_size(small_run(model=model)).size == 32
+
+
+def test_a_backbone_is_started_from_its_own_weights(small_run: SmallRun, tmp_path: Path) -> None:
+    place = tmp_path / "backbone.safetensors"
+    model = ModelConfig("idih-hrnet-w18s", start="imagenet", backbone_weights=str(place))
+    config = small_run(model=replace(model, arguments={}))
+    given, _ = build_model(replace(config, model=replace(model, start="random"), seed=1))
+    state = given.get_submodule("backbone.hrnet").state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, place)
+    network, info = build_model(config)
+    found = network.get_submodule("backbone.hrnet").state_dict()
+    assert same_state(found, state)
+    assert info.note == "Started from imagenet."
+    place.write_bytes(b"no weights")
+    with pytest.raises(WeightsCorruptedError, match="no sound safetensors file"):
+        build_model(config)

@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(302, b"", {"Location": self.state.moved[self.path]})
         elif self.path in self.state.files:
             content = self.state.files[self.path]
-            self._send_file(content, {"ETag": _etag(content)}, body)
+            self._send_file(content, {"ETag": etag(content)}, body)
         elif match := RESOLVE.fullmatch(self.path):
             self._resolve(*match.groups(), body=body)
         elif match := API.match(self.path):
@@ -177,11 +177,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
         else:
             content = files[file]
-            headers = {"ETag": _etag(content), "X-Repo-Commit": commit}
+            headers = {"ETag": etag(content), "X-Repo-Commit": commit}
             if self.state.redirect:
                 headers |= {
                     "Location": f"{self.state.redirect}/cdn/{file}",
-                    "X-Linked-ETag": _etag(content),
+                    "X-Linked-ETag": etag(content),
                     "X-Linked-Size": str(len(content)),
                 }
                 self._send(302, b"", headers)
@@ -230,5 +230,5 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
 
-def _etag(content: bytes) -> str:
+def etag(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()}"'

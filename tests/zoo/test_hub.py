@@ -16,7 +16,7 @@ from harmonizer import Harmonizer
 from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import HubFile, parse_model_info
-from harmonizer.zoo.sources import FetchOptions, fetch_weights
+from harmonizer.zoo.sources import FetchOptions, fetch_from_hub, fetch_weights
 
 
 def pinned(server: Server, repository: str, **changes: Any) -> Any:
@@ -311,3 +311,19 @@ def test_a_refused_upload_says_what_to_do(
     (saved / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(WeightsCorruptedError):
         push_folder(saved, "owner/new", endpoint=server.address)
+
+
+@pytest.mark.parametrize(
+    ("repo", "reason"),
+    [("owner/a name", "cannot be a repository of the Hub"), ("owner/full", "cannot store .* free")],
+)
+def test_names_and_disks_that_do_not_do(
+    repo: str, reason: str, options: FetchOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    if repo == "owner/full":
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
+    with pytest.raises(WeightsUnavailableError, match=reason):
+        fetch_from_hub(repo, "config.json", None, options)

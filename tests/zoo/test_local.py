@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from harmonizer.errors import (
     WeightsUnavailableError,
 )
 from harmonizer.networks import build_network, list_networks
+from harmonizer.zoo.integrity import check_file
+from harmonizer.zoo.manifest import BundledFile
 from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
+from harmonizer.zoo.sources import FetchOptions, fetch_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -213,6 +217,15 @@ def test_safetensors_that_lie_are_refused(content: bytes, saved: Path) -> None:
         load(saved)
 
 
+def test_a_header_of_many_tensors_is_not_read(saved: Path) -> None:
+    one = b'"t%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},'
+    header = b"{" + b"".join(one % i for i in range(100_000))[:-1] + b"}"
+    (saved / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    rewrite_config(saved, weights={})
+    with pytest.raises(WeightsCorruptedError, match="its header says that it has 5,"):
+        load(saved)
+
+
 def test_a_released_file_is_not_loaded_unconverted(tmp_path: Path) -> None:
     (tmp_path / "idih256.pth").write_bytes(b"")
     with pytest.raises(InputError, match="harmonizer convert"):
@@ -378,3 +391,29 @@ def test_model_info_is_public_and_frozen() -> None:
     assert isinstance(info, ModelInfo)
     with pytest.raises(AttributeError):
         info.name = "other"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_damaged_installation_says_so() -> None:
+    info = model_info("idih-open")
+    source = info.sources[0]
+    assert isinstance(source, BundledFile)
+    for broken, error, said in (
+        (replace(source, file="weights/none"), WeightsUnavailableError, "are missing; reinstall"),
+        (replace(source, sha256="0" * 64), WeightsCorruptedError, "are damaged: their sha256 is"),
+    ):
+        with pytest.raises(error, match=said):
+            fetch_weights(replace(info, sources=(broken,)), FetchOptions())
+
+
+def test_what_cannot_be_set_aside_is_left_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"something else")
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(WeightsCorruptedError, match=r"could not be set aside .*; delete "):
+        check_file(file, "0" * 64, None, "the weights", cached=True)
+    assert file.read_bytes() == b"something else"

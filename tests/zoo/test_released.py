@@ -22,7 +22,7 @@ import pytest
 import torch
 from by_rule import picture_by_rule, reference_values, released_weights, sample_positions
 from helpers import EXAMPLES
-from hub_server import Server
+from hub_server import Server, etag
 from safetensors.torch import load_file
 from zoo_models import as_pth, run_python
 
@@ -467,3 +467,23 @@ def test_download_verify_and_offline_on_the_command_line(
     misspelt = run_python(program, url, "download", "idhi", **home)
     assert "Did you mean idih" in misspelt.stderr
     assert run_python(program, url, "download", **home).returncode == 2
+
+
+@pytest.mark.parametrize("tag", ["{", "{}", None])
+def test_a_part_that_is_none_is_downloaded_anew(
+    tag: str | None, server: Server, tmp_path: Path
+) -> None:
+    """Its note is damaged or says nothing; or it is longer than the file itself."""
+    server.files["/file"] = content = os.urandom(1000)
+    (tmp_path / "file.part").write_bytes(content * 2 if tag is None else content[:500])
+    note = json.dumps({"etag": etag(content)}) if tag is None else tag
+    (tmp_path / "file.part.json").write_text(note)
+    download(server.address + "/file", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == content
+    assert files_in(tmp_path) == ["file"]
+
+
+def test_a_cache_that_is_no_folder(released: Released, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(WeightsUnavailableError, match="choose another folder by HF_HOME"):
+        fetch_weights(released(), FetchOptions(cache_dir=tmp_path / "file"))

@@ -1,0 +1,79 @@
+"""What a run learns from and is measured on, as its configuration names it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harmonizer.errors import InputError
+from harmonizer.training import DataConfig, TrainConfig
+from harmonizer.training.pictures import training_pictures, validation_pictures
+
+SmallRun = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def triplets(tmp_path: Path) -> Path:
+    """Eight triplets in three folders; the real picture is as bright as its number says."""
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 20:50] = 255
+    for number in range(8):
+        real = np.full((48, 64, 3), 30 + 20 * number, np.uint8)
+        composite = np.where(mask[..., None] > 0, 255 - real, real)
+        for folder, array in (("composites", composite), ("masks", mask), ("real", real)):
+            (tmp_path / "data" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(tmp_path / "data" / folder / f"{number}.png")
+    return tmp_path / "data"
+
+
+def test_triplets_are_learnt_from_and_measured(small_run: SmallRun, triplets: Path) -> None:
+    data = DataConfig(kind="triplets", root=str(triplets), random_crop=False, limit=4)
+    config = small_run(train=data, validation=data)
+    pictures = training_pictures(config)
+    assert len(pictures) == 4  # evenly over all of them, the first and the last included
+    shown = [pictures.draw(index, 0) for index in range(4)]
+    assert [int(one.real[0, 0, 0]) for one in shown] == [30, 70, 110, 170]
+    measured = validation_pictures(config)
+    assert [int(one.real[0, 0, 0]) for one in measured] == [30, 70, 110, 170]
+    for one in (*shown, *measured):
+        assert one.composite.shape == (32, 32, 3)
+        assert np.array_equal(one.composite[one.mask == 0], one.real[one.mask == 0])
+
+
+def test_damaged_triplets_stop_or_are_replaced(small_run: SmallRun, triplets: Path) -> None:
+    (triplets / "real" / "3.png").write_bytes(b"no picture")
+    data = DataConfig(kind="triplets", root=str(triplets))
+    with pytest.raises(InputError, match=r"3\.png"):
+        training_pictures(small_run(train=data)).draw(3, 0)
+    skipping = training_pictures(small_run(train=replace(data, skip_broken=True)))
+    assert skipping.draw(3, 0).real[0, 0, 0] != 30 + 20 * 3
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_photographs_of_a_table_by_split_and_group(
+    in_memory: bool, small_run: SmallRun, photographs: Path, tmp_path: Path
+) -> None:
+    rows = [
+        f"{photographs}/p{i}.png,{photographs}/p{i}_mask.png,{split},g{i % 2}"
+        for i, split in enumerate(["test"] * 3 + ["train"] * 9)
+    ]
+    table = tmp_path / "list.csv"
+    table.write_text("\n".join(["image,mask,split,source", *rows]))
+    options: dict[str, Any] = {"kind": "photos", "root": str(table), "group": "source"}
+    data = DataConfig(**options, split="train", in_memory=in_memory, balance=0.5)
+    pictures = training_pictures(small_run(train=data))
+    assert len(pictures) == 9
+    drawn = pictures.draw(2, 1)
+    assert drawn.composite.shape == (32, 32, 3)
+    again = training_pictures(small_run(train=replace(data, in_memory=not in_memory))).draw(2, 1)
+    assert np.array_equal(drawn.composite, again.composite)
+
+
+def test_a_run_needs_pictures_but_no_validation(small_run: SmallRun) -> None:
+    with pytest.raises(InputError, match=r"train\.root is the folder"):
+        training_pictures(small_run(train=DataConfig()))
+    assert validation_pictures(small_run(validation=DataConfig())) == []
