@@ -85,8 +85,8 @@ def build(folder: Path) -> Path:
     return wheel
 
 
-def check_wheel(wheel: Path, folder: Path) -> None:
-    """The tests pass with what the wheel installs, and no dependency has a known vulnerability."""
+def install(wheel: Path, folder: Path) -> Path:
+    """The wheel and the group `test` in an environment of their own; returns its Python."""
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     run([sys.executable, "-m", "venv", folder])
     run([python, "-m", "pip", "install", "--upgrade", "pip"])
@@ -95,16 +95,32 @@ def check_wheel(wheel: Path, folder: Path) -> None:
     installed = run([python, "-P", "-c", show]).strip()
     if not installed.startswith(str(folder)):
         raise NotReadyError(f"the tests would not run against the wheel, but against {installed}")
+    return python
+
+
+def check_tests(python: Path) -> None:
+    """The tests pass with what the wheel installed."""
     # As a script, pytest leaves the checkout's own package out of the path.
     run([python.with_name("pytest"), "-q"])
+
+
+def check_vulnerabilities(python: Path) -> None:
+    """No dependency has a known vulnerability, says a service that has to be reached."""
     packages = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
-    run([sys.executable, "-m", "pip_audit", "--strict", "--path", packages])
+    try:
+        run([sys.executable, "-m", "pip_audit", "--strict", "--path", packages])
+    except NotReadyError as fault:
+        raise NotReadyError(
+            f"{fault}\npip-audit asks a service on the internet. Where that cannot be reached, "
+            "leave it out by --skip-audit, and run it elsewhere before the release"
+        ) from fault
 
 
 def main() -> int:
     """Check, and say what remains."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--skip-tests", action="store_true", help="leave the last step out")
+    parser.add_argument("--skip-tests", action="store_true", help="leave the tests out")
+    parser.add_argument("--skip-audit", action="store_true", help="leave pip-audit out")
     chosen = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as temporary:
@@ -116,12 +132,23 @@ def main() -> int:
             check_style()
             print("wheel and source distribution hold what they should")
             wheel = build(Path(temporary) / "dist")
+            print("the wheel can be installed into a fresh environment")
+            python = install(wheel, Path(temporary) / "environment")
+            if not chosen.skip_audit:
+                print("no dependency has a known vulnerability")
+                check_vulnerabilities(python)
             if not chosen.skip_tests:
-                print("the tests pass with the wheel, in a fresh environment; pip-audit")
-                check_wheel(wheel, Path(temporary) / "environment")
+                print("the tests pass with the wheel")
+                check_tests(python)
     except NotReadyError as fault:
         print(f"NOT READY: {fault}", file=sys.stderr)
         return 1
+    skipped = [name for name in ("tests", "audit") if vars(chosen)[f"skip_{name}"]]
+    if skipped:
+        print(
+            f"\nNOT CHECKED: {', '.join(skipped)}. Nothing else keeps {version} from its release."
+        )
+        return 0
     print(f"""
 {version} can be released. By hand, in this order:
 1. `.ci/run` and the tests on a machine with a GPU, which this one may not have.
