@@ -12,12 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
-Resampler: TypeAlias = Literal["opencv-linear", "opencv-cubic", "opencv-area"]
-_INTERPOLATION = {
-    "opencv-linear": cv2.INTER_LINEAR,
-    "opencv-cubic": cv2.INTER_CUBIC,
-    "opencv-area": cv2.INTER_AREA,
-}
+Resampler: TypeAlias = Literal["opencv-linear", "opencv-area"]
+_INTERPOLATION = {"opencv-linear": cv2.INTER_LINEAR, "opencv-area": cv2.INTER_AREA}
 
 
 @dataclass(frozen=True)
@@ -30,8 +26,7 @@ class Preprocessing:
         mean: Mean of each channel, R, G, B, of images in [0, 1].
         std: Standard deviation of each channel.
         resampler: `opencv-linear` interpolates between the nearest pixels, as the paper's authors
-            did; `opencv-cubic` does so among more of them, which keeps small pictures sharper;
-            `opencv-area` averages over all of them, so that large pictures do not alias.
+            did; `opencv-area` averages over all of them, so that large pictures do not alias.
     """
 
     input_size: tuple[int, int]
@@ -40,17 +35,11 @@ class Preprocessing:
     resampler: Resampler
 
     def resize(self, values: Array) -> Array:
-        """Resize an image (H, W, 3) or a mask (H, W) to the input size, in its own dtype.
-
-        Floats are from 0 to 1, and stay so.
-        """
+        """Resize an image (H, W, 3) or a mask (H, W) to the input size, in its own dtype."""
         height, width = self.input_size
         if values.shape[:2] == (height, width):
             return values
-        resized = cv2.resize(values, (width, height), interpolation=_INTERPOLATION[self.resampler])
-        if self.resampler == "opencv-cubic" and resized.dtype.kind == "f":
-            resized = resized.clip(0, 1)  # it overshoots; integers end at their range by themselves
-        return resized
+        return cv2.resize(values, (width, height), interpolation=_INTERPOLATION[self.resampler])
 
     def to_network(self, image: Array, full_scale: float) -> NDArray[np.float32]:
         """Normalise a resized image.
