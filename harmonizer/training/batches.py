@@ -1,8 +1,9 @@
 """Training pictures as batches of tensors, in an order that only seed and position decide."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ class Batch:
 
     def to(self, device: torch.device, *, channels_last: bool) -> "Batch":
         """Move the pictures to a device."""
-        order = torch.channels_last if channels_last else torch.contiguous_format
+        order = _memory_order(channels_last)
 
         def move(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(device, non_blocking=True, memory_format=order)
@@ -78,6 +79,17 @@ class _Order:
             yield [(epoch, int(index)) for index in order[first : first + share]]
 
 
+def _memory_order(channels_last: bool) -> torch.memory_format:
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def _collate(
+    samples: Sequence[tuple[torch.Tensor, ...]], order: torch.memory_format
+) -> tuple[torch.Tensor, ...]:
+    planes = zip(*samples, strict=True)
+    return tuple(torch.stack(plane).contiguous(memory_format=order) for plane in planes)
+
+
 def _leave_signals_to_the_run(worker: int) -> None:
     """Ctrl-C reaches the workers too, but it is the run that ends, after its step."""
     del worker
@@ -95,6 +107,7 @@ def batches(
     workers: int,
     part: int = 0,
     parts: int = 1,
+    channels_last: bool = False,
 ) -> Iterator[Batch]:
     """Give the batches of a range of steps.
 
@@ -110,6 +123,7 @@ def batches(
         workers: Processes that prepare pictures; 0: this one.
         part: Which part of each batch this process is given.
         parts: How many processes share a batch.
+        channels_last: Whether the tensors shall lie in memory so; the workers see to it.
 
     Raises:
         InputError: There are fewer pictures than a batch has.
@@ -122,6 +136,7 @@ def batches(
     order = _Order(len(data), batch_size, parts, part, seed, steps.start, steps.stop)
     loader: DataLoader[tuple[torch.Tensor, ...]] = DataLoader(
         _Pictures(data, preprocessing),
+        collate_fn=partial(_collate, order=_memory_order(channels_last)),
         batch_sampler=order,  # pyright: ignore[reportArgumentType] - positions are (epoch, index)
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),

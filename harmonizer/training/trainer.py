@@ -28,7 +28,7 @@ from harmonizer.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, sav
 from harmonizer.training.config import TrainConfig
 from harmonizer.training.distributed import Team, joined_team
 from harmonizer.training.logs import Log, open_board
-from harmonizer.training.losses import build_loss
+from harmonizer.training.losses import Loss, build_loss
 from harmonizer.training.pictures import training_pictures, validation_pictures
 from harmonizer.training.schedule import learning_rate_factor
 from harmonizer.training.start import build_model, parameter_groups, set_training_mode, settle_size
@@ -125,7 +125,8 @@ class _Run:
             write_atomically(self.folder / CONFIG_FILE, config.to_toml().encode())
         # Only float16 needs its gradients scaled; everywhere else the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
-        self.loss = build_loss(config.loss, config.min_area, config.harm_weight)
+        loss = build_loss(config.loss, config.min_area, config.harm_weight)
+        self.loss: Loss = torch.compile(loss) if config.compile else loss
         torch.manual_seed(config.seed + 1 + team.rank)  # dropout differs between processes
 
         self.pictures = training_pictures(config)
@@ -156,6 +157,7 @@ class _Run:
             workers=config.workers,
             part=self.team.rank,
             parts=self.team.size,
+            channels_last=config.channels_last,
         )
         progress = tqdm(
             total=self.total,
