@@ -284,9 +284,8 @@ def _without_noise(residual: Array, weight: Array) -> Array:
 
     White noise has a known variance in each band; what a band has beyond it is worth keeping.
     """
-    planes = cast(
-        Array, np.stack(cv2.split(residual))
-    )  # 3 x h x w: with colours innermost, numpy is slow
+    # 3 x h x w: with colours innermost, numpy is slow.
+    planes = cast(Array, np.stack(cv2.split(residual)))
     noise = _noise_variance(planes, weight)
     kept = np.zeros_like(planes)
     finer = planes

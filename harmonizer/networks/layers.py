@@ -1,5 +1,7 @@
 """The building blocks that several networks share."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -40,25 +42,17 @@ def convolve(layer: nn.Conv2d | nn.ConvTranspose2d, x: torch.Tensor) -> torch.Te
     apart = layer.training and torch.compiler.is_compiling()
     if layer.bias is None or isinstance(padding, str) or not apart:
         return layer(x)
+    function = F.conv2d
     if isinstance(layer, nn.ConvTranspose2d):
-        y = F.conv_transpose2d(
-            x,
-            layer.weight,
-            stride=layer.stride,
-            padding=padding,
-            output_padding=layer.output_padding,
-            groups=layer.groups,
-            dilation=layer.dilation,
-        )
-    else:
-        y = F.conv2d(
-            x,
-            layer.weight,
-            stride=layer.stride,
-            padding=padding,
-            groups=layer.groups,
-            dilation=layer.dilation,
-        )
+        function = partial(F.conv_transpose2d, output_padding=layer.output_padding)
+    y = function(
+        x,
+        layer.weight,
+        stride=layer.stride,
+        padding=padding,
+        groups=layer.groups,
+        dilation=layer.dilation,
+    )
     return y + layer.bias[:, None, None].to(y.dtype)
 
 

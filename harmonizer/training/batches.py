@@ -28,14 +28,10 @@ class Batch:
     mask: torch.Tensor
     target: torch.Tensor
 
-    def to(self, device: torch.device, *, channels_last: bool) -> "Batch":
-        """Move the pictures to a device."""
-        order = _memory_order(channels_last)
-
-        def move(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(device, non_blocking=True, memory_format=order)
-
-        return Batch(move(self.composite), move(self.mask), move(self.target))
+    def to(self, device: torch.device) -> "Batch":
+        """Move the pictures to a device, in the memory order that they have."""
+        tensors = (self.composite, self.mask, self.target)
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
 
 class _Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
@@ -77,10 +73,6 @@ class _Order:
                 ordered_epoch = epoch
             first = position * self.batch_size + self.part * share
             yield [(epoch, int(index)) for index in order[first : first + share]]
-
-
-def _memory_order(channels_last: bool) -> torch.memory_format:
-    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def _collate(
@@ -133,10 +125,11 @@ def batches(
             f"there are {len(data)} pictures to train on, fewer than a batch of {batch_size}; make "
             "batch_size smaller"
         )
+    memory_order = torch.channels_last if channels_last else torch.contiguous_format
     order = _Order(len(data), batch_size, parts, part, seed, steps.start, steps.stop)
     loader: DataLoader[tuple[torch.Tensor, ...]] = DataLoader(
         _Pictures(data, preprocessing),
-        collate_fn=partial(_collate, order=_memory_order(channels_last)),
+        collate_fn=partial(_collate, order=memory_order),
         batch_sampler=order,  # pyright: ignore[reportArgumentType] - positions are (epoch, index)
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),

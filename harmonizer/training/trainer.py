@@ -170,7 +170,7 @@ class _Run:
         with progress:
             for batch in data:
                 rate = self._set_learning_rate()
-                on_device = batch.to(self.device, channels_last=config.channels_last)
+                on_device = batch.to(self.device)
                 recent.append(self._update(step_network, on_device))
                 self.step += 1
                 progress.update()
@@ -357,7 +357,8 @@ class _Run:
 
     def _compare_configuration(self, saved: str) -> None:
         # Read as a configuration: a key that a later version added has its default in both.
-        before, now = vars(TrainConfig.parse_toml(saved)), vars(self.config)
+        both = (saved, self.config.to_toml())
+        before, now = (vars(TrainConfig.parse_toml(text)) for text in both)
         changed = [key for key in now if key not in _FREE_TO_CHANGE and before[key] != now[key]]
         if changed:
             raise InputError(
