@@ -52,6 +52,9 @@ _EVERY = 4
 _DEPTHS = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U}
 # Floats may overshoot [0, 1] by rounding.
 _RANGE_TOLERANCE = 1e-3
+# A mask that is less than this everywhere changes nothing that shows, and cannot be divided by: a
+# segmentation that found no object may give 1e-30.
+_LEAST_MASK = 1e-6
 _MAX_FIT_PIXELS = 1 << 14
 _TILE_WIDTH = 512
 # Small enough for the twenty planes of a piece's monomials to stay in a core's cache.
@@ -95,7 +98,7 @@ def lift(
     mask = _checked(image, mask, low_res_image, low_res_harmonized, method)
     out = image.copy()
     box = bounding_box(mask)
-    if box is None:
+    if box is None or mask.max() < _LEAST_MASK:
         return out
     scale = {"uint8": 255.0, "uint16": 65535.0}.get(image.dtype.name, 1.0)
     before, after = (

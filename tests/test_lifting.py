@@ -195,6 +195,8 @@ MASKS: dict[str, Callable[[tuple[int, int]], NDArray[Any]]] = {
     "one pixel": mask_of_one_pixel,
     "full": lambda shape: np.ones(shape, np.float32),
     "faint": lambda shape: np.full(shape, 1e-4, np.float32),
+    "next to nothing": lambda shape: np.full(shape, 1e-36, np.float32),
+    "below 0 by rounding": lambda shape: np.full(shape, -5e-4, np.float32),
     "one row": lambda shape: np.eye(shape[0], 1, -7, dtype=np.float32).repeat(shape[1], 1),
     "bool": lambda shape: ellipse(*shape) > 0,
     "uint8": lambda shape: (ellipse(*shape) > 0).astype(np.uint8),
