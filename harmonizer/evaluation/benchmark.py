@@ -40,7 +40,8 @@ def evaluate(
     """Harmonize the composites of a dataset and measure the answers against the real pictures.
 
     A network whose input has the protocol's size, such as the paper's under `paper`, is measured by
-    its own answer. Everything else harmonizes the pictures at the size at which they are measured.
+    its own answer, unless its model has a `least_change`. Everything else harmonizes the pictures
+    at the size at which they are measured.
 
     Args:
         models: What to measure, one or several: a `Harmonizer`; what `Harmonizer.from_pretrained`

@@ -47,8 +47,11 @@ class Method:
 
     def identity(self) -> str:
         """What tells it from another method under the same label."""
-        weights = self.run.fingerprint() if isinstance(self.run, Harmonizer) else ""
-        return f"{self.kind} {weights}".rstrip()
+        if not isinstance(self.run, Harmonizer):
+            return self.kind
+        info = self.run.info
+        around = f"{info.preprocessing}, least_change={info.least_change}"
+        return f"{self.kind} {self.run.fingerprint()}, {around}"
 
     def answers_at_input_size(self, protocol: Protocol) -> bool:
         """Whether the network's own answer, as it is, is what the protocol measures."""

@@ -5,11 +5,13 @@ import json
 import shutil
 import threading
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers import Brighten
 from PIL import Image
 from small_iharmony4 import PICTURES
 
@@ -271,8 +273,10 @@ def test_rows_of_another_evaluation_are_never_mixed_in(
     out = tmp_path / "out"
     evaluate({"a": brighten}, iharmony4, output=out)
     before = (out / "images.csv").read_bytes()
+    held_back = replace(brighten.info, least_change=(200.0, 201.0))
     for models, data, options, said in [
         ({"a": model}, iharmony4, {}, "differs in models"),
+        ({"a": Harmonizer(Brighten(), held_back, device="cpu")}, iharmony4, {}, "in models"),
         ({"b": brighten}, iharmony4, {}, "differs in models"),
         ({"a": brighten}, iharmony4 / "HCOCO", {}, "differs in pictures"),
         ({"a": brighten}, iharmony4, {"protocol": "dccf"}, "differs in protocol"),
