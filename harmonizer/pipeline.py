@@ -49,12 +49,14 @@ class Composite:
         picture: The composite.
         mask: (H, W), in [0, 1]; 1 is the foreground to change.
         low_res: The picture at the size of the network's input, in its own dtype.
+        low_res_mask: The mask at that size.
         changes: Whether there is anything to harmonize.
     """
 
     picture: Picture
     mask: NDArray[np.float32]
     low_res: Array
+    low_res_mask: NDArray[np.float32]
     changes: bool = True
 
     @property
@@ -384,7 +386,7 @@ class Harmonizer:
         answers: Iterator[NDArray[np.float32]] = iter(())
         if changing:
             images = [preprocessing.to_network(one.low_res, one.scale) for one in changing]
-            masks = [preprocessing.resize(one.mask)[None] for one in changing]
+            masks = [one.low_res_mask[None] for one in changing]
             answers = iter(self._run(np.stack(images), np.stack(masks)))
         return [next(answers) if one.changes else None for one in composites]
 
@@ -420,8 +422,8 @@ class Harmonizer:
         low_res = composite.low_res.astype(np.float32)
         small = self._scaled(composite, answer)
         if self.info.least_change:
-            shape, white = self.info.preprocessing.resize(mask), np.float32(composite.scale)
-            parts = (low_res / white, small / white, shape)
+            white = np.float32(composite.scale)
+            parts = (low_res / white, small / white, composite.low_res_mask)
             strength *= share_of_answer(*parts, self.info.least_change)
             if strength == 0:
                 return composite.picture.restore(pixels, np.zeros_like(mask))
@@ -483,7 +485,8 @@ class Harmonizer:
     def _open(self, image: ImageLike, mask: MaskLike, resize_mask: bool) -> Composite:
         picture = open_image(image)
         plane = open_mask(mask, picture.size, resize=resize_mask)
-        return Composite(picture, plane, self.info.preprocessing.resize(picture.pixels))
+        resize = self.info.preprocessing.resize
+        return Composite(picture, plane, resize(picture.pixels), resize(plane))
 
     def _scaled(self, composite: Composite, answer: NDArray[np.float32]) -> NDArray[np.float32]:
         """An answer of the network, (h, w, 3) and on the picture's own scale."""
