@@ -164,15 +164,19 @@ class TrainConfig:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} has to be above 0; got {getattr(self, name)}")
-        for name in ("seed", "size"):
-            if getattr(self, name) < 0:
+        at_least_0 = ("seed", "size", "harm_weight", "steps", "epochs", "backbone_rate", "epsilon")
+        at_least_0 += ("warmup_steps", "clip_gradient", "workers", "validate_every", "panel")
+        for name in at_least_0:
+            if not getattr(self, name) >= 0:
                 raise InputError(f"{name} is 0 or above; got {getattr(self, name)}")
         if self.batch_size % self.accumulate:
             raise InputError(
                 f"a batch of {self.batch_size} cannot be computed in {self.accumulate} equal parts"
             )
-        if self.steps <= 0 and self.epochs <= 0:
+        if not self.steps and not self.epochs:
             raise InputError("give the length of the run: steps, or epochs")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"betas are decays from 0 to below 1; got {self.betas}")
         if not 0 <= self.ema < 1:
             raise InputError(f"ema is a decay from 0 (none) to below 1, e.g. 0.998; got {self.ema}")
         if not all(0 < share < 1 for share in self.milestones):
