@@ -90,7 +90,8 @@ def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
 
     What to do to a picture before and after stands in the file's metadata, under the key
     `preprocessing`, as JSON: `input_size` (height, width), `mean` and `std` of R, G, B in [0, 1],
-    and `resampler`; `name`, `licence` and `trained_on` stand beside it.
+    and `resampler`; and under `least_change`, if the model has one, as `ModelInfo` says. `name`,
+    `licence` and `trained_on` stand beside them.
 
     Args:
         network: In evaluation mode, on the CPU.
@@ -110,6 +111,7 @@ def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
         "licence": info.licence,
         "trained_on": info.trained_on,
         "preprocessing": json.dumps(asdict(info.preprocessing)),
+        "least_change": info.least_change and json.dumps(info.least_change),
         "library": f"image-harmonizer {__version__}",
     }
     for key, value in known.items():

@@ -383,6 +383,7 @@ def test_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", list_models()[0]]) == 0
     shown = capsys.readouterr().out
     assert "licence:" in shown
+    assert "least change:" in shown
     assert "sha256 " in shown
     assert main(["info", "nonsense"]) == 1
     assert "there is no model 'nonsense'" in error_line(capsys)

@@ -104,6 +104,7 @@ result = harmonizer(image, mask)  # the mask's white is the foreground
 - Network: `{info.architecture}` {dict(info.arguments) or ""}, {info.parameters:,} parameters
 - Input: {info.preprocessing.input_size[1]} x {info.preprocessing.input_size[0]}, resized by \
 `{info.preprocessing.resampler}`, mean {info.preprocessing.mean}, std {info.preprocessing.std}
+- Least change that is taken: {_least_change(info)}
 - Trained on: {info.trained_on or "not stated"}
 - Licence: {info.licence or "not stated"} {info.licence_url or ""}
 - Origin: {info.origin or "not stated"}
@@ -112,6 +113,12 @@ result = harmonizer(image, mask)  # the mask's white is the foreground
 
 {metrics or "None measured."}
 {f"{chr(10)}## Note{chr(10)}{chr(10)}{info.note}{chr(10)}" if info.note else ""}"""
+
+
+def _least_change(info: ModelInfo) -> str:
+    if info.least_change is None:
+        return "any"
+    return "{:g}, wholly from {:g} grey levels of 255 on".format(*info.least_change)
 
 
 def push_folder(

@@ -62,6 +62,14 @@ def test_the_model_card_says_what_the_model_is(saved: Path) -> None:
     assert "256 x 256" in card
 
 
+def test_a_least_change_is_saved_and_said(tmp_path: Path) -> None:
+    model = tiny_model()
+    model.info = replace(model.info, least_change=(1.5, 3.0))
+    model.save_pretrained(tmp_path)
+    assert load(tmp_path).info.least_change == (1.5, 3.0)
+    assert "1.5, wholly from 3 grey levels" in (tmp_path / "README.md").read_text()
+
+
 def test_a_flipped_byte_is_refused(saved: Path) -> None:
     weights = saved / "model.safetensors"
     content = weights.read_bytes()
