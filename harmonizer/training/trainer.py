@@ -209,11 +209,13 @@ class _Run:
                     self._checkpoint(must=ended or stopped)
                 if stopped:
                     break
+        finished = self.step >= self.total
         if self.team.leads:
-            save_model(self._result(), self._described(), self.folder / MODEL_FOLDER)
+            # Where a run was stopped, the last validation was of other weights.
+            info = self._described(self.metrics if finished else {})
+            save_model(self._result(), info, self.folder / MODEL_FOLDER)
         if board is not None:
             board.close()
-        finished = self.step >= self.total
         return TrainResult(self.folder / MODEL_FOLDER, self.step, finished, self.metrics)
 
     def _update(self, step_network: nn.Module, batch: Batch) -> torch.Tensor:
@@ -296,25 +298,25 @@ class _Run:
             save_image(Image.fromarray(panel), folder / f"step_{self.step:08d}.png", {})
         if self.metrics["fmse"] < self.best:
             self.best = self.metrics["fmse"]
-            save_model(network, self._described(), self.folder / BEST_FOLDER)
+            save_model(network, self._described(self.metrics), self.folder / BEST_FOLDER)
         if training:
             set_training_mode(self.network, self.config.model.freeze)
 
-    def _described(self) -> ModelInfo:
+    def _described(self, measured: Mapping[str, float]) -> ModelInfo:
         config = self.config
         trained_on = (
             f"{self.step * config.batch_size:,} composites in {self.step:,} steps, from "
             f"{len(self.pictures):,} pictures"
         )
         metrics: tuple[Mapping[str, Any], ...] = ()
-        if self.metrics:
+        if measured:
             metrics = (
                 {
                     "data": f"{len(self.validation)} validation pictures of the run",
                     "protocol": f"{config.size} x {config.size}, float, unrounded",
                     "source": "measured",
                     "command": "harmonizer train",
-                    "values": {"validation": self.metrics},
+                    "values": {"validation": measured},
                 },
             )
         return replace(self.info, trained_on=trained_on, metrics=metrics)

@@ -422,17 +422,22 @@ def test_a_stopped_run_exits_with_1(
     from harmonizer.cli import main
 
     def ctrl_c(self: Any, step_network: Any, batch: Any) -> torch.Tensor:
-        signal.raise_signal(signal.SIGINT)
+        if self.step == 7:  # the validation was after 6
+            signal.raise_signal(signal.SIGINT)
         return update(self, step_network, batch)
 
     update = trainer_module._Run._update
     monkeypatch.setattr(trainer_module._Run, "_update", ctrl_c)
     path = tmp_path / "run.toml"
-    path.write_text(small_run().to_toml())
+    config = small_run()
+    path.write_text(config.to_toml())
+    card = Path(config.output) / "model" / "README.md"
     assert main(["train", "--config", str(path)]) == 1
-    assert "stopped at step 1; go on with --resume" in capsys.readouterr().err
+    assert "stopped at step 8; go on with --resume" in capsys.readouterr().err
+    assert "None measured" in card.read_text()  # not what other weights gave
     monkeypatch.undo()
     assert main(["train", "--config", str(path), "--resume"]) == 0
+    assert "validation pictures of the run" in card.read_text()
 
 
 def test_a_start_whose_input_is_no_square_needs_a_size(small_run: SmallRun, tmp_path: Path) -> None:
