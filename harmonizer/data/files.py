@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from harmonizer.errors import InputError
 from harmonizer.image import open_image
 from harmonizer.mask import open_mask
+from harmonizer.preprocessing import full_scale
 
 # What to do with a file that cannot be read: stop, or name it and take another one.
 OnError: TypeAlias = Literal["raise", "skip"]
@@ -84,8 +85,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     pixels = open_image(path).pixels
     if pixels.dtype == np.uint8:
         return pixels
-    full = 65535 if pixels.dtype == np.uint16 else 1
-    return np.rint(pixels.astype(np.float32) * np.float32(255 / full)).astype(np.uint8)
+    scale = np.float32(255 / full_scale(pixels.dtype))
+    return np.rint(pixels.astype(np.float32) * scale).astype(np.uint8)
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
