@@ -24,6 +24,20 @@ def test_a_change_counts_by_its_size_in_the_foreground(change: float, share: flo
     assert taken == pytest.approx(share, abs=1e-4)
 
 
+def test_an_object_that_the_small_mask_does_not_show_is_harmonized() -> None:
+    """Nothing is known of its change; to leave it alone would be a guess."""
+    info = replace(model_info("idih"), least_change=(254.0, 255.0))
+    image = np.full((2000, 2000, 3), 100, np.uint8)
+    mask = np.zeros((2000, 2000), bool)
+    mask[1000, 1000] = True
+    assert not info.preprocessing.resize(mask.astype(np.float32)).any()
+    harmonizer = Harmonizer(Brighten(), info, device="cpu")
+    composite = harmonizer.prepare(image, mask)
+    (answer,) = harmonizer.answer([composite])
+    assert answer is not None
+    assert harmonizer.finish(composite, answer + 0.3)[mask].min() > 110
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize(
     ("least_change", "share"),
