@@ -1,14 +1,12 @@
 """Files of pictures: find their masks, harmonize what is not done yet, go on past bad files."""
 
 import os
-import threading
-import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ from harmonizer.image import list_pictures, open_image
 from harmonizer.overlap import overlap, usual_workers
 from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.saving import encode_image, output_format, write_atomically
+from harmonizer.warned import noting, warnings_by_thread
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ def run_jobs(
         if tasks:
             steps = _Steps(load(), strength, resize_mask, quality)
             on_cpu = steps.harmonizer.device.type == "cpu"
-            stack.enter_context(_warnings_kept_apart())
+            stack.enter_context(warnings_by_thread())
             working = overlap(
                 list(tasks.values()),
                 steps.read,
@@ -252,10 +251,6 @@ def run_jobs(
                 yield Outcome(job, None, (), skipped=True)
 
 
-# The warnings of the picture that a thread works on; `warnings.catch_warnings` is one for all.
-_noted = threading.local()
-
-
 @dataclass(frozen=True)
 class _Task:
     """A job that is to be done, and what there is to say about its picture."""
@@ -263,15 +258,6 @@ class _Task:
     job: Job
     mask: Path
     warnings: list[str] = field(default_factory=list[str])
-
-    @contextmanager
-    def noting(self) -> Generator[None]:
-        """Note the warnings of this thread."""
-        _noted.warnings = self.warnings
-        try:
-            yield
-        finally:
-            del _noted.warnings
 
 
 @dataclass(frozen=True)
@@ -284,7 +270,7 @@ class _Steps:
     quality: int | None
 
     def read(self, task: _Task) -> tuple[_Task, Composite]:
-        with task.noting():
+        with noting(task.warnings):
             output_format(task.job.output)  # better known before the work than after
             picture = open_image(task.job.image, once=True)
             opened = self.harmonizer.prepare(picture, task.mask, resize_mask=self.resize_mask)
@@ -295,28 +281,10 @@ class _Steps:
 
     def write(self, opened: tuple[_Task, Composite], answer: NDArray[np.float32] | None) -> None:
         task, composite = opened
-        with task.noting():
+        with noting(task.warnings):
             result = self.harmonizer.finish(composite, answer, strength=self.strength)
             format_name = output_format(task.job.output)
             encoded = encode_image(
                 result, format_name, composite.picture.info, quality=self.quality
             )
             write_atomically(task.job.output, encoded)
-
-
-@contextmanager
-def _warnings_kept_apart() -> Generator[None]:
-    """Give each warning to the task that its thread works on; those of other threads are shown."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        show = warnings.showwarning
-
-        def note(message: Warning | str, *about: Any) -> None:  # noqa: ANN401 - as Python's own
-            noted: list[str] | None = getattr(_noted, "warnings", None)
-            if noted is None:
-                show(message, *about)
-            else:
-                noted.append(str(message))
-
-        warnings.showwarning = note
-        yield

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harmonizer.demo import callbacks, work
 from harmonizer.errors import HarmonizerError, InputError
+from harmonizer.warned import noting, warnings_by_thread
 from harmonizer.zoo.manifest import default_model, list_models
 
 if TYPE_CHECKING:
@@ -198,14 +198,14 @@ def _with_messages(function: Callable[..., Result]) -> Callable[..., Result]:
     import gradio as gr
 
     def call(*values: object) -> Result:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
+        noted: list[str] = []
+        with warnings_by_thread(), noting(noted):
             try:
                 result = function(*values)
             except (HarmonizerError, OSError) as error:
                 raise gr.Error(str(error), print_exception=False) from error
-        for warning in caught:
-            gr.Warning(str(warning.message))
+        for text in noted:
+            gr.Warning(text)
         return result
 
     return call
