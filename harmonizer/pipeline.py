@@ -7,14 +7,14 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, cast, get_args
+from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, get_args, overload
 
 import cv2
 import numpy as np
@@ -24,8 +24,8 @@ from PIL import Image
 from torch import nn
 
 from harmonizer.backends import Backend, check_backend, open_backend
-from harmonizer.errors import InputError, WeightsCorruptedError
-from harmonizer.image import Array, ImageLike, Picture, is_file, open_image
+from harmonizer.errors import InputError, WeightsCorruptedError, warn
+from harmonizer.image import Array, FileLike, ImageLike, Picture, is_file, open_image
 from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
 from harmonizer.mask import MaskLike, open_mask, warn_if_nothing_to_do
 from harmonizer.overlap import overlap, usual_workers
@@ -39,6 +39,8 @@ from harmonizer.zoo.sources import FetchOptions
 
 # What becomes of a picture of many that cannot be harmonized: see `Harmonizer.harmonize_batch`.
 OnError: TypeAlias = Literal["raise", "return"]
+# What comes out as the kind that it was.
+Kind = TypeVar("Kind", Image.Image, Array, torch.Tensor)
 
 
 @dataclass(frozen=True)
@@ -244,6 +246,30 @@ class Harmonizer:
         """Name the model and the device."""
         return f"Harmonizer({self.info.name!r}, device={str(self.device)!r})"
 
+    @overload
+    def __call__(
+        self,
+        image: Kind,
+        mask: MaskLike,
+        *,
+        strength: float = ...,
+        lifting: LiftingMethod = ...,
+        resize_mask: bool = ...,
+        small_changes: bool = ...,
+    ) -> Kind: ...
+
+    @overload
+    def __call__(
+        self,
+        image: FileLike | Picture,
+        mask: MaskLike,
+        *,
+        strength: float = ...,
+        lifting: LiftingMethod = ...,
+        resize_mask: bool = ...,
+        small_changes: bool = ...,
+    ) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
+
     def __call__(
         self,
         image: ImageLike,
@@ -252,7 +278,8 @@ class Harmonizer:
         strength: float = 1.0,
         lifting: LiftingMethod = "auto",
         resize_mask: bool = False,
-    ) -> Any:  # noqa: ANN401 - the kind that came in
+        small_changes: bool = False,
+    ) -> Any:
         """Harmonize one picture, or a batch of tensors, at full resolution.
 
         Args:
@@ -267,6 +294,8 @@ class Harmonizer:
             lifting: How the network's small answer is carried to full resolution, one of
                 `harmonizer.lifting.LIFTING_METHODS`.
             resize_mask: Accept a mask of another size but the same aspect, and resize it.
+            small_changes: Take a change also if it is below the model's `least_change`, where it is
+                often wrong; else the picture comes back as it is, with a `UserWarning`.
 
         Returns:
             The harmonized picture: same kind, dtype, size, mode, ICC profile and alpha as `image`
@@ -286,12 +315,15 @@ class Harmonizer:
                 strength=strength,
                 lifting=lifting,
                 resize_mask=resize_mask,
+                small_changes=small_changes,
             )
             return torch.stack(list(results)) if images else image.clone()
         _check_options(strength, lifting)
         composite = self.prepare(image, mask, resize_mask=resize_mask)
         (answer,) = self.answer([composite])
-        return self.finish(composite, answer, strength=strength, lifting=lifting)
+        return self.finish(
+            *(composite, answer), strength=strength, lifting=lifting, small_changes=small_changes
+        )
 
     harmonize = __call__
 
@@ -304,6 +336,7 @@ class Harmonizer:
         strength: float = 1.0,
         lifting: LiftingMethod = "auto",
         resize_mask: bool = False,
+        small_changes: bool = False,
         on_error: OnError = "raise",
         workers: int | None = None,
     ) -> Iterator[Any]:
@@ -322,6 +355,7 @@ class Harmonizer:
             strength: As for one picture.
             lifting: As for one picture.
             resize_mask: As for one picture.
+            small_changes: As for one picture.
             on_error: What becomes of a picture that cannot be harmonized, such as a damaged file:
                 `"raise"` raises its error when its turn comes, which ends the work; `"return"`
                 hands the exception out in the place of the result, and goes on.
@@ -340,9 +374,9 @@ class Harmonizer:
         if workers is not None and (not isinstance(workers, int) or workers < 1):
             raise InputError(f"workers is a whole number of at least 1, or None; got {workers!r}")
 
-        def finish(composite: Composite, answer: NDArray[np.float32] | None) -> Any:  # noqa: ANN401
-            return self.finish(composite, answer, strength=strength, lifting=lifting)
-
+        finish = partial(
+            self.finish, strength=strength, lifting=lifting, small_changes=small_changes
+        )
         finished = overlap(
             _pairs(images, masks),
             lambda pair: self.prepare(*pair, resize_mask=resize_mask),
@@ -397,6 +431,7 @@ class Harmonizer:
         *,
         strength: float = 1.0,
         lifting: LiftingMethod = "auto",
+        small_changes: bool = False,
     ) -> Any:  # noqa: ANN401 - the kind that came in
         """Carry an answer to full resolution: the last of the three steps of `harmonize`.
 
@@ -407,6 +442,7 @@ class Harmonizer:
             answer: What `answer` returned for it.
             strength: As for `harmonize`.
             lifting: As for `harmonize`.
+            small_changes: As for `harmonize`.
 
         Returns:
             What `harmonize` returns.
@@ -421,11 +457,16 @@ class Harmonizer:
             return composite.picture.restore(pixels, np.zeros_like(mask))
         low_res = composite.low_res.astype(np.float32)
         small = self._scaled(composite, answer)
-        if self.info.least_change:
+        if self.info.least_change and not small_changes:
             white = np.float32(composite.scale)
             parts = (low_res / white, small / white, composite.low_res_mask)
             strength *= share_of_answer(*parts, self.info.least_change)
             if strength == 0:
+                warn(
+                    "the picture is left as it is: the network would change its foreground by so "
+                    "little that it is often wrong; small_changes=True (--small-changes) takes "
+                    "every change"
+                )
                 return composite.picture.restore(pixels, np.zeros_like(mask))
         harmonized = lift(pixels, mask, low_res, small, method=lifting)
         return composite.picture.restore(apply_strength(pixels, harmonized, strength), mask)
@@ -523,7 +564,9 @@ def check_strength(strength: float) -> None:
         InputError: It is not from 0 to 1.
     """
     if not isinstance(strength, int | float | np.floating) or not 0 <= strength <= 1:
-        raise InputError(f"strength goes from 0 (no change) to 1 (the full change); got {strength}")
+        raise InputError(
+            f"strength is a number from 0 (no change) to 1 (the full change); got {strength!r}"
+        )
 
 
 def _check_options(strength: float, lifting: str) -> None:
@@ -536,11 +579,17 @@ def _check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike], batch_s
     if not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
     for one in (images, masks):
-        if isinstance(one, Image.Image) or is_file(one):
+        if isinstance(one, Image.Image) or is_file(one) or _is_single_array(one):
             raise InputError(
                 "a batch takes several images and masks, such as two lists; got a single "
-                f"{type(one).__name__}: use harmonize, or put it into a list"
+                f"{type(cast(object, one)).__name__}: use harmonize, or put it into a list"
             )
+
+
+def _is_single_array(one: object) -> bool:
+    """Whether it is one image or mask, whose rows would be taken for several."""
+    shape: tuple[int, ...] = tuple(getattr(one, "shape", ()))
+    return len(shape) == 2 or (len(shape) == 3 and 3 <= shape[2] <= 4 < min(shape[:2]))
 
 
 def _results(finished: Generator[Future[Any]], on_error: OnError) -> Iterator[Any]:
@@ -553,6 +602,11 @@ def _results(finished: Generator[Future[Any]], on_error: OnError) -> Iterator[An
 def _pairs(
     images: Iterable[ImageLike], masks: Iterable[MaskLike]
 ) -> Iterator[tuple[ImageLike, MaskLike]]:
+    if isinstance(images, Sized) and isinstance(masks, Sized) and len(images) != len(masks):
+        raise InputError(
+            "there must be as many masks as images; got "
+            f"{len(images)} images and {len(masks)} masks"
+        )
     missing = object()
     for image, mask in zip_longest(images, masks, fillvalue=missing):
         if image is missing or mask is missing:
@@ -579,6 +633,34 @@ def _load(model: str | os.PathLike[str] | None, device: str) -> Harmonizer:
     return Harmonizer.from_pretrained(model, device=device)
 
 
+@overload
+def harmonize(
+    image: Kind,
+    mask: MaskLike,
+    model: str | os.PathLike[str] | Harmonizer | None = ...,
+    *,
+    device: str | torch.device = ...,
+    strength: float = ...,
+    lifting: LiftingMethod = ...,
+    resize_mask: bool = ...,
+    small_changes: bool = ...,
+) -> Kind: ...
+
+
+@overload
+def harmonize(
+    image: FileLike | Picture,
+    mask: MaskLike,
+    model: str | os.PathLike[str] | Harmonizer | None = ...,
+    *,
+    device: str | torch.device = ...,
+    strength: float = ...,
+    lifting: LiftingMethod = ...,
+    resize_mask: bool = ...,
+    small_changes: bool = ...,
+) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
+
+
 def harmonize(
     image: ImageLike,
     mask: MaskLike,
@@ -588,7 +670,8 @@ def harmonize(
     strength: float = 1.0,
     lifting: LiftingMethod = "auto",
     resize_mask: bool = False,
-) -> Any:  # noqa: ANN401 - the kind that came in
+    small_changes: bool = False,
+) -> Any:
     """Harmonize one picture in one call.
 
     The model is loaded at the first call and kept for the next ones; for a folder whose weights
@@ -603,6 +686,7 @@ def harmonize(
         strength: From 0 (no change) to 1 (the full change).
         lifting: How the network's answer is carried to full resolution.
         resize_mask: Accept a mask of another size but the same aspect, and resize it.
+        small_changes: Take a change also if it is below the model's `least_change`.
 
     Returns:
         The harmonized picture, of the same kind as `image`; see `Harmonizer.harmonize`.
@@ -610,6 +694,8 @@ def harmonize(
     Raises:
         InputError: Something is not as described here; the message says what.
         UnknownModelError: No model has this name.
+        WeightsUnavailableError: Its weights cannot be had; the message says why.
+        WeightsCorruptedError: Its weights are not the ones that were promised.
     """
     if isinstance(model, Harmonizer):
         harmonizer = model
@@ -618,4 +704,11 @@ def harmonize(
     else:
         with _loading:  # threads that arrive together must not load the model twice
             harmonizer = _load(model, str(device))
-    return harmonizer(image, mask, strength=strength, lifting=lifting, resize_mask=resize_mask)
+    return harmonizer(
+        cast(Any, image),
+        mask,
+        strength=strength,
+        lifting=lifting,
+        resize_mask=resize_mask,
+        small_changes=small_changes,
+    )

@@ -1,12 +1,16 @@
 """Answers that are too close to the picture to be told from the network's error."""
 
+import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import Brighten, box_mask
+from PIL import Image
 
-from harmonizer import Harmonizer, model_info
+from harmonizer import Harmonizer, harmonize, model_info
+from harmonizer.folder import Job, run_jobs
 from harmonizer.restraint import share_of_answer
 
 # What `Brighten` changes, in grey levels: 0.3 of each channel's standard deviation.
@@ -55,8 +59,35 @@ def test_a_model_takes_only_changes_that_it_can_tell(
     white = 1 if dtype == "float32" else np.iinfo(dtype).max
     image = np.full((256, 256, 3), 0.4 * white, dtype)
     mask = box_mask(256, 256)
-    result = Harmonizer(Brighten(), info, device="cpu")(image, mask)
+    harmonizer = Harmonizer(Brighten(), info, device="cpu")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = harmonizer(image, mask)
+    assert ["left as it is" in str(one.message) for one in caught] == [True] * (share == 0)
     change = (result[mask].astype(float) - image[mask]).mean() * 255 / white
     assert change == pytest.approx(share * CHANGE, abs=0.6)
     assert np.array_equal(result[~mask], image[~mask])
     assert np.array_equal(result, image) == (share == 0)
+
+
+def test_small_changes_are_taken_if_asked_for(tmp_path: Path) -> None:
+    info = replace(model_info("idih"), least_change=(200.0, 201.0))
+    image, mask = np.full((256, 256, 3), 100, np.uint8), box_mask(256, 256)
+    harmonizer = Harmonizer(Brighten(), info, device="cpu")
+    whole = Harmonizer(Brighten(), replace(info, least_change=None), device="cpu")(image, mask)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    job = Job(tmp_path / "image.png", tmp_path / "mask.png", tmp_path / "out.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(harmonizer(image, mask, small_changes=True), whole)
+        assert np.array_equal(harmonize(image, mask, harmonizer, small_changes=True), whole)
+        (one,) = harmonizer.harmonize_batch([image], [mask], small_changes=True)
+        assert np.array_equal(one, whole)
+        (outcome,) = run_jobs(lambda: harmonizer, [job], small_changes=True)
+        assert outcome.warnings == ()
+        assert np.array_equal(Image.open(job.output), whole)
+    (outcome,) = run_jobs(lambda: harmonizer, [job], force=True)
+    (said,) = outcome.warnings
+    assert "small_changes=True" in said
+    assert np.array_equal(Image.open(job.output), image)

@@ -78,6 +78,12 @@ def add_run(commands: "Commands") -> None:
         help="accept a mask of another size but the same aspect",
     )
     run.add_argument(
+        "--small-changes",
+        action="store_true",
+        help="take a change also if it is so small that the model is often wrong; else the picture "
+        "is left as it is, with a warning (`harmonizer info` says from where: least change)",
+    )
+    run.add_argument(
         "--max-megapixels",
         type=_count,
         metavar="N",
@@ -145,6 +151,12 @@ def _run(parsed: argparse.Namespace) -> int:
     if len(images) > 1 or images[0].is_dir() or parsed.mask.is_dir():
         if parsed.output is None:
             return parsed.usage_error("several pictures need a folder to be written to: -o FOLDER")
+        ending = parsed.output.suffix.lower().removeprefix(".")
+        if ending in _FORMATS and not parsed.output.exists():
+            return parsed.usage_error(
+                f"a folder of pictures or masks needs a folder to be written to; {parsed.output} "
+                "is called like a file"
+            )
         return _run_many(parsed, images, parsed.output)
     return _run_one(parsed, images[0])
 
@@ -189,6 +201,7 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
         format_name,
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,
+        small_changes=parsed.small_changes,
         quality=parsed.quality,
     )
     if to_stdout:
@@ -244,6 +257,7 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
         jobs,
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,
+        small_changes=parsed.small_changes,
         quality=parsed.quality,
         force=parsed.force,
         batch_size=parsed.batch_size,

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from harmonizer.baselines import BASELINES
 from harmonizer.data import Triplet
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, UnknownModelError
 from harmonizer.evaluation.protocols import Protocol
 from harmonizer.image import open_image
 from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.preprocessing import full_scale
+from harmonizer.warned import noting, warnings_by_thread
 from harmonizer.zoo.manifest import ModelInfo
 
 # A function takes the composite, (H, W, 3), uint8, RGB, and its mask, (H, W), float32 in [0, 1],
@@ -136,7 +137,11 @@ class Method:
         if self.answers_at_input_size(protocol):
             return answer
         if isinstance(self.run, Harmonizer):
-            answer = self.run.finish(cast(Composite, prepared), answer)
+            with (
+                warnings_by_thread(),
+                noting([]),
+            ):  # a picture that the model leaves alone is measured as it is
+                answer = self.run.finish(cast(Composite, prepared), answer)
         elif self.kind == "baseline":
             answer = self.run(_composite_of(triplet, protocol), triplet.mask)
         try:
@@ -221,5 +226,8 @@ def _open(model: Model, label: str | None, device: str | torch.device) -> Method
             "a model is a Harmonizer, a name, a path, or a function of image and mask; got "
             f"{type(model).__name__}"
         )
-    loaded = Harmonizer.from_pretrained(model, device=device)
+    try:
+        loaded = Harmonizer.from_pretrained(model, device=device)
+    except UnknownModelError as error:
+        raise UnknownModelError(f"{error}. The baselines are: {', '.join(BASELINES)}") from error
     return Method(label or loaded.info.name, loaded, "model")
