@@ -189,11 +189,13 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ["run", "a", "b", "--batch-size", "-1"],
         ["run", "a", "b", "--max-megapixels", "0.5"],
         ["run", "a", "b", "--backend", "tensorrt"],
+        ["run", str(COMPOSITE), str(EXAMPLES), "-o", "nowhere/result.png"],
         ["run", "a", "b", "-o", "c", "--strength", "2"],
         ["run", "a", "b", "-o", "c", "--strength", "nan"],
         ["run", "a", "b", "-o", "c", "--strength", "half"],
         ["run", "a", "b", "-o", "c", "--strenght", "1"],
         ["info"],
+        ["demo", "--port", "99999"],
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -375,7 +377,7 @@ def test_a_warning_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     )
 
 
-def test_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_and_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     listing = capsys.readouterr().out
     assert all(name in listing for name in list_models())
@@ -385,6 +387,9 @@ def test_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert "licence:" in shown
     assert "least change:" in shown
     assert "sha256 " in shown
+    Harmonizer.from_pretrained().save_pretrained(tmp_path / "saved")
+    assert main(["info", str(tmp_path / "saved")]) == 0
+    assert "least change:" in capsys.readouterr().out
     assert main(["info", "nonsense"]) == 1
     assert "there is no model 'nonsense'" in error_line(capsys)
 

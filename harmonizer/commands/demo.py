@@ -19,7 +19,9 @@ def add_demo(commands: "Commands") -> None:
     demo.add_argument(
         "--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (127.0.0.1)"
     )
-    demo.add_argument("--port", type=int, metavar="N", help="default: the first free one from 7860")
+    demo.add_argument(
+        "--port", type=_port, metavar="N", help="default: the first free one from 7860"
+    )
     demo.add_argument(
         "--model",
         metavar="NAME",
@@ -29,6 +31,12 @@ def add_demo(commands: "Commands") -> None:
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... or mps (default: auto)"
     )
     demo.set_defaults(command=_demo)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 65535, got {text!r}")
+    return int(text)
 
 
 def _demo(parsed: argparse.Namespace) -> int:

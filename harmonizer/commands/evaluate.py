@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.commands.terminal import complain
+from harmonizer.commands.terminal import check_output, check_output_folder, complain
 from harmonizer.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ def add_evaluate(commands: "Commands") -> None:
     )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the means to a file")
     evaluate.add_argument(
+        "--force", action="store_true", help="replace the file and the page if they are there"
+    )
+    evaluate.add_argument(
         "--report", type=Path, metavar="DIR", help="write a page to look at, DIR/index.html"
     )
     evaluate.add_argument(
@@ -83,11 +86,12 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     from harmonizer.saving import write_atomically
 
     protocol = find_protocol(parsed.protocol)
-    if parsed.json is not None and not parsed.json.parent.is_dir():
-        raise InputError(f"there is no folder {parsed.json.parent} to write to; make it first")
-    for folder in (parsed.output, parsed.report):
-        if folder is not None and folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; name a folder")
+    if parsed.json is not None:
+        check_output(parsed.json, force=parsed.force)
+    if parsed.report is not None:
+        check_output_folder(parsed.report, force=parsed.force)
+    if parsed.output is not None and parsed.output.exists() and not parsed.output.is_dir():
+        raise InputError(f"{parsed.output} is a file; name a folder")
     dataset = TripletDataset.open(parsed.data, split="test", on_missing=parsed.on_error)
     names = parsed.model or [None]
     names = names if "composite" in names else ["composite", *names]

@@ -23,7 +23,9 @@ def add_models(commands: "Commands") -> None:
     show_all.set_defaults(command=_list)
 
     info = commands.add_parser("info", help="show what is known of a model")
-    info.add_argument("name", metavar="NAME", help="a model of `harmonizer list`")
+    info.add_argument(
+        "name", metavar="NAME", help="a model of `harmonizer list`, or a folder of a saved model"
+    )
     info.set_defaults(command=_info)
 
     fetch = commands.add_parser(
@@ -82,9 +84,9 @@ def _list(parsed: argparse.Namespace) -> int:
 
 
 def _info(parsed: argparse.Namespace) -> int:
-    from harmonizer.zoo.manifest import model_info
+    from harmonizer.zoo.loader import known_of
 
-    info = model_info(parsed.name)
+    info = known_of(parsed.name)
     size, least = info.preprocessing.input_size, info.least_change
     rows = {
         "name": info.name,

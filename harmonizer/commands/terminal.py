@@ -38,9 +38,7 @@ def check_output(path: Path, *, force: bool) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file, e.g. {path}/out.png")
     if path.exists() and not force:
-        raise InputError(
-            f"{path} exists already; add --force to replace it, or name another with -o"
-        )
+        raise InputError(f"{path} exists already; add --force to replace it, or name another")
 
 
 def check_output_folder(path: Path, *, force: bool) -> None:
@@ -57,5 +55,5 @@ def check_output_folder(path: Path, *, force: bool) -> None:
         raise InputError(f"{path} is a file; name a folder to write to")
     if path.is_dir() and any(not one.name.startswith(".") for one in path.iterdir()) and not force:
         raise InputError(
-            f"{path} is not empty; add --force to replace what is in it, or name another with -o"
+            f"{path} is not empty; add --force to replace what is in it, or name another"
         )

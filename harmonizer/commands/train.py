@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.commands.terminal import complain
+from harmonizer.commands.terminal import check_output, complain
 
 if TYPE_CHECKING:
     from harmonizer.commands.terminal import Commands
@@ -31,6 +31,7 @@ def add_train(commands: "Commands") -> None:
         metavar="OUT.png",
         help="do not train: draw what the run would learn from",
     )
+    train.add_argument("--force", action="store_true", help="replace the sheet if it is there")
     train.add_argument(
         "--print-recipe",
         metavar="NAME",
@@ -53,6 +54,7 @@ def _train(parsed: argparse.Namespace) -> int:
 
     config = TrainConfig.from_toml(parsed.config)
     if parsed.sheet is not None:
+        check_output(parsed.sheet, force=parsed.force)
         return _draw_sheet(config, parsed.sheet)
     result = train(config, resume=parsed.resume)
     if not result.finished:

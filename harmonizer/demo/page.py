@@ -47,8 +47,7 @@ def serve(
         The page's address.
 
     Raises:
-        InputError: Gradio is not installed.
-        OSError: The port is taken.
+        InputError: Gradio is not installed, or the port is taken.
     """
     with tempfile.TemporaryDirectory(prefix="harmonizer-demo-") as folder:
         # Gradio reads these when it is imported and when a page is built.
@@ -65,22 +64,28 @@ def serve(
         # System fonts: Gradio's own themes ask a server on the internet for theirs.
         fonts = ("system-ui", "sans-serif")
         theme = themes.Default(font=fonts, font_mono=("ui-monospace", "monospace"))
-        _, address, _ = page.launch(
-            server_name=host,
-            server_port=port,
-            max_file_size=work.LARGEST_FILE,
-            share=False,
-            allowed_paths=[],
-            ssr_mode=False,
-            mcp_server=False,
-            enable_monitoring=False,
-            footer_links=[],
-            theme=theme,
-            css="footer { display: none }",
-            quiet=True,
-            inbrowser=False,
-            prevent_thread_lock=True,
-        )
+        try:
+            _, address, _ = page.launch(
+                server_name=host,
+                server_port=port,
+                max_file_size=work.LARGEST_FILE,
+                share=False,
+                allowed_paths=[],
+                ssr_mode=False,
+                mcp_server=False,
+                enable_monitoring=False,
+                footer_links=[],
+                theme=theme,
+                css="footer { display: none }",
+                quiet=True,
+                inbrowser=False,
+                prevent_thread_lock=True,
+            )
+        except OSError as error:  # Gradio's speaks of settings that this page does not have
+            where = f"port {port} of {host}" if port else f"{host} from port 7860 on"
+            raise InputError(
+                f"the page cannot be served at {where}: is the port taken? Give another one"
+            ) from error
         try:
             yield address
         finally:

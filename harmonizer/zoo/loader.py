@@ -85,6 +85,21 @@ def find_model(
             return _open_local(path)
 
 
+def known_of(name_or_path: str | os.PathLike[str] | None) -> ModelInfo:
+    """Return what is known of a model, without fetching the weights of one of the zoo.
+
+    Args:
+        name_or_path: As for `load_model`. A repository of the Hub is downloaded.
+
+    Raises:
+        HarmonizerError: As for `load_model`.
+    """
+    place = parse_name(name_or_path)
+    if isinstance(place, ZooName):
+        return model_info(place.name)
+    return find_model(name_or_path, None, FetchOptions())[0]
+
+
 def _fetch_repository(
     repo: str, revision: str | None, options: FetchOptions
 ) -> tuple[ModelInfo, Path]:

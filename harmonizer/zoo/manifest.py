@@ -169,11 +169,11 @@ def model_info(name: str) -> ModelInfo:
     name = manifest.aliases.get(name, name)
     if name in manifest.models:
         return manifest.models[name]
-    close = difflib.get_close_matches(name, [*manifest.models, *manifest.aliases], n=3)
+    close = difflib.get_close_matches(name.lower(), [*manifest.models, *manifest.aliases], n=3)
     guess = f" Did you mean {' or '.join(close)}?" if close else ""
     raise UnknownModelError(
-        f"there is no model {name!r}.{guess} The models are: {', '.join(manifest.models)}; or give "
-        "a folder, a .safetensors file, or owner/name of a repository on the Hub"
+        f"there is no model {name!r}.{guess} The models are: {', '.join(manifest.models)}. A saved "
+        "model is called by its folder, written as ./FOLDER, or by owner/name on the Hub"
     )
 
 

@@ -73,7 +73,8 @@ def parse_name(name_or_path: str | os.PathLike[str] | None) -> Place:
     if _HUB_NAME.fullmatch(name_or_path):
         _refuse_if_there(name_or_path, path, f"hub:{name_or_path}", "a repository of the Hub")
         return HubName(name_or_path)
-    return LocalPath(path) if _exists(path) else ZooName(name_or_path)
+    like_a_path = "/" in name_or_path or os.sep in name_or_path or path.suffix in (".pth", ".pt")
+    return LocalPath(path) if like_a_path or _exists(path) else ZooName(name_or_path)
 
 
 def _exists(path: Path) -> bool:

@@ -79,7 +79,7 @@ def fetch_weights(info: ModelInfo, options: FetchOptions) -> Path:
     """
     if not info.sources:
         note = f" {info.note}" if info.note else ""
-        raise WeightsUnavailableError(f"no weights of {info.name} have been published.{note}")
+        raise WeightsUnavailableError(f"there are no weights of {info.name} to load.{note}")
     failures: list[str] = []
     for source in info.sources:
         try:

@@ -374,6 +374,8 @@ def test_the_command_line(
     assert "holds a run already" in capsys.readouterr().err
     assert main(["train", "--config", str(path), "--sheet", str(tmp_path / "sheet.png")]) == 0
     assert Image.open(tmp_path / "sheet.png").width > 3 * 3 * 32
+    assert main(["train", "--config", str(path), "--sheet", str(tmp_path / "sheet.png")]) == 1
+    assert "add --force" in capsys.readouterr().err
     assert main(["train", "--print-recipe", "list"]) == 0
     assert "idih-hrnet-w18" in capsys.readouterr().out.split()
     assert main(["train", "--print-recipe", "idih"]) == 0
