@@ -112,9 +112,10 @@ def open_image(image: ImageLike, *, once: bool = False) -> Picture:
             # Pillow would write the old tags of a TIFF file again.
             return _from_pil(opened, in_place=once and opened.format != "TIFF")
         return replace(_from_array(opened), info=info)
+    several = "; harmonize_batch takes several" if isinstance(image, list | tuple) else ""
     raise InputError(
         "an image is a PIL.Image, a numpy array, a torch tensor, a path, or a file, as its bytes "
-        f"or open; got {type(image).__name__}"
+        f"or open; got {type(image).__name__}{several}"
     )
 
 
@@ -258,6 +259,8 @@ def _read(source: FileLike) -> tuple[str, bytes]:
         return _read_open_file(source)
     if not str(source):
         raise InputError("the path of an image is empty")
+    if str(source).startswith(("http://", "https://")):
+        raise InputError(f"{source} is an address; download the picture first, and give its file")
     return str(source), _read_bytes(Path(source))
 
 
@@ -434,6 +437,8 @@ def _from_array(array: Array) -> Picture:
         hint = ""
         if array.ndim == 3 and array.shape[0] in (1, 3, 4):
             hint = "; channels come last in arrays: image.transpose(1, 2, 0)"
+        elif array.ndim == 4:
+            hint = "; harmonize_batch takes several images"
         raise InputError(
             "an array image has the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); got "
             f"{array.shape}{hint}"

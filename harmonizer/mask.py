@@ -82,13 +82,13 @@ def _check_size(found: tuple[int, int], size: tuple[int, int], *, resize: bool) 
     same_aspect = _same_aspect(found, size)
     sizes = f"the image is {size[1]} x {size[0]}, the mask {found[1]} x {found[0]}"
     if not resize:
-        advice = (
-            "pass resize_mask=True to resize the mask"
-            if same_aspect
-            else "crop or pad the mask as the image was"
-        )
-        turned = " (one of them may have been turned by EXIF)" if found[::-1] == size else ""
-        raise InputError(f"image and mask must have the same size: {sizes}{turned}; {advice}")
+        if found[::-1] == size:
+            advice = "one of them was turned, perhaps by EXIF: turn the other one too"
+        elif same_aspect:
+            advice = "pass resize_mask=True (--resize-mask) to resize the mask"
+        else:
+            advice = "crop or pad the mask as the image was"
+        raise InputError(f"image and mask must have the same size: {sizes}; {advice}")
     if not same_aspect:
         raise InputError(
             f"a mask can only be resized if its shape is the image's: {sizes}; crop or pad it"
@@ -197,9 +197,10 @@ def _unit_range(values: Array) -> NDArray[np.float32]:
         return values.astype(np.float32).clip(0, 1)
     if kind == "f" and np.isin(values, (0, 255)).all():
         return (values / 255).astype(np.float32)
+    hint = "; divide it by 255" if kind == "f" and low >= 0 and 1 < high <= 255 else ""
     raise InputError(
         "mask values are bool, floats in [0, 1], or integers from 0 to 1, 255 or 65535; got "
-        f"{values.dtype} from {low:.4g} to {high:.4g}"
+        f"{values.dtype} from {low:.4g} to {high:.4g}{hint}"
     )
 
 

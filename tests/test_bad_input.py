@@ -298,7 +298,7 @@ COLOURS = [
     Row(
         "EXIF that turns the picture, a mask that is not turned",
         lambda _: (turned(6), U8),
-        refused="one of them may have been turned by EXIF",
+        refused="one of them was turned",
     ),
     Row(
         "EXIF with an orientation that does not exist",
@@ -412,7 +412,7 @@ MASKS = [
     Row("NaN", over_picture(np.where(MASK, np.nan, 0)), refused="holds NaN or infinite values"),
     Row("complex numbers", over_picture(MASK + 0j), refused="a mask is bool, integer or float"),
     Row("wrong size", over_picture(U8[:-1]), refused="image and mask must have the same size"),
-    Row("turned", over_picture(U8.T), refused="one of them may have been turned by EXIF"),
+    Row("turned", over_picture(U8.T), refused="one of them was turned"),
     Row("no pixels", over_picture(U8[:0]), refused="a mask has the shape (H, W) and one channel"),
     Row("cut off", over_picture(encoded(PICTURE, "PNG")[:900]), refused="whole PNG, JPEG"),
     Row("animated", over_picture(frames("GIF")), refused="frames; open it with"),

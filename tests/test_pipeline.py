@@ -94,7 +94,7 @@ def test_strength_is_linear(composite: Any, mask: Any, model: Harmonizer) -> Non
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), float("inf"), "0.5", None])
 def test_strength_out_of_range_is_refused(strength: Any, model: Harmonizer) -> None:
-    with pytest.raises(InputError, match="strength goes from 0"):
+    with pytest.raises(InputError, match="strength is a number from 0"):
         model(np.zeros((8, 8, 3), np.uint8), box_mask(8, 8), strength=strength)
 
 
@@ -293,6 +293,12 @@ def test_batch_refuses_what_does_not_pair(model: Harmonizer) -> None:
     image, plane = np.zeros((8, 8, 3), np.uint8), box_mask(8, 8)
     with pytest.raises(InputError, match="as many masks as images"):
         list(model.harmonize_batch([image, image], [plane]))
+    with pytest.raises(InputError, match="got a single ndarray: use harmonize"):
+        list(model.harmonize_batch(image, plane))
+    with pytest.raises(InputError, match="harmonize_batch takes several"):
+        model([image, image], plane)  # type: ignore[call-overload]
+    with pytest.raises(InputError, match="harmonize_batch takes several"):
+        model(np.stack([image, image]), plane)
     with pytest.raises(InputError, match="batch_size"):
         model.harmonize_batch([image], [plane], batch_size=0)
     with pytest.raises(InputError, match="batch_size"):
