@@ -117,7 +117,8 @@ class TrainConfig:
         channels_last: Memory order that convolutions are faster in.
         compile: Compile the network with `torch.compile`: minutes at the start, faster after.
         workers: Processes that prepare pictures; 0: the training process itself.
-        validate_every: Updates between validations; 0: once, at the end.
+        validate_every: Updates between validations; 0: once, at the end. A run that starts from a
+            trained model validates before its first update, too.
         checkpoint_every: Updates between checkpoints.
         log_every: Updates between lines of the log.
         panel: Pictures drawn at each validation.

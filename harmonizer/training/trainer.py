@@ -31,7 +31,13 @@ from harmonizer.training.logs import Log, open_board
 from harmonizer.training.losses import Loss, build_loss
 from harmonizer.training.pictures import training_pictures, validation_pictures
 from harmonizer.training.schedule import learning_rate_factor
-from harmonizer.training.start import build_model, parameter_groups, set_training_mode, settle_size
+from harmonizer.training.start import (
+    NEW_STARTS,
+    build_model,
+    parameter_groups,
+    set_training_mode,
+    settle_size,
+)
 from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import save_model
@@ -165,6 +171,10 @@ class _Run:
             unit="step",
             disable=None if self.team.leads else True,
         )
+        # Fine-tuning is judged by what it starts from.
+        fine_tunes = config.model.start not in NEW_STARTS
+        if scores is not None and self.validation and fine_tunes and self.step == 0:
+            self._validate(scores)
         recent: list[torch.Tensor] = []
         since = time.perf_counter()
         with progress:
@@ -304,10 +314,12 @@ class _Run:
 
     def _described(self, measured: Mapping[str, float]) -> ModelInfo:
         config = self.config
-        trained_on = (
-            f"{self.step * config.batch_size:,} composites in {self.step:,} steps, from "
-            f"{len(self.pictures):,} pictures"
-        )
+        trained_on = self.info.trained_on  # of what the run starts from
+        if self.step:
+            trained_on = (
+                f"{self.step * config.batch_size:,} composites in {self.step:,} steps, from "
+                f"{len(self.pictures):,} pictures"
+            )
         metrics: tuple[Mapping[str, Any], ...] = ()
         if measured:
             metrics = (
