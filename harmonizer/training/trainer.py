@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from harmonizer.data import Triplet
-from harmonizer.errors import InputError, TrainingError
+from harmonizer.errors import InputError, TrainingError, warn
 from harmonizer.memory import freed_memory_kept
 from harmonizer.runtime import resolve_device
 from harmonizer.saving import save_image, write_atomically
@@ -226,6 +226,12 @@ class _Run:
             save_model(self._result(), info, self.folder / MODEL_FOLDER)
         if board is not None:
             board.close()
+        if finished and self.metrics and self.metrics["fmse"] >= self.metrics["composite_fmse"]:
+            warn(
+                f"the last validation left an fMSE of {self.metrics['fmse']:.1f}, and leaving the "
+                f"composites alone leaves {self.metrics['composite_fmse']:.1f}: the trained model "
+                "is of no use yet. Train with a lower learning_rate or for more steps"
+            )
         return TrainResult(self.folder / MODEL_FOLDER, self.step, finished, self.metrics)
 
     def _update(self, step_network: nn.Module, batch: Batch) -> torch.Tensor:

@@ -356,6 +356,23 @@ def test_fine_tuning_is_measured_from_its_start(small_run: SmallRun, tmp_path: P
     assert losses(unmeasured.output) == losses(config.output)
 
 
+def test_a_run_that_is_of_no_use_ends_with_a_warning(
+    small_run: SmallRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from harmonizer.cli import main
+
+    for name, steps, rate in (("bad", 2, 1e-9), ("good", 120, 5e-3)):
+        config = small_run(output=str(tmp_path / name), steps=steps, learning_rate=rate)
+        path = tmp_path / f"{name}.toml"
+        path.write_text(config.to_toml())
+        assert main(["train", "--config", str(path)]) == 0
+        last = rows(tmp_path / name / "validation.csv")[-1]
+        useless = float(last["fmse"]) >= float(last["composite_fmse"])
+        assert useless == (name == "bad")
+        said = capsys.readouterr().err
+        assert ("a lower learning_rate or for more steps" in said) == useless
+
+
 def test_a_model_is_fine_tuned_at_its_own_size(small_run: SmallRun) -> None:
     base = train(small_run(steps=1))
     model = ModelConfig(start=str(base.model))
