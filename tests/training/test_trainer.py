@@ -356,6 +356,14 @@ def test_fine_tuning_is_measured_from_its_start(small_run: SmallRun, tmp_path: P
     assert losses(unmeasured.output) == losses(config.output)
 
 
+def test_a_least_change_is_not_handed_on(model: Harmonizer) -> None:
+    """It was chosen for the weights of the start."""
+    assert model.info.least_change
+    start = ModelConfig(network=model.info.architecture, start=model.info.name)
+    _, info = build_model(settle_size(TrainConfig(model=start)))
+    assert info.least_change is None
+
+
 def test_a_run_that_is_of_no_use_ends_with_a_warning(
     small_run: SmallRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
