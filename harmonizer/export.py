@@ -51,7 +51,8 @@ def to_onnx(network: nn.Module, input_size: tuple[int, int]) -> Any:  # noqa: AN
 
     Returns:
         An `onnx.ModelProto` with the inputs `image` (N, 3, H, W), normalised, and `mask` (N, 1, H,
-        W), in [0, 1], and the output `harmonized` (N, 3, H, W), normalised; all float32.
+        W), in [0, 1], and the output `harmonized` (N, 3, H, W), normalised; all float32. The axis N
+        is called `batch`.
 
     Raises:
         InputError: ONNX is not installed.
@@ -68,7 +69,18 @@ def to_onnx(network: nn.Module, input_size: tuple[int, int]) -> Any:  # noqa: AN
         )
     buffer = io.BytesIO()
     program.save(buffer)
-    return onnx.load_from_string(buffer.getvalue())
+    model = onnx.load_from_string(buffer.getvalue())
+    _name_batch(model.graph)
+    return model
+
+
+def _name_batch(graph: Any) -> None:  # noqa: ANN401 - an `onnx.GraphProto`
+    """Give the free axis a name that tells what it is: torch numbers it, as `s31`."""
+    numbered = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param == numbered:
+                axis.dim_param = "batch"
 
 
 @contextmanager

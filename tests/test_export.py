@@ -21,7 +21,7 @@ pytest.importorskip("onnxscript")
 def test_the_file_and_its_metadata_are_all_one_needs(tmp_path: Path, model: Harmonizer) -> None:
     path = tmp_path / "model.onnx"
     assert main(["export", model.info.name, "--format", "onnx", "-o", str(path)]) == 0
-    onnx.checker.check_model(str(path))
+    onnx.checker.check_model(str(path), full_check=True)
     known = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert known["name"] == model.info.name
     assert model.info.least_change == tuple(json.loads(known["least_change"]))
@@ -32,6 +32,12 @@ def test_the_file_and_its_metadata_are_all_one_needs(tmp_path: Path, model: Harm
     mask[20:70, 30:90] = 1
 
     session = onnxruntime.InferenceSession(str(path))
+    ends = (*session.get_inputs(), *session.get_outputs())
+    assert {one.name: one.shape for one in ends} == {
+        "image": ["batch", 3, height, width],
+        "mask": ["batch", 1, height, width],
+        "harmonized": ["batch", 3, height, width],
+    }
     normalised = (picture / 255 - todo["mean"]) / todo["std"]
     image = normalised.transpose(2, 0, 1)[None].astype(np.float32)
     (answer,) = session.run(["harmonized"], {"image": image, "mask": mask[None, None]})
