@@ -10,7 +10,7 @@ import pytest
 
 from harmonizer import Harmonizer, export, model_info
 from harmonizer.cli import main
-from harmonizer.errors import ExportError
+from harmonizer.errors import ExportError, InputError
 from harmonizer.networks import build_network
 
 onnx: Any = pytest.importorskip("onnx")
@@ -51,6 +51,17 @@ def test_files_are_not_replaced_unasked(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["export", model_info("idih").name, "-o", str(path)]) == 1
     assert "exists already; add --force" in capsys.readouterr().err
     assert path.read_bytes() == b"precious"
+
+
+def test_a_name_that_promises_another_format_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.pt"
+    assert main(["export", "a-model-that-is-not-looked-for", "-o", str(path)]) == 1
+    assert "end its name in .onnx; got 'net.pt'" in capsys.readouterr().err
+    with pytest.raises(InputError, match="end its name in .onnx"):
+        export.export_onnx(build_network("idih", width=4, depth=4), model_info("idih"), path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_that_answers_differently_is_not_written(
