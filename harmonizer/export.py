@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from harmonizer.errors import ExportError, InputError
 from harmonizer.extras import import_extra
 from harmonizer.networks.folding import fold_batch_norm
 from harmonizer.saving import write_atomically
+from harmonizer.warned import noting, warnings_by_thread
 from harmonizer.zoo.manifest import ModelInfo
 
 IMAGE, MASK, ANSWER = "image", "mask", "harmonized"
@@ -90,8 +90,7 @@ def _quiet_torch() -> Generator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings_by_thread(), noting([]):
             yield
     finally:
         logger.setLevel(level)

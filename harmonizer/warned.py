@@ -47,9 +47,13 @@ def warnings_by_thread() -> Generator[None]:
 
 @contextmanager
 def noting(noted: list[str]) -> Generator[None]:
-    """Add the warnings of this thread to a list; within `warnings_by_thread`."""
+    """Add the warnings of this thread to a list; within `warnings_by_thread`.
+
+    Within another `noting`, that one goes on where this one ends.
+    """
+    outer = getattr(_thread, "noted", None)
     _thread.noted = noted
     try:
         yield
     finally:
-        del _thread.noted
+        _thread.noted = outer
