@@ -81,6 +81,11 @@ class DataConfig:
     skip_broken: bool = False
     limit: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse a number of pictures that there cannot be."""
+        if not self.limit >= 0:
+            raise InputError(f"limit is 0 or above; got {self.limit}")
+
 
 @dataclass(frozen=True)
 class TrainConfig:

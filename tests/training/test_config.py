@@ -60,6 +60,7 @@ def test_texts_of_any_kind_survive_the_file(text: str, tmp_path: Path) -> None:
         ("seed = -1", ["seed is 0 or above"]),
         ("epochs = 0", ["steps, or epochs"]),
         ("steps = -5", ["steps is 0 or above"]),
+        ("[train]\nlimit = -1", ["limit is 0 or above; got -1"]),
         ("workers = -1", ["workers is 0 or above"]),
         ("betas = [0.9, 1.5]", ["betas are decays"]),
         ("ema = 1.0", ["ema is a decay"]),
