@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, cast
 
 from harmonizer.data import Synthesis
 from harmonizer.errors import InputError
+from harmonizer.overlap import count_cores
 from harmonizer.training.losses import LossName
 
 
@@ -87,6 +88,10 @@ class DataConfig:
             raise InputError(f"limit is 0 or above; got {self.limit}")
 
 
+def _usual_workers() -> int:
+    return min(2, count_cores())
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """A training run.
@@ -121,7 +126,8 @@ class TrainConfig:
         precision: `float32`, `bfloat16` or `float16`: of the network's arithmetic, by autocast.
         channels_last: Memory order that convolutions are faster in.
         compile: Compile the network with `torch.compile`: minutes at the start, faster after.
-        workers: Processes that prepare pictures; 0: the training process itself.
+        workers: Processes that prepare pictures; 0: the training process itself. If it is left
+            out, 2, or 1 where there is one core.
         validate_every: Updates between validations; 0: once, at the end. A run that starts from a
             trained model validates before its first update, too.
         checkpoint_every: Updates between checkpoints.
@@ -156,7 +162,7 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
     compile: bool = False
-    workers: int = 2
+    workers: int = field(default_factory=_usual_workers)
     validate_every: int = 1000
     checkpoint_every: int = 500
     log_every: int = 20

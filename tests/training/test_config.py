@@ -75,6 +75,15 @@ def test_faults_are_named(text: str, reasons: list[str], tmp_path: Path) -> None
     assert all(reason in str(caught.value) for reason in reasons), str(caught.value)
 
 
+def test_workers_are_no_more_than_the_cores_unless_one_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for cores, workers in ((1, 1), (2, 2), (64, 2)):
+        monkeypatch.setattr("harmonizer.training.config.count_cores", lambda cores=cores: cores)
+        assert TrainConfig().workers == TrainConfig.parse_toml("").workers == workers
+        assert TrainConfig.parse_toml("workers = 5").workers == 5
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read the configuration"):
         TrainConfig.from_toml(tmp_path / "no.toml")
