@@ -34,8 +34,11 @@ def save_model(
         repo_id: What the model card calls it.
 
     Raises:
+        InputError: `directory` is a file.
         OSError: A file cannot be written.
     """
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file; name a folder to save the model in")
     directory.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     state = {

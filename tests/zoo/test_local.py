@@ -62,6 +62,13 @@ def test_the_model_card_says_what_the_model_is(saved: Path) -> None:
     assert "256 x 256" in card
 
 
+def test_a_model_is_not_saved_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(b"precious")
+    with pytest.raises(InputError, match=r"cat\.png is a file; name a folder"):
+        tiny_model().save_pretrained(tmp_path / "cat.png")
+    assert (tmp_path / "cat.png").read_bytes() == b"precious"
+
+
 def test_a_least_change_is_saved_and_said(tmp_path: Path) -> None:
     model = tiny_model()
     model.info = replace(model.info, least_change=(1.5, 3.0))
