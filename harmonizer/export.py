@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,7 +19,6 @@ from harmonizer.errors import ExportError, InputError
 from harmonizer.extras import import_extra
 from harmonizer.networks.folding import fold_batch_norm
 from harmonizer.saving import write_atomically
-from harmonizer.warned import noting, warnings_by_thread
 from harmonizer.zoo.manifest import ModelInfo
 
 IMAGE, MASK, ANSWER = "image", "mask", "harmonized"
@@ -90,7 +90,8 @@ def _quiet_torch() -> Generator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings_by_thread(), noting([]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)

@@ -47,13 +47,9 @@ def warnings_by_thread() -> Generator[None]:
 
 @contextmanager
 def noting(noted: list[str]) -> Generator[None]:
-    """Add the warnings of this thread to a list; within `warnings_by_thread`.
-
-    Within another `noting`, that one goes on where this one ends.
-    """
-    outer = getattr(_thread, "noted", None)
+    """Add the warnings of this thread to a list; within `warnings_by_thread`."""
     _thread.noted = noted
     try:
         yield
     finally:
-        _thread.noted = outer
+        del _thread.noted

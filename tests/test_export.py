@@ -1,8 +1,6 @@
 """A model as an ONNX file: what is in it, and what it answers."""
 
 import json
-import threading
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,24 +51,6 @@ def test_files_are_not_replaced_unasked(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["export", model_info("idih").name, "-o", str(path)]) == 1
     assert "exists already; add --force" in capsys.readouterr().err
     assert path.read_bytes() == b"precious"
-
-
-def test_what_torch_says_of_its_own_parts_is_kept_from_one_thread_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    trace = export.trace_network
-
-    def trace_beside_another_thread(*about: Any) -> Any:
-        warnings.warn("of torch's parts", UserWarning, stacklevel=1)
-        other = threading.Thread(target=warnings.warn, args=("of another thread",))
-        other.start()
-        other.join()
-        return trace(*about)
-
-    monkeypatch.setattr(export, "trace_network", trace_beside_another_thread)
-    with warnings.catch_warnings(record=True) as shown:
-        export.to_onnx(build_network("idih", width=4, depth=4).eval(), (32, 32))
-    assert [str(one.message) for one in shown] == ["of another thread"]
 
 
 def test_a_name_that_promises_another_format_is_refused(

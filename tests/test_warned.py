@@ -36,12 +36,3 @@ def test_threads_that_note_nothing_show_theirs() -> None:
             warnings.warn("for one", UserWarning, stacklevel=1)
     assert [str(one.message) for one in shown] == ["for all"]
     assert noted == ["for one"]
-
-
-def test_notes_within_notes_are_the_inner_ones() -> None:
-    with warnings_by_thread(), noting(outer := []):
-        warnings.warn("before", UserWarning, stacklevel=1)
-        with noting(inner := []):
-            warnings.warn("within", UserWarning, stacklevel=1)
-        warnings.warn("after", UserWarning, stacklevel=1)
-    assert (outer, inner) == (["before", "after"], ["within"])
