@@ -23,10 +23,10 @@ from harmonizer.data import (
     EditStrengths,
     PhotoDataset,
     Synthesis,
-    Triplet,
 )
 from harmonizer.data.augment import draw_crop
 from harmonizer.data.edits import draw_edit
+from harmonizer.evaluation import fmse
 
 SIZE = 256
 RECIPES = ("rendition", "transfer", "light")
@@ -57,18 +57,11 @@ def milliseconds(work: Callable[[int], object], count: int) -> float:
     return (time.process_time() - start) / count * 1000
 
 
-def foreground_error(triplet: Triplet) -> float:
-    """Mean squared error in the foreground."""
-    difference = triplet.composite.astype(np.float32) - triplet.real
-    errors = (difference * difference).mean(axis=2)
-    return float((errors * triplet.mask).sum() / max(float(triplet.mask.sum()), 1e-6))
-
-
 def print_errors(label: str, photos: PhotoDataset, synthesis: Synthesis, epochs: int) -> None:
     """Mean and quartiles of the composites' foreground error."""
     data = CompositeSynthesizer(photos, size=SIZE, synthesis=synthesis)
     triplets = (data.draw(index, epoch) for epoch in range(epochs) for index in range(len(data)))
-    errors = np.array([foreground_error(triplet) for triplet in triplets])
+    errors = np.array([fmse(one.composite, one.real, one.mask) for one in triplets])
     quartiles = np.quantile(errors, (0.25, 0.5, 0.75))
     print(f"  {label:24}{errors.mean():8.0f}" + "".join(f"{value:8.0f}" for value in quartiles))
 

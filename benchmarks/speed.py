@@ -39,7 +39,8 @@ from numpy.typing import NDArray
 from one_picture import load_network, measure
 
 from harmonizer import Harmonizer
-from harmonizer.backends import Backend, Run
+from harmonizer.backends import Backend
+from harmonizer.backends.run import Run
 from harmonizer.errors import InputError
 from harmonizer.overlap import count_cores
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from harmonizer._version import __version__
-from harmonizer.errors import ExportError
+from harmonizer.errors import ExportError, InputError
 from harmonizer.extras import import_extra
 from harmonizer.networks.folding import fold_batch_norm
 from harmonizer.saving import write_atomically
@@ -51,7 +51,8 @@ def to_onnx(network: nn.Module, input_size: tuple[int, int]) -> Any:  # noqa: AN
 
     Returns:
         An `onnx.ModelProto` with the inputs `image` (N, 3, H, W), normalised, and `mask` (N, 1, H,
-        W), in [0, 1], and the output `harmonized` (N, 3, H, W), normalised; all float32.
+        W), in [0, 1], and the output `harmonized` (N, 3, H, W), normalised; all float32. The axis N
+        is called `batch`.
 
     Raises:
         InputError: ONNX is not installed.
@@ -68,7 +69,18 @@ def to_onnx(network: nn.Module, input_size: tuple[int, int]) -> Any:  # noqa: AN
         )
     buffer = io.BytesIO()
     program.save(buffer)
-    return onnx.load_from_string(buffer.getvalue())
+    model = onnx.load_from_string(buffer.getvalue())
+    _name_batch(model.graph)
+    return model
+
+
+def _name_batch(graph: Any) -> None:  # noqa: ANN401 - an `onnx.GraphProto`
+    """Give the free axis a name that tells what it is: torch numbers it, as `s31`."""
+    numbered = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param == numbered:
+                axis.dim_param = "batch"
 
 
 @contextmanager
@@ -85,24 +97,37 @@ def _quiet_torch() -> Generator[None]:
         logger.setLevel(level)
 
 
+def check_ending(path: Path) -> None:
+    """Refuse a name under which no program would look for an ONNX file.
+
+    Raises:
+        InputError: It does not end in `.onnx`.
+    """
+    if path.suffix.lower() != ".onnx":
+        raise InputError(f"an ONNX file is written, so end its name in .onnx; got {path.name!r}")
+
+
 def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
     """Write a model as an ONNX file, after its answers have been compared with torch's.
 
-    What to do to a picture before and after stands in the file's metadata, under the key
-    `preprocessing`, as JSON: `input_size` (height, width), `mean` and `std` of R, G, B in [0, 1],
-    and `resampler`; and under `least_change`, if the model has one, as `ModelInfo` says. `name`,
-    `licence` and `trained_on` stand beside them.
+    How a picture is resized and normalised, and the answer's colours are brought back, stands in
+    the file's metadata, under the key `preprocessing`, as JSON: `input_size` (height, width),
+    `mean` and `std` of R, G, B in [0, 1], and `resampler`; and under `least_change`, if the model
+    has one, as `ModelInfo` says, which answers are too small to be taken. `name`, `licence` and
+    `trained_on` stand beside them. The answer is of `input_size`: how this library carries it to
+    the picture's own size (`harmonizer.lifting.lift`) is not in the file.
 
     Args:
         network: In evaluation mode, on the CPU.
         info: What is known of it.
-        path: The file, which is whole or not there.
+        path: The file, `.onnx`, which is whole or not there.
 
     Raises:
-        InputError: ONNX or ONNX Runtime is not installed.
+        InputError: `path` ends otherwise, or ONNX or ONNX Runtime is not installed.
         ExportError: The ONNX model answers differently.
         OSError: The file cannot be written.
     """
+    check_ending(path)
     onnxruntime = import_extra("onnxruntime", "onnx")
     size = info.preprocessing.input_size
     model = to_onnx(network, size)

@@ -43,7 +43,14 @@ _RIDGE = np.repeat([1e-6, 5.0, 100.0, 400.0], [1, 3, 6, 10])
 # out than so many standard deviations.
 _CURVE_QUANTILES = (0.002, 0.998)
 _CURVE_RANGE = 5.0
+# A blur is taken only if it leaves at most this share of what the sharp image leaves unexplained:
+# an answer that is not blurred keeps the image as it is.
+_LEFT_BY_A_BLUR = 0.97
+# How much of a low-resolution pixel has to be foreground, as a share of the best pixels', before it
+# counts at all: at the rim it holds the background's colour too, and less of the change.
 _LEAST_SHARE = 0.97
+# Rows and columns along the picture's border that do not count: networks pad with zeros, and their
+# answers are off there.
 _BORDER = 2
 # Low-resolution pixels around the mask that take part: a blur reaches so far.
 _MARGIN = 8
@@ -253,7 +260,7 @@ def _blurred_alike(before: Array, after: Array, weight: Array) -> Array:
         gram[np.diag_indices(3)] += 1e-6 * len(w)
         return float(np.square(target - design @ np.linalg.solve(gram, moment)).sum())
 
-    best, least = before, 0.97 * unexplained(before)
+    best, least = before, _LEFT_BY_A_BLUR * unexplained(before)
     for sigma in _BLURS:
         candidate = cast(Array, cv2.GaussianBlur(before, (0, 0), sigma))
         left = unexplained(candidate)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from harmonizer.backends import Backend, Run, open_backend
+from harmonizer.backends import Backend, open_backend
+from harmonizer.backends.run import Run
 from harmonizer.errors import InputError
 from harmonizer.networks import Network, build_network
 

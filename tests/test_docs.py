@@ -246,5 +246,10 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     reference = (tmp_path / "api.html").read_text(encoding="utf-8")
-    for name in ("harmonize", "show_comparison", "compose", "lift", "WeightsCorruptedError"):
+    for name in (
+        *("harmonize", "Harmonizer.__call__", "Harmonizer.harmonize", "show_comparison"),
+        *("compose", "lift", "WeightsCorruptedError"),
+    ):
         assert f'{name}"' in reference
+    for name in ("__repr__", "__str__", "__reduce__", "__getstate__", "__post_init__"):
+        assert f'{name}"' not in reference

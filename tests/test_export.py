@@ -10,7 +10,7 @@ import pytest
 
 from harmonizer import Harmonizer, export, model_info
 from harmonizer.cli import main
-from harmonizer.errors import ExportError
+from harmonizer.errors import ExportError, InputError
 from harmonizer.networks import build_network
 
 onnx: Any = pytest.importorskip("onnx")
@@ -21,7 +21,7 @@ pytest.importorskip("onnxscript")
 def test_the_file_and_its_metadata_are_all_one_needs(tmp_path: Path, model: Harmonizer) -> None:
     path = tmp_path / "model.onnx"
     assert main(["export", model.info.name, "--format", "onnx", "-o", str(path)]) == 0
-    onnx.checker.check_model(str(path))
+    onnx.checker.check_model(str(path), full_check=True)
     known = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert known["name"] == model.info.name
     assert model.info.least_change == tuple(json.loads(known["least_change"]))
@@ -32,6 +32,12 @@ def test_the_file_and_its_metadata_are_all_one_needs(tmp_path: Path, model: Harm
     mask[20:70, 30:90] = 1
 
     session = onnxruntime.InferenceSession(str(path))
+    ends = (*session.get_inputs(), *session.get_outputs())
+    assert {one.name: one.shape for one in ends} == {
+        "image": ["batch", 3, height, width],
+        "mask": ["batch", 1, height, width],
+        "harmonized": ["batch", 3, height, width],
+    }
     normalised = (picture / 255 - todo["mean"]) / todo["std"]
     image = normalised.transpose(2, 0, 1)[None].astype(np.float32)
     (answer,) = session.run(["harmonized"], {"image": image, "mask": mask[None, None]})
@@ -45,6 +51,17 @@ def test_files_are_not_replaced_unasked(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["export", model_info("idih").name, "-o", str(path)]) == 1
     assert "exists already; add --force" in capsys.readouterr().err
     assert path.read_bytes() == b"precious"
+
+
+def test_a_name_that_promises_another_format_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.pt"
+    assert main(["export", "a-model-that-is-not-looked-for", "-o", str(path)]) == 1
+    assert "end its name in .onnx; got 'net.pt'" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"end its name in \.onnx"):
+        export.export_onnx(build_network("idih", width=4, depth=4), model_info("idih"), path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_that_answers_differently_is_not_written(

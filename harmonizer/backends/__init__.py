@@ -1,19 +1,14 @@
 """What runs a network: torch, ONNX Runtime or OpenVINO; one file each."""
 
-from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from harmonizer.backends.run import Run
 from harmonizer.errors import InputError
 
 Backend: TypeAlias = Literal["torch", "onnx", "openvino"]
-# (N, 3, H, W) normalised and (N, 1, H, W) in [0, 1] to (N, 3, H, W) normalised; all float32. May be
-# called by many threads at a time.
-Run: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 
 def check_backend(backend: str) -> None:

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from harmonizer.backends import Run
+from harmonizer.backends.run import Run
 from harmonizer.errors import InputError
 from harmonizer.export import IMAGE, MASK, to_onnx
 from harmonizer.extras import import_extra

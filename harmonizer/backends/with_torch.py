@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from harmonizer.backends import Run
+from harmonizer.backends.run import Run
 from harmonizer.memory import freed_memory_kept
 from harmonizer.networks.folding import fold_batch_norm
 

@@ -16,8 +16,10 @@ def add_export(commands: "Commands") -> None:
         "export",
         help="write a model as an ONNX file",
         description="Write a model as an ONNX file: inputs `image` (N, 3, H, W), normalised, and "
-        "`mask` (N, 1, H, W), from 0 to 1; output `harmonized`. What to do to a picture before and "
-        "after stands in the file's metadata. The file is compared with torch before it is kept.",
+        "`mask` (N, 1, H, W), from 0 to 1; output `harmonized`, of the same size. How a picture is "
+        "resized and normalised, and the least change that is taken, stand in the file's metadata; "
+        "how the answer is carried to the picture's own size is not in the file. The file is "
+        "compared with torch before it is kept.",
     )
     export.add_argument(
         "model",
@@ -34,10 +36,11 @@ def _export(parsed: argparse.Namespace) -> int:
     output: Path = parsed.output
     check_output(output, force=parsed.force)
 
-    from harmonizer.export import export_onnx
+    from harmonizer.export import check_ending, export_onnx
     from harmonizer.zoo.loader import load_model
     from harmonizer.zoo.sources import FetchOptions
 
+    check_ending(output)  # before a model is downloaded in vain
     network, info = load_model(parsed.model, None, FetchOptions())
     export_onnx(network, info, output)
     print(output)

@@ -64,6 +64,12 @@ class Evaluation:
     rows: tuple[Row, ...]
     skipped: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Name protocol and models, and count the rows: there may be thousands."""
+        models = ", ".join(self.models)
+        left_out = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return f"Evaluation({self.protocol.name}: {models}; {len(self.rows)} rows{left_out})"
+
     def of(self, model: str | None = None) -> list[Row]:
         """The rows of one model.
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, cast
 
 from harmonizer.data import Synthesis
 from harmonizer.errors import InputError
+from harmonizer.overlap import count_cores
 from harmonizer.training.losses import LossName
 
 
@@ -81,6 +82,15 @@ class DataConfig:
     skip_broken: bool = False
     limit: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse a number of pictures that there cannot be."""
+        if not self.limit >= 0:
+            raise InputError(f"limit is 0 or above; got {self.limit}")
+
+
+def _usual_workers() -> int:
+    return min(2, count_cores())
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -116,8 +126,10 @@ class TrainConfig:
         precision: `float32`, `bfloat16` or `float16`: of the network's arithmetic, by autocast.
         channels_last: Memory order that convolutions are faster in.
         compile: Compile the network with `torch.compile`: minutes at the start, faster after.
-        workers: Processes that prepare pictures; 0: the training process itself.
-        validate_every: Updates between validations; 0: once, at the end.
+        workers: Processes that prepare pictures; 0: the training process itself. If it is left
+            out, 2, or 1 where there is one core.
+        validate_every: Updates between validations; 0: once, at the end. A run that starts from a
+            trained model validates before its first update, too.
         checkpoint_every: Updates between checkpoints.
         log_every: Updates between lines of the log.
         panel: Pictures drawn at each validation.
@@ -150,7 +162,7 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
     compile: bool = False
-    workers: int = 2
+    workers: int = field(default_factory=_usual_workers)
     validate_every: int = 1000
     checkpoint_every: int = 500
     log_every: int = 20

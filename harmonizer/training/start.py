@@ -17,7 +17,7 @@ from harmonizer.zoo.loader import find_model, load_model
 from harmonizer.zoo.manifest import ModelInfo, is_model, model_info
 from harmonizer.zoo.sources import FetchOptions, fetch_from_hub
 
-_NEW = ("random", "imagenet")  # starts that are not of a trained model
+NEW_STARTS = ("random", "imagenet")  # starts that are not of a trained model
 
 
 def settle_size(config: TrainConfig) -> TrainConfig:
@@ -30,7 +30,7 @@ def settle_size(config: TrainConfig) -> TrainConfig:
     if config.size:
         return config
     wanted = config.model
-    if wanted.start in _NEW:
+    if wanted.start in NEW_STARTS:
         info = _known_of(wanted.network)
     else:
         info, _ = find_model(wanted.start, None, FetchOptions())
@@ -57,7 +57,7 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
     """
     wanted = config.model
     torch.manual_seed(config.seed)
-    if wanted.start in _NEW:
+    if wanted.start in NEW_STARTS:
         network = build_network(wanted.network, **wanted.arguments)
         if wanted.start == "imagenet":
             load_backbone_weights(network, _read_backbone_weights(wanted))

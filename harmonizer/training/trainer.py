@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from harmonizer.data import Triplet
-from harmonizer.errors import InputError, TrainingError
+from harmonizer.errors import InputError, TrainingError, warn
 from harmonizer.memory import freed_memory_kept
 from harmonizer.runtime import resolve_device
 from harmonizer.saving import save_image, write_atomically
@@ -31,7 +31,13 @@ from harmonizer.training.logs import Log, open_board
 from harmonizer.training.losses import Loss, build_loss
 from harmonizer.training.pictures import training_pictures, validation_pictures
 from harmonizer.training.schedule import learning_rate_factor
-from harmonizer.training.start import build_model, parameter_groups, set_training_mode, settle_size
+from harmonizer.training.start import (
+    NEW_STARTS,
+    build_model,
+    parameter_groups,
+    set_training_mode,
+    settle_size,
+)
 from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import save_model
@@ -165,6 +171,10 @@ class _Run:
             unit="step",
             disable=None if self.team.leads else True,
         )
+        # Fine-tuning is judged by what it starts from.
+        fine_tunes = config.model.start not in NEW_STARTS
+        if scores is not None and self.validation and fine_tunes and self.step == 0:
+            self._validate(scores)
         recent: list[torch.Tensor] = []
         since = time.perf_counter()
         with progress:
@@ -216,6 +226,12 @@ class _Run:
             save_model(self._result(), info, self.folder / MODEL_FOLDER)
         if board is not None:
             board.close()
+        if finished and self.metrics and self.metrics["fmse"] >= self.metrics["composite_fmse"]:
+            warn(
+                f"the last validation left an fMSE of {self.metrics['fmse']:.1f}, and leaving the "
+                f"composites alone leaves {self.metrics['composite_fmse']:.1f}: the trained model "
+                "is of no use yet. Train with a lower learning_rate or for more steps"
+            )
         return TrainResult(self.folder / MODEL_FOLDER, self.step, finished, self.metrics)
 
     def _update(self, step_network: nn.Module, batch: Batch) -> torch.Tensor:
@@ -304,10 +320,12 @@ class _Run:
 
     def _described(self, measured: Mapping[str, float]) -> ModelInfo:
         config = self.config
-        trained_on = (
-            f"{self.step * config.batch_size:,} composites in {self.step:,} steps, from "
-            f"{len(self.pictures):,} pictures"
-        )
+        trained_on = self.info.trained_on  # of what the run starts from
+        if self.step:
+            trained_on = (
+                f"{self.step * config.batch_size:,} composites in {self.step:,} steps, from "
+                f"{len(self.pictures):,} pictures"
+            )
         metrics: tuple[Mapping[str, Any], ...] = ()
         if measured:
             metrics = (

@@ -6,7 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import urlparse
 
 from huggingface_hub import constants
@@ -117,8 +117,9 @@ def _fetch(url: str, part: Path) -> bool:
             )
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         _write_tag(part, response.headers.get("ETag"))
-        length = response.headers.get("Content-Length")
-        expected = int(length) + (have if resumed else 0) if length else None
+        # What the client made of Content-Length: None if there is none, or if it is no number.
+        length = cast(int | None, response.length)
+        expected = None if length is None else length + (have if resumed else 0)
         with (
             part.open("ab" if resumed else "wb") as file,
             tqdm(

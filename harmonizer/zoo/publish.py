@@ -1,6 +1,7 @@
 """A model to a folder that anybody can load, and from there to the Hub."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,11 @@ def save_model(
         repo_id: What the model card calls it.
 
     Raises:
+        InputError: `directory` is a file.
         OSError: A file cannot be written.
     """
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file; name a folder to save the model in")
     directory.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     state = {
@@ -82,7 +86,7 @@ def _card(info: ModelInfo, repo_id: str) -> str:
         "tags": ["image-harmonization", info.architecture],
     }
     rows = "\n".join(f"{key}: {json.dumps(value)}" for key, value in header.items())
-    metrics = "\n".join(f"- {json.dumps(dict(metric))}" for metric in info.metrics)
+    metrics = "\n\n".join(map(_results, info.metrics))
     return f"""---
 {rows}
 ---
@@ -113,6 +117,21 @@ result = harmonizer(image, mask)  # the mask's white is the foreground
 
 {metrics or "None measured."}
 {f"{chr(10)}## Note{chr(10)}{chr(10)}{info.note}{chr(10)}" if info.note else ""}"""
+
+
+def _results(metric: Mapping[str, Any]) -> str:
+    """One entry of `ModelInfo.metrics`: what was measured and how, and a table of the values."""
+    about = ("data", "training", "protocol", "source")
+    heading = "; ".join(str(metric[key]) for key in about if metric.get(key))
+    if metric.get("command"):
+        heading += f", by `{metric['command']}`"
+    values: Mapping[str, Mapping[str, float]] = metric.get("values", {})
+    columns = dict.fromkeys(name for row in values.values() for name in row)
+    cells = [["", *columns], ["---", *("--:" for _ in columns)]]
+    for part, row in values.items():
+        found = (row.get(name) for name in columns)
+        cells.append([part, *("" if value is None else f"{value:.6g}" for value in found)])
+    return f"{heading}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def _least_change(info: ModelInfo) -> str:

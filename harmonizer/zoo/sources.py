@@ -250,7 +250,9 @@ def _refusing_unwritable(folder: Path) -> Generator[None]:
 def _find_converted(folder: Path, source: HubFile | ReleasedFile) -> Path | None:
     record = _read_record(folder)
     path = folder / f"model-{_CONVERSION}.safetensors"
-    if not record or not path.is_file() or record.get("conversion") != _CONVERSION:
+    if not {"conversion", "converted_sha256"} <= record.keys() or not path.is_file():
+        return None  # what a damaged record does not vouch for is made again
+    if record["conversion"] != _CONVERSION:
         return None
     _check_against_record(record, record["sha256"], source)
     check_file(path, record["converted_sha256"], None, f"the converted {path}", cached=True)

@@ -52,6 +52,7 @@ def test_models_names_baselines_and_functions_in_one_table(
     assert len(set(fmse.values())) == 4
     alone = evaluate(darker, iharmony4)
     assert alone.of() == evaluation.of("darker")
+    assert repr(alone) == f"Evaluation(paper: darker; {COUNT} rows)"
     with pytest.raises(InputError, match="were evaluated; got 'nonsense'"):
         evaluation.summary("nonsense")
 

@@ -60,6 +60,7 @@ def test_texts_of_any_kind_survive_the_file(text: str, tmp_path: Path) -> None:
         ("seed = -1", ["seed is 0 or above"]),
         ("epochs = 0", ["steps, or epochs"]),
         ("steps = -5", ["steps is 0 or above"]),
+        ("[train]\nlimit = -1", ["limit is 0 or above; got -1"]),
         ("workers = -1", ["workers is 0 or above"]),
         ("betas = [0.9, 1.5]", ["betas are decays"]),
         ("ema = 1.0", ["ema is a decay"]),
@@ -72,6 +73,15 @@ def test_faults_are_named(text: str, reasons: list[str], tmp_path: Path) -> None
     with pytest.raises(InputError) as caught:
         TrainConfig.from_toml(path)
     assert all(reason in str(caught.value) for reason in reasons), str(caught.value)
+
+
+def test_workers_are_no_more_than_the_cores_unless_one_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for cores, workers in ((1, 1), (2, 2), (64, 2)):
+        monkeypatch.setattr("harmonizer.training.config.count_cores", lambda cores=cores: cores)
+        assert TrainConfig().workers == TrainConfig.parse_toml("").workers == workers
+        assert TrainConfig.parse_toml("workers = 5").workers == 5
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

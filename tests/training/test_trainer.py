@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from harmonizer import Harmonizer, model_info
 from harmonizer.errors import InputError, TrainingError, WeightsCorruptedError
@@ -330,6 +330,55 @@ def test_fine_tuning_starts_from_a_model(small_run: SmallRun) -> None:
     assert loaded.info.name == "tuned"
     assert loaded.info.arguments == {"width": 4, "depth": 4}
     assert tuned.metrics["fmse"] == pytest.approx(base.metrics["fmse"], rel=0.2)
+
+
+def test_fine_tuning_is_measured_from_its_start(small_run: SmallRun, tmp_path: Path) -> None:
+    base = train(small_run(steps=30, learning_rate=5e-3))
+    model = ModelConfig(start=str(base.model), name="tuned")
+    config = small_run(model=model, output=str(tmp_path / "tuned"), steps=6, learning_rate=0.5)
+    train(config)
+    found = rows(tmp_path / "tuned" / "validation.csv")
+    assert [row["step"] for row in found] == ["0", "6"]
+    assert float(found[0]["fmse"]) == pytest.approx(base.metrics["fmse"], rel=1e-5)
+    # So high a learning rate only spoils it: the best is the start.
+    assert float(found[1]["fmse"]) > float(found[0]["fmse"])
+    start, best = (
+        load_file(f / "model.safetensors") for f in (base.model, tmp_path / "tuned/best")
+    )
+    assert same_state(start, best)
+    card = json.loads((tmp_path / "tuned/best/config.json").read_text())
+    assert card["trained_on"] == json.loads((base.model / "config.json").read_text())["trained_on"]
+
+    train(config, resume=True)
+    assert rows(tmp_path / "tuned" / "validation.csv") == found
+    unmeasured = replace(config, output=str(tmp_path / "unmeasured"), validation=DataConfig())
+    train(unmeasured)
+    assert losses(unmeasured.output) == losses(config.output)
+
+
+def test_a_least_change_is_not_handed_on(model: Harmonizer) -> None:
+    """It was chosen for the weights of the start."""
+    assert model.info.least_change
+    start = ModelConfig(network=model.info.architecture, start=model.info.name)
+    _, info = build_model(settle_size(TrainConfig(model=start)))
+    assert info.least_change is None
+
+
+def test_a_run_that_is_of_no_use_ends_with_a_warning(
+    small_run: SmallRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from harmonizer.cli import main
+
+    for name, steps, rate in (("bad", 2, 1e-9), ("good", 120, 5e-3)):
+        config = small_run(output=str(tmp_path / name), steps=steps, learning_rate=rate)
+        path = tmp_path / f"{name}.toml"
+        path.write_text(config.to_toml())
+        assert main(["train", "--config", str(path)]) == 0
+        last = rows(tmp_path / name / "validation.csv")[-1]
+        useless = float(last["fmse"]) >= float(last["composite_fmse"])
+        assert useless == (name == "bad")
+        said = capsys.readouterr().err
+        assert ("a lower learning_rate or for more steps" in said) == useless
 
 
 def test_a_model_is_fine_tuned_at_its_own_size(small_run: SmallRun) -> None:

@@ -34,6 +34,7 @@ class Server:
         html: Paths that answer with a web page.
         cut_after: Close the connection after so many bytes, once for each number in the list.
         slow: Seconds to wait between blocks of 64 KiB.
+        length: What plain files say of their length, in place of the truth.
         moved: Paths that are redirected, and where to.
         redirect: Address of another server, which the Hub sends downloads to, as to its CDN.
         requests: Method, path and headers of everything that was asked.
@@ -47,6 +48,7 @@ class Server:
     moved: dict[str, str] = field(default_factory=dict[str, str])
     cut_after: list[int] = field(default_factory=list[int])
     slow: float = 0
+    length: str | None = None
     redirect: str | None = None
     requests: list[tuple[str, str, dict[str, str]]] = field(
         default_factory=list[tuple[str, str, dict[str, str]]]
@@ -202,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
         for key, value in headers.items():
             self.send_header(key, value)
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Content-Length", self.state.length or str(len(content) - start))
         self.end_headers()
         if not body:
             return

@@ -22,6 +22,7 @@ from harmonizer.networks import build_network, list_networks
 from harmonizer.zoo.integrity import check_file
 from harmonizer.zoo.manifest import BundledFile
 from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
+from harmonizer.zoo.publish import save_model
 from harmonizer.zoo.sources import FetchOptions, fetch_weights
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,33 @@ def test_the_model_card_says_what_the_model_is(saved: Path) -> None:
     assert card.startswith("---\nlibrary_name:")
     assert "MPL-2.0" in card
     assert "256 x 256" in card
+
+
+def test_the_model_card_has_the_results_as_tables(tmp_path: Path, model: Harmonizer) -> None:
+    values = {"all": {"mse": 12.345678901, "psnr": 30.5}, "a part": {"mse": 1855.36}}
+    measured = {"data": "20 pairs", "protocol": "paper", "source": "measured", "command": "a --b"}
+    info = replace(model.info, metrics=({**measured, "values": values}, model.info.metrics[0]))
+    save_model(build_network("idih", width=4, depth=4), info, tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert (
+        """
+20 pairs; paper; measured, by `a --b`
+
+|  | mse | psnr |
+| --- | --: | --: |
+| all | 12.3457 | 30.5 |
+| a part | 1855.36 |  |
+"""
+        in card
+    )
+    assert model.info.metrics[0]["data"] in card
+
+
+def test_a_model_is_not_saved_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(b"precious")
+    with pytest.raises(InputError, match=r"cat\.png is a file; name a folder"):
+        tiny_model().save_pretrained(tmp_path / "cat.png")
+    assert (tmp_path / "cat.png").read_bytes() == b"precious"
 
 
 def test_a_least_change_is_saved_and_said(tmp_path: Path) -> None:

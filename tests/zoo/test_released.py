@@ -122,6 +122,21 @@ def test_a_flipped_byte_in_the_converted_file_is_refused(
     assert fetch_weights(info, options).read_bytes() == good
 
 
+@pytest.mark.parametrize("missing", ["conversion", "converted_sha256"])
+def test_what_a_damaged_record_does_not_vouch_for_is_made_again(
+    missing: str, released: Released, options: FetchOptions
+) -> None:
+    info = released()
+    path = fetch_weights(info, options)
+    good = path.read_bytes()
+    record = json.loads((path.parent / "record.json").read_text())
+    del record[missing]
+    (path.parent / "record.json").write_text(json.dumps(record))
+    path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert fetch_weights(info, options).read_bytes() == good
+    assert missing in json.loads((path.parent / "record.json").read_text())
+
+
 class Malice:
     """Pickles to a call of a function of the attacker's choice."""
 
@@ -230,6 +245,16 @@ def test_a_broken_connection_is_resumed(
     fetch_weights(info, options)
     ranges = [headers.get("Range") for _, _, headers in server.asked("GET", URL)]
     assert ranges == [None, f"bytes={half}-", f"bytes={half + 1000}-"]
+
+
+@pytest.mark.parametrize("length", ["much", "-1", "1e6"])
+def test_a_length_that_is_no_number_is_not_looked_at(
+    length: str, server: Server, tmp_path: Path
+) -> None:
+    server.files["/file"] = os.urandom(200_000)
+    server.length = length
+    download(server.address + "/file", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == server.files["/file"]
 
 
 def test_a_file_that_changed_in_between_is_not_glued_together(
