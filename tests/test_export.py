@@ -1,6 +1,7 @@
 """A model as an ONNX file: what is in it, and what it answers."""
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ def test_files_are_not_replaced_unasked(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["export", model_info("idih").name, "-o", str(path)]) == 1
     assert "exists already; add --force" in capsys.readouterr().err
     assert path.read_bytes() == b"precious"
+
+
+def test_translating_works_where_warnings_are_errors() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export.to_onnx(build_network("idih", width=4, depth=4).eval(), (32, 32))
 
 
 def test_a_name_that_promises_another_format_is_refused(
