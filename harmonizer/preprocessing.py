@@ -12,8 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
-Resampler: TypeAlias = Literal["opencv-linear", "opencv-area"]
-_INTERPOLATION = {"opencv-linear": cv2.INTER_LINEAR, "opencv-area": cv2.INTER_AREA}
+Resampler: TypeAlias = Literal["opencv-linear", "opencv-nearest", "opencv-area"]
+_INTERPOLATION = {
+    "opencv-linear": cv2.INTER_LINEAR,
+    "opencv-nearest": cv2.INTER_NEAREST_EXACT,
+    "opencv-area": cv2.INTER_AREA,
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,9 @@ class Preprocessing:
         mean: Mean of each channel, R, G, B, of images in [0, 1].
         std: Standard deviation of each channel.
         resampler: `opencv-linear` interpolates between the nearest pixels, as the paper's authors
-            did; `opencv-area` averages over all of them, so that large pictures do not alias.
+            did; `opencv-nearest` takes one pixel of many, so that what was done to the colours of
+            a foreground stays what it was, pixel by pixel, at any size; `opencv-area` averages
+            over all of them, so that large pictures do not alias.
     """
 
     input_size: tuple[int, int]
@@ -36,10 +42,9 @@ class Preprocessing:
 
     def resize(self, values: Array) -> Array:
         """Resize an image (H, W, 3) or a mask (H, W) to the input size, in its own dtype."""
-        height, width = self.input_size
-        if values.shape[:2] == (height, width):
+        if values.shape[:2] == self.input_size:
             return values
-        return cv2.resize(values, (width, height), interpolation=_INTERPOLATION[self.resampler])
+        return resample(values, self.input_size, self.resampler)
 
     def to_network(self, image: Array, full_scale: float) -> NDArray[np.float32]:
         """Normalise a resized image.
@@ -68,6 +73,17 @@ class Preprocessing:
         std, mean = np.array(self.std, np.float32), np.array(self.mean, np.float32)
         unit = answer.transpose(1, 2, 0) * std + mean
         return np.ascontiguousarray(unit.clip(0, 1) * np.float32(full_scale))
+
+
+def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Array:
+    """Resize an image (H, W, 3) or a plane (H, W), in its own dtype.
+
+    Args:
+        values: uint8, uint16 or float32.
+        size: The new height and width.
+        resampler: As in `Preprocessing`.
+    """
+    return cv2.resize(values, (size[1], size[0]), interpolation=_INTERPOLATION[resampler])
 
 
 def full_scale(dtype: np.dtype[Any]) -> float:

@@ -73,11 +73,11 @@ def _draw_sheet(config: "TrainConfig", output: Path) -> int:
     from harmonizer.data import contact_sheet
     from harmonizer.saving import save_image
     from harmonizer.training.pictures import training_pictures
-    from harmonizer.training.start import settle_size
+    from harmonizer.training.start import settle
 
     # The few that are drawn do not need all the others in memory.
     config = replace(config, train=replace(config.train, in_memory=False))
-    pictures = training_pictures(settle_size(config))
+    pictures = training_pictures(settle(config))
     sheet = contact_sheet(pictures, count=min(24, len(pictures)), columns=3)
     save_image(Image.fromarray(sheet), output, {})
     return 0

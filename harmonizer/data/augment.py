@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from harmonizer.data.files import OnError, read_or_replace
 from harmonizer.data.triplets import Triplet, TripletDataset
 from harmonizer.errors import InputError
+from harmonizer.preprocessing import Resampler, resample
 
 _ATTEMPTS = 10  # to fit a part of the drawn area and shape into the picture
 _REDRAWS = 100  # to find a part that shows the foreground
-# From the sharpest and noisiest to the smoothest.
-_RESAMPLINGS = (cv2.INTER_NEAREST, cv2.INTER_CUBIC, cv2.INTER_LINEAR, cv2.INTER_AREA)
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,8 @@ class Augmentation:
         keep_empty: Probability of keeping a part in which the mask sums to `least_mask` or less;
             otherwise another part is drawn.
         least_mask: In pixels of the training size.
-        any_resampling: Whether the way of resizing is drawn too: by nearest pixels, cubic or linear
-            interpolation, or averaging; else it is linear. Users' photographs come in all sizes,
-            so they arrive at the network's size more or less sharp and noisy.
+        resampler: How the part is resized, as in `harmonizer.preprocessing.Preprocessing`: what
+            the network is trained on should look like what it will be given.
     """
 
     area: tuple[float, float] | None = (0.5, 1.0)
@@ -45,7 +43,7 @@ class Augmentation:
     flip: float = 0.5
     keep_empty: float = 0.05
     least_mask: float = 1.0
-    any_resampling: bool = False
+    resampler: Resampler = "opencv-linear"
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -70,14 +68,12 @@ class Crop(NamedTuple):
     height: int
     width: int
     flipped: bool
-    interpolation: int = cv2.INTER_LINEAR
+    resampler: Resampler = "opencv-linear"
 
     def apply(self, plane: NDArray[Any], size: int) -> NDArray[Any]:
         """Cut the part out of an array (H, W) or (H, W, C) and resize it to `size` x `size`."""
         part = plane[self.top : self.top + self.height, self.left : self.left + self.width]
-        resized = cv2.resize(part, (size, size), interpolation=self.interpolation)
-        if resized.dtype.kind == "f" and self.interpolation == cv2.INTER_CUBIC:
-            resized = resized.clip(0, 1)  # it overshoots
+        resized = resample(part, (size, size), self.resampler)
         return cv2.flip(resized, 1) if self.flipped else resized
 
 
@@ -101,15 +97,12 @@ def draw_crop(
     full = 255 if mask.dtype == np.uint8 else 1
     height, width = mask.shape
     flipped = generator.random() < augmentation.flip
-    interpolation = cv2.INTER_LINEAR
-    if augmentation.any_resampling:
-        interpolation = _RESAMPLINGS[generator.integers(len(_RESAMPLINGS))]
-    crop = Crop(0, 0, height, width, flipped, interpolation)
+    crop = Crop(0, 0, height, width, flipped, augmentation.resampler)
     if augmentation.area is None:
         return crop
     for _ in range(_REDRAWS):
         box = _draw_box(height, width, augmentation.area, augmentation.aspect, generator)
-        crop = Crop(*box, flipped, interpolation)
+        crop = Crop(*box, flipped, augmentation.resampler)
         if generator.random() < augmentation.keep_empty:
             break
         # The sum after resizing, without resizing.

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, cast
 from harmonizer.data import Synthesis
 from harmonizer.errors import InputError
 from harmonizer.overlap import count_cores
+from harmonizer.preprocessing import Resampler
 from harmonizer.training.losses import LossName
 
 
@@ -62,8 +63,6 @@ class DataConfig:
         in_memory: Keep decoded photographs in memory.
         horizontal_flip: Mirror every other picture. For training only.
         random_crop: Crop at random, 0.5 to 1 of the area. For training only.
-        random_resampling: Resize each picture in a way drawn at random, so that the network bears
-            photographs more and less sharp. For training only.
         skip_broken: Go on past a picture that cannot be read, in place of stopping.
         limit: Use this many pictures at most, evenly spread; 0 is all.
     """
@@ -74,7 +73,6 @@ class DataConfig:
     parts: tuple[str, ...] = ()
     horizontal_flip: bool = True
     random_crop: bool = True
-    random_resampling: bool = False
     group: str = "group"
     balance: float = 1.0
     synthesis: Synthesis = field(default_factory=Synthesis)
@@ -104,6 +102,9 @@ class TrainConfig:
         seed: Of weights, order, augmentation and synthesis.
         size: Height and width that the network is trained at, in pixels; 0 is the input size of the
             model that it starts from, or 256.
+        resampler: How pictures are resized to it, in the run and by the trained model: as in
+            `harmonizer.preprocessing.Preprocessing`; empty is as the model that it starts from
+            does, or `opencv-linear`.
         loss: `fn-mse` (paper, eq. 2), `fn-rmse` (its root for each image), `no-harm` (that, and
             again what goes beyond the composite's own), or `mse`.
         min_area: A_min of all but `mse`, in pixels at the training size.
@@ -142,6 +143,7 @@ class TrainConfig:
     output: str = "runs/my-model"
     seed: int = 0
     size: int = 0
+    resampler: Literal[Resampler, ""] = ""
     loss: LossName = "fn-mse"
     min_area: float = 100.0
     harm_weight: float = 1.0

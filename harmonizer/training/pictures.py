@@ -36,7 +36,7 @@ def training_pictures(config: TrainConfig) -> TrainingData:
     augmentation = Augmentation(
         area=(0.5, 1.0) if wanted.random_crop else None,
         flip=0.5 if wanted.horizontal_flip else 0.0,
-        any_resampling=wanted.random_resampling,
+        resampler=config.resampler or "opencv-linear",
     )
     return _open(wanted, augmentation, config.size, config.seed)
 
@@ -49,9 +49,8 @@ def validation_pictures(config: TrainConfig) -> list[Triplet]:
     """
     if not config.validation.root:
         return []
-    pictures = _open(
-        config.validation, Augmentation(area=None, flip=0.0), config.size, _VALIDATION_SEED
-    )
+    whole = Augmentation(area=None, flip=0.0, resampler=config.resampler or "opencv-linear")
+    pictures = _open(config.validation, whole, config.size, _VALIDATION_SEED)
     return [pictures.draw(index, 0) for index in range(len(pictures))]
 
 

@@ -20,21 +20,24 @@ from harmonizer.zoo.sources import FetchOptions, fetch_from_hub
 NEW_STARTS = ("random", "imagenet")  # starts that are not of a trained model
 
 
-def settle_size(config: TrainConfig) -> TrainConfig:
-    """Return a run whose size is known: its own, or the input size of what it starts from.
+def settle(config: TrainConfig) -> TrainConfig:
+    """Return a run whose size and resampler are known: its own, or those of what it starts from.
 
     Raises:
         InputError: The model that it starts from has an input that is no square.
         HarmonizerError: That model cannot be found, as `Harmonizer.from_pretrained` says.
     """
-    if config.size:
+    if config.size and config.resampler:
         return config
     wanted = config.model
     if wanted.start in NEW_STARTS:
         info = _known_of(wanted.network)
     else:
         info, _ = find_model(wanted.start, None, FetchOptions())
+    config = replace(config, resampler=config.resampler or info.preprocessing.resampler)
     height, width = info.preprocessing.input_size
+    if config.size:
+        return config
     if height != width:
         raise InputError(
             f"{wanted.start} has an input of {width} x {height} pixels; say which size to train at"
@@ -83,7 +86,11 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
         description=wanted.description or f"{wanted.network}, trained with image-harmonizer",
         architecture=wanted.network,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        preprocessing=replace(base.preprocessing, input_size=(config.size, config.size)),
+        preprocessing=replace(
+            base.preprocessing,
+            input_size=(config.size, config.size),
+            resampler=config.resampler or base.preprocessing.resampler,
+        ),
         licence=wanted.licence or base.licence,
         licence_url=None if wanted.licence else base.licence_url,
         status="unpublished",

@@ -36,7 +36,7 @@ from harmonizer.training.start import (
     build_model,
     parameter_groups,
     set_training_mode,
-    settle_size,
+    settle,
 )
 from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
 from harmonizer.zoo.manifest import ModelInfo
@@ -90,7 +90,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
         TrainingError: The loss is no number any more; the last checkpoint is kept.
         OSError: A file cannot be written in the end.
     """
-    config = settle_size(config)
+    config = settle(config)
     device = resolve_device(config.device)
     with joined_team(device) as team, _stop_signals() as stop:
         if device.type == "cuda" and team.size > 1:
@@ -378,7 +378,7 @@ class _Run:
     def _compare_configuration(self, saved: str) -> None:
         # Read as a configuration: a key that a later version added has its default in both.
         both = (saved, self.config.to_toml())
-        before, now = (vars(TrainConfig.parse_toml(text)) for text in both)
+        before, now = (vars(settle(TrainConfig.parse_toml(text))) for text in both)
         changed = [key for key in now if key not in _FREE_TO_CHANGE and before[key] != now[key]]
         if changed:
             raise InputError(

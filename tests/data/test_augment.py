@@ -1,14 +1,15 @@
 """Augmentation: the authors' ranges, all pictures alike, the same whatever the order."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from pictures import write_triplet
 
+from harmonizer import model_info
 from harmonizer.data import Augmentation, AugmentedTriplets, TripletDataset
 from harmonizer.data.augment import draw_crop
 from harmonizer.errors import InputError
@@ -73,20 +74,17 @@ def test_no_crop_takes_the_whole_picture() -> None:
     assert not any(c.flipped for c in crops(np.ones((30, 50)), 20, area=None, flip=0))
 
 
-def test_the_way_of_resizing_may_be_drawn_too() -> None:
-    """Nothing else changes with it, and no value leaves its range."""
-    generator = np.random.default_rng(0)
-    mask = (generator.random((90, 120)) > 0.5).astype(np.float32)
-    ways: set[int] = set()
-    for seed in range(40):
-        crop = draw_crop(mask, 64, Augmentation(any_resampling=True), np.random.default_rng(seed))
-        small = crop.apply(mask, 64)
-        assert small.shape == (64, 64)
-        assert 0 <= small.min() < small.max() <= 1
-        ways.add(crop.interpolation)
-    assert len(ways) == 4
-    fixed = draw_crop(mask, 64, Augmentation(), np.random.default_rng(0))
-    assert fixed.interpolation == cv2.INTER_LINEAR
+def test_a_part_is_resized_as_the_network_will_be_given_pictures() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    mask = np.ones((90, 120), np.float32)
+    for resampler in ("opencv-linear", "opencv-nearest", "opencv-area"):
+        info = replace(model_info("idih").preprocessing, input_size=(64, 64), resampler=resampler)
+        options = Augmentation(area=None, flip=0, resampler=resampler)
+        crop = draw_crop(mask, 64, options, np.random.default_rng(0))
+        assert np.array_equal(crop.apply(values, 64), info.resize(values))
+    nearest = Augmentation(area=None, flip=0, resampler="opencv-nearest")
+    small = draw_crop(mask, 30, nearest, np.random.default_rng(0)).apply(values, 30)
+    assert np.array_equal(small, values[1::3, 2::4])  # the pixels in the middle, as they are
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
 from harmonizer.training import trainer as trainer_module
 from harmonizer.training.checkpoint import load_checkpoint
 from harmonizer.training.distributed import Team
-from harmonizer.training.start import build_model, settle_size
+from harmonizer.training.start import build_model, settle
 from harmonizer.zoo.publish import save_model
 
 SmallRun = Callable[..., TrainConfig]
@@ -65,9 +65,8 @@ def test_a_run_learns_and_leaves_what_it_promises(small_run: SmallRun) -> None:
     assert [row["step"] for row in rows(folder / "validation.csv")] == ["20", "40", "60"]
     assert sorted(p.name for p in (folder / "panels").iterdir())[-1] == "step_00000060.png"
     assert Image.open(folder / "panels" / "step_00000060.png").size == (4 * 32, 2 * 32)
-    assert TrainConfig.from_toml(folder / "config.toml") == small_run(
-        steps=60, learning_rate=5e-3, validate_every=20
-    )
+    wanted = small_run(steps=60, learning_rate=5e-3, validate_every=20)
+    assert TrainConfig.from_toml(folder / "config.toml") == settle(wanted)
     for name in ("model", "best"):
         loaded = Harmonizer.from_pretrained(folder / name, device="cpu")
         assert loaded.info.preprocessing.input_size == (32, 32)
@@ -360,7 +359,7 @@ def test_a_least_change_is_not_handed_on(model: Harmonizer) -> None:
     """It was chosen for the weights of the start."""
     assert model.info.least_change
     start = ModelConfig(network=model.info.architecture, start=model.info.name)
-    _, info = build_model(settle_size(TrainConfig(model=start)))
+    _, info = build_model(settle(TrainConfig(model=start)))
     assert info.least_change is None
 
 
@@ -381,13 +380,21 @@ def test_a_run_that_is_of_no_use_ends_with_a_warning(
         assert ("a lower learning_rate or for more steps" in said) == useless
 
 
-def test_a_model_is_fine_tuned_at_its_own_size(small_run: SmallRun) -> None:
-    base = train(small_run(steps=1))
+def test_a_model_is_fine_tuned_at_its_own_size_and_resampled_as_it_was(
+    small_run: SmallRun,
+) -> None:
+    base = train(small_run(steps=1, resampler="opencv-nearest"))
     model = ModelConfig(start=str(base.model))
-    tuned = train(small_run(model=model, size=0, steps=1, output=str(base.model.parent) + "2"))
-    loaded = Harmonizer.from_pretrained(tuned.model, device="cpu")
-    assert loaded.info.preprocessing.input_size == (32, 32)
-    assert settle_size(TrainConfig()).size == 256
+    for changes, expected in (
+        ({}, "opencv-nearest"),
+        ({"resampler": "opencv-area"}, "opencv-area"),
+    ):
+        output = f"{base.model.parent}-{len(changes)}"
+        tuned = train(small_run(model=model, size=0, steps=1, output=output, **changes))
+        preprocessing = Harmonizer.from_pretrained(tuned.model, device="cpu").info.preprocessing
+        assert preprocessing.input_size == (32, 32)
+        assert preprocessing.resampler == expected
+    assert settle(TrainConfig()).size == 256
 
 
 @pytest.mark.parametrize(
@@ -502,8 +509,8 @@ def test_a_start_whose_input_is_no_square_needs_a_size(small_run: SmallRun, tmp_
     save_model(network, wide, tmp_path / "wide")
     model = ModelConfig(start=str(tmp_path / "wide"))
     with pytest.raises(InputError, match="an input of 48 x 32 pixels; say which size to train at"):
-        settle_size(small_run(model=model, size=0))
-    assert settle_size(small_run(model=model)).size == 32
+        settle(small_run(model=model, size=0))
+    assert settle(small_run(model=model)).size == 32
 
 
 def test_a_backbone_is_started_from_its_own_weights(small_run: SmallRun, tmp_path: Path) -> None:
