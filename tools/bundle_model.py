@@ -1,6 +1,6 @@
 """Put a trained model's weights into the package, in float16, and print its manifest entry.
 
-    python tools/bundle_model.py runs/idih-open-3/model
+    python tools/bundle_model.py runs/idih-open-4/model
 
 Run it from the root of a checkout. It says by how much float16 changes the answers.
 """

@@ -24,7 +24,7 @@ from harmonizer.evaluation import fmse
 HERE = Path(__file__).parent
 SIDE = 240
 Picture: TypeAlias = NDArray[np.uint8]
-STAGES = ("stage-1", "stage-2", "stage-3")
+STAGES = ("stage-1", "stage-2", "stage-3", "stage-4")
 BATCH = 16
 
 
@@ -46,14 +46,14 @@ def curve() -> str:
 
     def place(seen: float, left: float) -> tuple[float, float]:
         x = margin + seen / end * (width - 2 * margin)
-        return x, height - margin - (left - 0.3) / 0.5 * (height - 2 * margin)
+        return x, height - margin - (left - 0.2) / 0.6 * (height - 2 * margin)
 
-    for left in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
+    for left in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
         _, y = place(0, left)
         lines.append(f'<path d="M{margin} {y:.1f}H{width - margin}" stroke="#ddd"/>')
         lines.append(f'<text x="{margin - 8}" y="{y + 4:.1f}" text-anchor="end">{left}</text>')
     for seen in range(0, int(end) + 1, 200_000):
-        x, y = place(seen, 0.3)
+        x, y = place(seen, 0.2)
         lines.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{seen:,}</text>')
     path = " L".join(f"{x:.1f} {y:.1f}" for x, y in (place(*point) for point in points))
     lines.append(f'<path d="M{path}" fill="none" stroke="#1565c0" stroke-width="2"/>')

@@ -95,7 +95,7 @@ def recipe(name: str, tmp_path: Path) -> TrainConfig:
     return TrainConfig.from_toml(path)
 
 
-OUR_OWN = ("idih-open-1", "idih-open-2", "idih-open-3")
+OUR_OWN = ("idih-open-1", "idih-open-2", "idih-open-3", "idih-open-4")
 
 
 @pytest.mark.parametrize("name", sorted(set(list_recipes()) - set(OUR_OWN)))
