@@ -120,7 +120,8 @@ def test_the_bundled_networks_recipe_is_of_the_bundled_network(tmp_path: Path) -
     for stage in stages:
         assert (stage.size, stage.size) == info.preprocessing.input_size
     for before, after in pairwise(stages):
-        assert after.model.start == f"{before.output}/model"
+        assert after.model.start in (f"{before.output}/model", f"{before.output}/best")
+    assert stages[-1].resampler == info.preprocessing.resampler
 
 
 def test_recipes_cover_the_papers_systems() -> None:
