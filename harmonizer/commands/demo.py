@@ -4,6 +4,8 @@ import argparse
 import threading
 from typing import TYPE_CHECKING
 
+from harmonizer.commands.terminal import whole_number
+
 if TYPE_CHECKING:
     from harmonizer.commands.terminal import Commands
 
@@ -20,7 +22,10 @@ def add_demo(commands: "Commands") -> None:
         "--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (127.0.0.1)"
     )
     demo.add_argument(
-        "--port", type=_port, metavar="N", help="default: the first free one from 7860"
+        "--port",
+        type=whole_number(1, 65535),
+        metavar="N",
+        help="default: the first free one from 7860",
     )
     demo.add_argument(
         "--model",
@@ -31,12 +36,6 @@ def add_demo(commands: "Commands") -> None:
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... or mps (default: auto)"
     )
     demo.set_defaults(command=_demo)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to 65535, got {text!r}")
-    return int(text)
 
 
 def _demo(parsed: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harmonizer.commands.terminal import check_output, check_output_folder, complain
-from harmonizer.errors import InputError
 
 if TYPE_CHECKING:
     from harmonizer.commands.terminal import Commands
@@ -90,8 +89,8 @@ def _evaluate(parsed: argparse.Namespace) -> int:
         check_output(parsed.json, force=parsed.force)
     if parsed.report is not None:
         check_output_folder(parsed.report, force=parsed.force)
-    if parsed.output is not None and parsed.output.exists() and not parsed.output.is_dir():
-        raise InputError(f"{parsed.output} is a file; name a folder")
+    if parsed.output is not None:
+        check_output_folder(parsed.output, force=True)  # a stopped job goes on from what is there
     dataset = TripletDataset.open(parsed.data, split="test", on_missing=parsed.on_error)
     names = parsed.model or [None]
     names = names if "composite" in names else ["composite", *names]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.commands.terminal import check_output, complain
+from harmonizer.commands.terminal import check_output, complain, whole_number
 from harmonizer.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def add_run(commands: "Commands") -> None:
     )
     run.add_argument(
         "--quality",
-        type=_quality,
+        type=whole_number(1, 100),
         metavar="Q",
         help="of JPEG and WebP, 1 to 100 (default: 95, and lossless WebP); others are lossless",
     )
@@ -85,7 +85,7 @@ def add_run(commands: "Commands") -> None:
     )
     run.add_argument(
         "--max-megapixels",
-        type=_count,
+        type=whole_number(1),
         metavar="N",
         help="take pictures of up to N million pixels without a warning, and refuse those of more "
         "than 2 N, which may be made to exhaust memory (default: 89, as Pillow has it)",
@@ -106,13 +106,13 @@ def add_run(commands: "Commands") -> None:
     )
     speed.add_argument(
         "--batch-size",
-        type=_count,
+        type=whole_number(1),
         metavar="N",
         help="of many pictures, how many the network takes at a time (default: 8 on a GPU, else 1)",
     )
     speed.add_argument(
         "--workers",
-        type=_count,
+        type=whole_number(1),
         metavar="N",
         help="threads that read and write many pictures (default: one for each core, up to 8, and "
         "one more); N + 2 * BATCH_SIZE pictures are in memory at a time",
@@ -128,18 +128,6 @@ def _strength(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
     return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
-
-
-def _quality(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 100, got {text!r}")
-    return int(text)
 
 
 def _run(parsed: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,6 +21,18 @@ def complain(text: str) -> None:
     """
     shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
     print("harmonizer: " + re.sub(r"\n(?! )", "\n  ", shown), file=sys.stderr)
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return what reads an argument that is a whole number in a range, for argparse."""
+    span = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+            raise argparse.ArgumentTypeError(f"expected a whole number {span}, got {text!r}")
+        return int(text)
+
+    return read
 
 
 def check_output(path: Path, *, force: bool) -> None:
