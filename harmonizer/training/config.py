@@ -9,13 +9,14 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
 from harmonizer.data import Synthesis
 from harmonizer.errors import InputError
 from harmonizer.overlap import count_cores
 from harmonizer.preprocessing import Resampler
 from harmonizer.training.losses import LossName
+from harmonizer.training.recipes import read_recipe
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,9 @@ class DataConfig:
         """Refuse a number of pictures that there cannot be."""
         if not self.limit >= 0:
             raise InputError(f"limit is 0 or above; got {self.limit}")
+
+
+_Config = TypeVar("_Config", bound="TrainConfig")
 
 
 def _usual_workers() -> int:
@@ -203,32 +207,55 @@ class TrainConfig:
         """Read a run from a TOML file; what it does not name keeps its default.
 
         Args:
-            path: The file. `[model]`, `[train]` and `[validation]` are tables.
+            path: The file. `[model]`, `[train]` and `[validation]` are tables. With `extends`, what
+                it does not name is as in another run: a recipe's name, or the path of a `.toml`
+                file, from the folder of this one.
 
         Raises:
-            InputError: It cannot be read, a key is unknown (close ones are named), or a value is of
-                the wrong type.
+            InputError: It or what it extends cannot be read, a key is unknown (close ones are
+                named), or a value is of the wrong type.
         """
-        try:
-            return cls.parse_toml(path.read_text("utf-8"))
-        except OSError as error:
-            raise InputError(f"cannot read the configuration {path}: {error}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} is no valid TOML: {error}") from error
+        return _read(cls, str(path), Path(), ())
 
     @classmethod
     def parse_toml(cls, text: str) -> Self:
-        """Read a run from what `to_toml` wrote, by this version or an earlier one.
+        """Read a run from the text of a TOML file, such as `to_toml` wrote.
 
         Raises:
-            InputError: A key is unknown, or a value is of the wrong type.
+            InputError: As for `from_toml`; paths in `extends` are from the current folder.
             tomllib.TOMLDecodeError: It is no TOML.
         """
-        return _build(cls, tomllib.loads(text), "")
+        return _parse(cls, text, Path(), ())
 
     def to_toml(self) -> str:
         """Return the run as a TOML file, every value written out."""
         return "\n".join(_lines(self, "")) + "\n"
+
+
+def _read(cls: type[_Config], place: str, folder: Path, above: tuple[str, ...]) -> _Config:
+    """Read a recipe, or a file whose path is from a folder; `above` is what extends it."""
+    path = folder / place
+    is_file = not above or path.suffix == ".toml"
+    name = str(path.resolve()) if is_file else place
+    if name in above:
+        raise InputError(f"the configurations extend each other: {' -> '.join((*above, name))}")
+    try:
+        text = path.read_text("utf-8") if is_file else read_recipe(place)
+        return _parse(cls, text, path.parent, (*above, name))
+    except OSError as error:
+        raise InputError(f"cannot read the configuration {path}: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no valid TOML: {error}") from error
+
+
+def _parse(cls: type[_Config], text: str, folder: Path, above: tuple[str, ...]) -> _Config:
+    document = tomllib.loads(text)
+    extended = document.pop("extends", None)
+    if extended is None:
+        return _build(cls(), document, "")
+    if not isinstance(extended, str):
+        raise InputError(f"extends is a recipe's name or a file's path; got {extended!r}")
+    return _build(_read(cls, extended, folder, above or ("this configuration",)), document, "")
 
 
 def _lines(table: object, prefix: str) -> list[str]:
@@ -258,9 +285,9 @@ def _toml(value: Any) -> str:  # noqa: ANN401
 _WRONG = "the configuration is not right: "
 
 
-def _build(cls: Any, document: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
-    """Build a dataclass from a table, naming every key that it does not have."""
-    hints = typing.get_type_hints(cls)
+def _build(base: Any, document: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
+    """Change a dataclass by a table, naming every key that it does not have."""
+    hints = typing.get_type_hints(type(base))
     problems: list[str] = []
     values: dict[str, Any] = {}
     for key, value in document.items():
@@ -272,7 +299,8 @@ def _build(cls: Any, document: Mapping[str, Any], prefix: str) -> Any:  # noqa: 
             elif not dataclasses.is_dataclass(hints[key]):
                 values[key] = _convert(hints[key], value)
             elif isinstance(value, dict):
-                values[key] = _build(hints[key], cast(dict[str, Any], value), f"{prefix}{key}.")
+                table = cast(dict[str, Any], value)
+                values[key] = _build(getattr(base, key), table, f"{prefix}{key}.")
             else:
                 raise TypeError(f"is a table; got {value!r}")
         except TypeError as error:
@@ -281,7 +309,7 @@ def _build(cls: Any, document: Mapping[str, Any], prefix: str) -> Any:  # noqa: 
             problems.append(str(error).removeprefix(_WRONG))
     if problems:
         raise InputError(f"{_WRONG}{'; '.join(problems)}")
-    return cls(**values)
+    return dataclasses.replace(base, **values)
 
 
 def _convert(hint: Any, value: Any) -> Any:  # noqa: ANN401

@@ -88,21 +88,65 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         TrainConfig.from_toml(tmp_path / "no.toml")
 
 
-def recipe(name: str, tmp_path: Path) -> TrainConfig:
-    path = tmp_path / "recipe.toml"
-    path.write_text(read_recipe(name))
-    return TrainConfig.from_toml(path)
+def test_a_configuration_extends_another(tmp_path: Path) -> None:
+    """Tables are gone through key by key; a value, such as `arguments`, is replaced as a whole."""
+    (tmp_path / "base.toml").write_text(
+        'extends = "idih"\nseed = 3\n[model]\narguments = {width = 8, depth = 4}\nname = "a"'
+    )
+    (tmp_path / "inner").mkdir()
+    path = tmp_path / "inner/run.toml"
+    path.write_text('extends = "../base.toml"\nseed = 4\n[model]\narguments = {width = 16}')
+    config = TrainConfig.from_toml(path)
+    assert (config.seed, config.epochs, config.milestones[0]) == (4, 120, 0.875)
+    assert (config.model.name, config.model.arguments) == ("a", {"width": 16})
+    assert TrainConfig.parse_toml(config.to_toml()) == config
+
+
+@pytest.mark.parametrize(
+    ("extended", "reason"),
+    [
+        ("'nonsense'", "there is no recipe 'nonsense'; the recipes are dih,"),
+        ("'no.toml'", "cannot read the configuration .*no.toml"),
+        ("'broken.toml'", "broken.toml is no valid TOML"),
+        ("'run.toml'", "extend each other: .*run.toml -> .*run.toml"),
+        ("'circle.toml'", "extend each other: .*run.toml -> .*circle.toml -> .*run.toml"),
+        ("3", "extends is a recipe's name or a file's path; got 3"),
+    ],
+)
+def test_what_cannot_be_extended_is_named(extended: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("= 3")
+    (tmp_path / "circle.toml").write_text("extends = './run.toml'")
+    (tmp_path / "run.toml").write_text(f"extends = {extended}")
+    with pytest.raises(InputError, match=reason):
+        TrainConfig.from_toml(tmp_path / "run.toml")
 
 
 OUR_OWN = ("idih-open-1", "idih-open-2", "idih-open-3", "idih-open-4")
+WITH_MSE = ("dih-plain", "dih-flip", "dih-flip-crop", "idih-mse", "s2am")
+BACKBONES = {"w18s": "hrnet_w18_small_v2.ms", "w18": "hrnet_w18.ms", "w32": "hrnet_w32.ms"}
 
 
 @pytest.mark.parametrize("name", sorted(set(list_recipes()) - set(OUR_OWN)))
-def test_every_recipe_of_the_paper_is_a_configuration(name: str, tmp_path: Path) -> None:
-    config = recipe(name, tmp_path)
-    assert config.model.network in list_networks()
-    backbone = config.model.start == "imagenet"
-    # The released recipes: x 0.1 at 160 and 175 of 180 epochs, or at 105 and 115 of 120.
+def test_every_recipe_of_the_paper_is_as_released(name: str) -> None:
+    config = TrainConfig.parse_toml(read_recipe(name))
+    network = "dih" if name.startswith("dih-") else name.removesuffix("-mse")
+    assert network in list_networks()
+    assert (config.model.network, config.model.name) == (network, name)
+    assert config.output == f"runs/{name}"
+    assert config.loss == ("mse" if name in WITH_MSE else "fn-mse")
+    assert config.min_area == (1000 if network.startswith("is2am") else 100)
+    assert (config.batch_size, config.learning_rate, config.backbone_rate) == (16, 1e-3, 0.1)
+    assert config.train.horizontal_flip == (name != "dih-plain")
+    assert config.train.random_crop == (name not in ("dih-plain", "dih-flip"))
+    assert (config.train.kind, config.train.root, config.train.split) == (
+        *("triplets", "iHarmony4", "train"),
+    )
+    assert (config.validation.split, config.validation.limit) == ("test", 500)
+    backbone = next((BACKBONES[part] for part in network.split("-") if part in BACKBONES), "")
+    backbone = "resnet34.gluon" if "r34" in network else backbone
+    assert config.model.backbone_weights == (f"timm/{backbone}_in1k" if backbone else "")
+    assert config.model.start == ("imagenet" if backbone else "random")
+    # The rate is multiplied by 0.1 at 160 and 175 of 180 epochs, or at 105 and 115 of 120.
     assert config.epochs == (180 if backbone else 120)
     steps = config.epochs * 4109
     epochs = [160, 175] if backbone else [105, 115]
@@ -111,8 +155,8 @@ def test_every_recipe_of_the_paper_is_a_configuration(name: str, tmp_path: Path)
         assert learning_rate_factor(config, epoch * 4109 - 4, steps) == pytest.approx(after * 10)
 
 
-def test_the_bundled_networks_recipe_is_of_the_bundled_network(tmp_path: Path) -> None:
-    stages = [recipe(name, tmp_path) for name in OUR_OWN]
+def test_the_bundled_networks_recipe_is_of_the_bundled_network() -> None:
+    stages = [TrainConfig.parse_toml(read_recipe(name)) for name in OUR_OWN]
     info = model_info(default_model())
     model = stages[0].model
     assert (model.network, dict(model.arguments)) == (info.architecture, info.arguments)
@@ -124,6 +168,10 @@ def test_the_bundled_networks_recipe_is_of_the_bundled_network(tmp_path: Path) -
         f"{before.output}/{folder}" for before, folder in zip(stages[:-1], folders, strict=True)
     ]
     assert stages[-1].resampler == info.preprocessing.resampler
+    assert [stage.steps for stage in stages] == [20000, 40000, 42000, 11500]
+    assert [stage.loss for stage in stages] == ["fn-mse", *["fn-rmse"] * 3]
+    assert [stage.learning_rate for stage in stages] == [0.003, 0.003, 0.003, 0.001]
+    assert [stage.schedule for stage in stages] == [*["constant"] * 2, *["cosine"] * 2]
 
 
 def test_recipes_cover_the_papers_systems() -> None:

@@ -1,6 +1,7 @@
-"""Runs to be repeated or adapted: TOML files.
+"""Runs to repeat or to extend: TOML files.
 
-One for each row of the paper's tables 1 and 3, and those of this project's own weights, `*-open-*`.
+There is one for each row of the paper's tables 1 and 3, and one for each stage of this project's
+own weights, `*-open-*`.
 """
 
 from importlib import resources
@@ -15,7 +16,7 @@ def list_recipes() -> list[str]:
 
 
 def read_recipe(name: str) -> str:
-    """Return a recipe's text, to be saved and adapted.
+    """Return a recipe's text, which `TrainConfig.parse_toml` reads.
 
     Args:
         name: One of `list_recipes()`.
@@ -25,6 +26,6 @@ def read_recipe(name: str) -> str:
     """
     if name not in list_recipes():
         raise InputError(
-            f"there is no recipe {name!r}; the recipes are: {', '.join(list_recipes())}"
+            f"there is no recipe {name!r}; the recipes are {', '.join(list_recipes())}"
         )
     return (resources.files(__package__ or __name__) / f"{name}.toml").read_text("utf-8")
