@@ -2,8 +2,7 @@
 
 Published figures differ by protocol more than by method: whether the background counts, what the
 peak of PSNR is, whether the answer was rounded. So each function here says which of these it takes;
-`harmonizer.evaluation.protocols` has the combinations that papers use. For tensors there is
-`harmonizer.evaluation.torch_metrics`.
+`harmonizer.evaluation.protocols` has the combinations that papers use.
 """
 
 from typing import Any, TypeAlias

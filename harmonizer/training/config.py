@@ -287,7 +287,8 @@ _WRONG = "the configuration is not right: "
 
 def _build(base: Any, document: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
     """Change a dataclass by a table, naming every key that it does not have."""
-    hints = typing.get_type_hints(type(base))
+    cls = base.__class__
+    hints = typing.get_type_hints(cls)
     problems: list[str] = []
     values: dict[str, Any] = {}
     for key, value in document.items():

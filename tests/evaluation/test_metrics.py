@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from small_iharmony4 import made_up
 
 from harmonizer.errors import InputError
-from harmonizer.evaluation import fmse, fpsnr, fssim, metrics, mse, psnr, ssim, torch_metrics
+from harmonizer.evaluation import fmse, fpsnr, fssim, mse, psnr, ssim
 
 FIXTURE = Path(__file__).parent / "fixtures/released_metrics.npz"
 
@@ -26,11 +25,6 @@ def pair(seed: int = 0, height: int = 36, width: int = 44) -> tuple[Any, Any, An
     noise = np.random.default_rng(seed).normal(0, 9, target.shape)
     mask = np.linspace(-0.5, 1.5, width).clip(0, 1) * np.ones((height, 1))
     return (target + noise).clip(0, 255).astype(np.float32), target, mask.astype(np.float32)
-
-
-def as_batch(array: Any) -> torch.Tensor:
-    planes = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-    return torch.from_numpy(np.ascontiguousarray(planes))[None]
 
 
 def ssim_directly(prediction: Any, target: Any, mask: Any | None = None) -> float:
@@ -119,30 +113,9 @@ def test_ssim_of_dark_and_bright_flat_pictures() -> None:
         assert ssim(prediction, target) == pytest.approx(expected, abs=1e-5)
 
 
-def test_tensors_give_the_same_values() -> None:
-    pairs = [pair(seed) for seed in range(3)]
-    prediction, target, mask = (
-        torch.cat([as_batch(arrays[k]) for arrays in pairs]) for k in range(3)
-    )
-    for name in ("mse", "psnr", "ssim", "fmse", "fpsnr", "fssim"):
-        of_foreground = name.startswith("f")
-        found = getattr(torch_metrics, name)(prediction, target, *([mask] if of_foreground else []))
-        expected = [
-            getattr(metrics, name)(p, t, *([m] if of_foreground else [])) for p, t, m in pairs
-        ]
-        assert found.shape == (3,)
-        np.testing.assert_allclose(found.numpy(), expected, rtol=2e-6)
-    found = torch_metrics.psnr(prediction, target, peak=255, mask=mask)
-    expected = [psnr(p, t, peak=255, mask=m) for p, t, m in pairs]
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9)
-    assert torch_metrics.fssim(prediction, target, mask * 0).tolist() == [1, 1, 1]
-
-
 def test_what_cannot_be_measured() -> None:
     small = np.zeros((10, 40, 3), np.uint8)
     with pytest.raises(InputError, match="at least 11 x 11; got 40 x 10"):
         ssim(small, small)
-    with pytest.raises(InputError, match="at least 11 x 11; got 40 x 10"):
-        torch_metrics.ssim(as_batch(small), as_batch(small))
     with pytest.raises(InputError, match="peak of PSNR"):
         psnr(small, small)
