@@ -1,11 +1,8 @@
 """Before and after, side by side, for a notebook or a page."""
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from harmonizer.drawing import LINE_HEIGHT, PAPER, preview, write_line
+from harmonizer.drawing import lay_out, preview
 from harmonizer.errors import InputError
 from harmonizer.image import Array, ImageLike, open_image
 from harmonizer.mask import MaskLike, open_mask
@@ -40,16 +37,9 @@ def show_comparison(
         )
     panels: dict[str, Array] = {"before": first.pixels, "after": second.pixels}
     if mask is not None:
-        panels["mask"] = cv2.cvtColor(open_mask(mask, first.size), cv2.COLOR_GRAY2RGB)
+        panels["mask"] = open_mask(mask, first.size)
     room = (width - _GAP * (len(panels) - 1)) // len(panels)
     if room < 1:
         raise InputError(f"the width is too small for {len(panels)} pictures; got {width}")
-    strips = [_titled(preview(panel, room), title) for title, panel in panels.items()]
-    gap = np.full((len(strips[0]), _GAP, 3), PAPER, np.uint8)
-    return Image.fromarray(np.hstack([strips[0], *(part for s in strips[1:] for part in (gap, s))]))
-
-
-def _titled(panel: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
-    line = np.full((LINE_HEIGHT, panel.shape[1], 3), PAPER, np.uint8)
-    write_line(line, title)
-    return np.vstack([line, panel])
+    small = [preview(panel, room) for panel in panels.values()]
+    return Image.fromarray(lay_out(small, len(small), titles=list(panels), gap=_GAP))

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data.triplets import TrainingData, Triplet
-from harmonizer.drawing import LINE_HEIGHT, PAPER, write_line
+from harmonizer.drawing import lay_out
 from harmonizer.errors import InputError
 
 _GAP = 6  # pixels between two triplets
@@ -34,27 +34,16 @@ def contact_sheet(
         raise InputError(
             f"count, columns and side are at least 1; got {count}, {columns} and {side}"
         )
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    cell_height, cell_width = LINE_HEIGHT + side + _GAP, 3 * side + 2 * _GAP
-    sheet = np.full((rows * cell_height, columns * cell_width, 3), PAPER, np.uint8)
+    strips: list[NDArray[np.uint8]] = []
+    titles: list[str] = []
     for number in range(count):
         index = number * len(data) // count if count <= len(data) else number % len(data)
         triplet = data.draw(index, epoch + number // len(data))
-        row, column = divmod(number, columns)
-        top, left = row * cell_height, column * cell_width + _GAP
-        cell = sheet[top : top + LINE_HEIGHT + side, left : left + 3 * side]
-        cell[LINE_HEIGHT:] = _strip(triplet, side)
-        write_line(cell[:LINE_HEIGHT], f"{triplet.name}  fMSE {_foreground_error(triplet):.0f}")
-    return sheet
-
-
-def _strip(triplet: Triplet, side: int) -> NDArray[np.uint8]:
-    """Composite, mask and real image side by side."""
-    grey = np.rint(triplet.mask * 255).astype(np.uint8)
-    planes = (triplet.composite, cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), triplet.real)
-    shrunk = [cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in planes]
-    return np.hstack(shrunk).astype(np.uint8, copy=False)
+        planes = (triplet.composite, np.rint(triplet.mask * 255).astype(np.uint8), triplet.real)
+        small = [cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA) for one in planes]
+        strips.append(lay_out([one.astype(np.uint8, copy=False) for one in small], 3))
+        titles.append(f"{triplet.name}  fMSE {_foreground_error(triplet):.0f}")
+    return lay_out(strips, min(columns, count), titles=titles, gap=_GAP)
 
 
 def _foreground_error(triplet: Triplet) -> float:

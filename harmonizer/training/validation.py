@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
 
 from harmonizer.data import Triplet
+from harmonizer.drawing import lay_out
 from harmonizer.evaluation.metrics import Array, fmse, mse, psnr
 from harmonizer.preprocessing import Preprocessing
 
@@ -52,13 +52,10 @@ def validate(
     for start in range(0, len(triplets), batch_size):
         part = triplets[start : start + batch_size]
         for one, answer in zip(part, predict(network, part, preprocessing, device), strict=True):
-            error, before = (
-                fmse(answer, one.real, one.mask),
-                fmse(one.composite, one.real, one.mask),
-            )
-            rows.append(
-                (mse(answer, one.real), error, psnr(answer, one.real), before, error > before)
-            )
+            error = fmse(answer, one.real, one.mask)
+            before = fmse(one.composite, one.real, one.mask)
+            whole, ratio = mse(answer, one.real), psnr(answer, one.real)
+            rows.append((whole, error, ratio, before, error > before))
     means = np.mean(np.array(rows, np.float64), axis=0)
     return dict(zip(COLUMNS, map(float, means), strict=True))
 
@@ -69,15 +66,8 @@ def draw_panel(triplets: Sequence[Triplet], answers: Sequence[Array]) -> Array:
     Returns:
         uint8, RGB.
     """
-    rows = [
-        np.hstack(
-            [
-                one.composite,
-                cv2.cvtColor(np.rint(one.mask * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB),
-                np.rint(answer).astype(np.uint8),
-                one.real,
-            ]
-        )
-        for one, answer in zip(triplets, answers, strict=True)
-    ]
-    return np.vstack(rows)
+    cells: list[Array] = []
+    for one, answer in zip(triplets, answers, strict=True):
+        grey, rounded = np.rint(one.mask * 255), np.rint(answer)
+        cells += [one.composite, grey.astype(np.uint8), rounded.astype(np.uint8), one.real]
+    return lay_out(cells, 4)
