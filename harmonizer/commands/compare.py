@@ -52,14 +52,14 @@ def _compare(parsed: argparse.Namespace) -> int:
     from harmonizer.baselines import BASELINES
     from harmonizer.data.files import read_mask, read_rgb
     from harmonizer.evaluation.methods import open_methods
-    from harmonizer.evaluation.sheet import comparison_sheet
+    from harmonizer.evaluation.side_by_side import SHOWN, comparison_sheet
     from harmonizer.saving import output_format, save_image
 
     output_format(parsed.output)  # an unknown ending is better known before the work than after
     composite = read_rgb(parsed.image)
     mask = read_mask(parsed.mask, (composite.shape[0], composite.shape[1]))
     names = parsed.models or [None, *(name for name in BASELINES if name != "composite")]
-    methods = open_methods(names, parsed.device)
+    methods = open_methods(names, SHOWN, parsed.device)
     sheet = comparison_sheet(composite, mask, methods, side=parsed.side)
     save_image(Image.fromarray(sheet), parsed.output, {})
     return 0

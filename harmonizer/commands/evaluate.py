@@ -94,9 +94,9 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     dataset = TripletDataset.open(parsed.data, split="test", on_missing=parsed.on_error)
     names = parsed.model or [None]
     names = names if "composite" in names else ["composite", *names]
-    methods = open_methods(names, parsed.device)
+    methods = open_methods(names, protocol, parsed.device)
     evaluation = evaluate(
-        {method.label: method.run for method in methods},
+        {method.label: method.model for method in methods},
         dataset,
         protocol=protocol,
         output=parsed.output,

@@ -19,7 +19,6 @@ from harmonizer.evaluation.protocols import Protocol, find_protocol
 from harmonizer.evaluation.results import Evaluation, Row
 from harmonizer.evaluation.row_file import RowFile
 from harmonizer.overlap import count_cores, overlap
-from harmonizer.pipeline import Composite
 
 # What became of one picture: its place in the dataset, and its rows or what was wrong with it.
 _Outcome: TypeAlias = tuple[int, list[Row] | InputError]
@@ -78,7 +77,7 @@ def evaluate(
             raise InputError(f"{name} is a whole number of at least 1; got {value!r}")
     if not isinstance(dataset, TripletDataset):
         dataset = TripletDataset.open(os.fspath(dataset), split="test", on_missing=on_error)
-    methods = open_methods(models, device)
+    methods = open_methods(models, protocol, device)
 
     file = None
     rows: list[Row] = []
@@ -131,7 +130,7 @@ class _Case:
 
     index: int
     triplet: Triplet
-    prepared: list[Composite | None]
+    prepared: list[Any]
 
 
 def _measure_all(
@@ -150,12 +149,12 @@ def _measure_all(
 
     def prepare(index: int) -> _Case:
         triplet = protocol.prepare(dataset[index], dataset.files[index].part)
-        return _Case(index, triplet, [method.prepare(triplet, protocol) for method in methods])
+        return _Case(index, triplet, [method.prepare(triplet) for method in methods])
 
     def answer(cases: Sequence[_Case]) -> list[tuple[Any, ...]]:
         triplets = [case.triplet for case in cases]
         answers = [
-            method.answer(triplets, [case.prepared[k] for case in cases], protocol)
+            method.answer(triplets, [case.prepared[k] for case in cases])
             for k, method in enumerate(methods)
         ]
         return list(zip(*answers, strict=True))
@@ -167,7 +166,7 @@ def _measure_all(
         part = dataset.files[case.index].part
         rows: list[Row] = []
         for method, prepared, found in zip(methods, case.prepared, answers, strict=True):
-            scores = protocol.score(method.finish(triplet, prepared, found, protocol), triplet)
+            scores = protocol.score(method.finish(triplet, prepared, found), triplet)
             seen = (case.index, method.label, triplet.name, part, width, height, foreground)
             rows.append(Row(*seen, *scores))
         return rows

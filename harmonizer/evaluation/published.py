@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harmonizer.data import IHARMONY4_PARTS
-from harmonizer.evaluation.methods import Method
-from harmonizer.evaluation.protocols import FOREGROUND_BINS, FULL_RESOLUTION, PAPER, Protocol
+from harmonizer.evaluation.methods import Method, Network, Untouched
+from harmonizer.evaluation.protocols import FOREGROUND_BINS, FULL_RESOLUTION, PAPER
 from harmonizer.evaluation.results import ALL, Evaluation
 
 # Pictures in iHarmony4's test lists (paper, section 4.1); published means are over all of them.
@@ -72,7 +72,7 @@ def published_results(
     for method in methods:
         rows = [
             Published(row.source, {key: row.values[key] for key in row.values if key in groups})
-            for row in _all_of(method, evaluation.protocol)
+            for row in _all_of(method, evaluation.protocol.name)
         ]
         results[method.label] = [row for row in rows if row.values]
     return results
@@ -102,14 +102,13 @@ def _comparable_groups(evaluation: Evaluation) -> set[str]:
     return parts | ({*FOREGROUND_BINS, ALL} if len(parts) == len(IHARMONY4_PARTS) else set())
 
 
-def _all_of(method: Method, protocol: Protocol) -> list[Published]:
-    if method.kind == "baseline":
-        row = _COMPOSITE.get(protocol.name) if method.label == "composite" else None
-        return [] if row is None else [row]
+def _all_of(method: Method, protocol: str) -> list[Published]:
+    if isinstance(method, Untouched):
+        return [_COMPOSITE[protocol]] if protocol in _COMPOSITE else []
     by_source: dict[str, dict[str, Mapping[str, float]]] = {}
-    for metric in method.info.metrics if method.info else ():
+    for metric in method.model.info.metrics if isinstance(method, Network) else ():
         name, _, _ = str(metric["protocol"]).partition(":")
-        if metric["data"] == "iHarmony4 test set" and name == protocol.name:
+        if metric["data"] == "iHarmony4 test set" and name == protocol:
             by_source.setdefault(_source(metric), {}).update(metric["values"])
     return [Published(source, values) for source, values in by_source.items()]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from harmonizer._version import __version__
 from harmonizer.data import Triplet, TripletDataset
+from harmonizer.drawing import preview
 from harmonizer.evaluation.methods import Method
 from harmonizer.evaluation.metrics import Array
 from harmonizer.evaluation.published import Published, missing_pictures
@@ -58,7 +59,7 @@ def write_report(
     for method in methods:
         for kind, row in _choose(evaluation.of(method.label)):
             triplet = evaluation.protocol.prepare(dataset[row.index], row.part)
-            answer = method.harmonize(triplet, evaluation.protocol)
+            answer = method.harmonize(triplet)
             shared = {"composite": _encode(triplet.composite), "real": _encode(triplet.real)}
             pictures.setdefault(row.index, shared)
             cases.append(_case(kind, row, triplet, answer))
@@ -102,11 +103,7 @@ def _case(kind: str, row: Row, triplet: Triplet, answer: NDArray[np.float32]) ->
 
 def _encode(image: Array) -> str:
     """A small JPEG as a data URI."""
-    height, width = image.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
-    bgr = np.ascontiguousarray(small[..., ::-1])
+    bgr = np.ascontiguousarray(preview(image, _SIDE, _SIDE)[..., ::-1])
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
 

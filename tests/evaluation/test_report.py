@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harmonizer.data import TripletDataset
-from harmonizer.evaluation import Evaluation, evaluate, published
+from harmonizer.evaluation import PROTOCOLS, Evaluation, evaluate, published
 from harmonizer.evaluation.methods import open_methods
 from harmonizer.evaluation.published import missing_pictures, published_results
 from harmonizer.evaluation.report import write_report
@@ -28,7 +28,7 @@ def evaluation(iharmony4: Path) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def page(evaluation: Evaluation, iharmony4: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    methods = open_methods({"composite": "composite", NASTY: "reinhard"})
+    methods = open_methods({"composite": "composite", NASTY: "reinhard"}, PROTOCOLS["paper"])
     published = published_results(evaluation, methods)
     dataset = TripletDataset.open(iharmony4, split="test")
     folder = tmp_path_factory.mktemp("page") / "report"
@@ -128,7 +128,7 @@ def test_in_a_browser(page: Path, evaluation: Evaluation, browser: Any) -> None:
 def test_published_rows_stand_beside_their_own_protocol_and_data(
     evaluation: Evaluation, iharmony4: Path, brighten: Any, tmp_path: Path
 ) -> None:
-    methods = open_methods(["composite", "reinhard"])
+    methods = open_methods(["composite", "reinhard"], PROTOCOLS["paper"])
     (row,) = published_results(evaluation, methods)["composite"]
     assert set(row.values) == {"HCOCO", "HFlickr", "HAdobe5k", "Hday2night", "all"}
     part = evaluate("composite", iharmony4 / "HFlickr")
@@ -153,7 +153,7 @@ def test_published_rows_of_models_are_the_manifests(iharmony4: Path, brighten: A
     from harmonizer import Harmonizer, model_info
 
     renamed = Harmonizer(brighten._network, model_info("idih-hrnet-w18"), device="cpu")
-    methods = open_methods(renamed)
+    methods = open_methods(renamed, PROTOCOLS["paper"])
     rows = published_results(evaluate(renamed, iharmony4), methods)["idih-hrnet-w18"]
     paper, released = rows
     assert paper.values["all"] == {"mse": 22.15, "psnr": 38.24, "fmse": 256.34}
