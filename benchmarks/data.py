@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
-from harmonizer.classical import TRANSFER_METHODS
 from harmonizer.data import (
     Augmentation,
     CompositeSynthesizer,
@@ -25,6 +24,7 @@ from harmonizer.data import (
     Synthesis,
 )
 from harmonizer.data.augment import draw_crop
+from harmonizer.data.color_transfer import TRANSFER_METHODS
 from harmonizer.data.edits import draw_edit
 from harmonizer.evaluation import fmse
 

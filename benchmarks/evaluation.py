@@ -29,7 +29,7 @@ from harmonizer.data import TripletDataset, TripletFiles
 from harmonizer.evaluation import evaluate
 from harmonizer.evaluation.protocols import PAPER
 from harmonizer.networks import build_network
-from harmonizer.overlap import count_cores
+from harmonizer.threads import count_cores
 
 DISTINCT = 20  # pictures on disk; a dataset repeats them
 SMALL, LARGE = 74, 7404

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from harmonizer.overlap import count_cores
+from harmonizer.threads import count_cores
 
 COMMAND = [sys.executable, "-c", "from harmonizer.cli import main; raise SystemExit(main())", "run"]
 

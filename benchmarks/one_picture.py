@@ -29,10 +29,10 @@ from torch import nn
 
 from harmonizer import Harmonizer, ModelInfo, model_info
 from harmonizer.errors import WeightsUnavailableError
-from harmonizer.image import open_image
+from harmonizer.imaging.image import open_image
+from harmonizer.imaging.saving import encode_image
 from harmonizer.lifting import lift
 from harmonizer.networks import build_network
-from harmonizer.saving import encode_image
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.sources import FetchOptions
 
@@ -54,7 +54,7 @@ def load_network(name: str) -> tuple[nn.Module, ModelInfo]:
 def steps(
     harmonizer: Harmonizer, image: bytes, mask: bytes, clock: Callable[[], float]
 ) -> dict[str, float]:
-    """Harmonize once as `harmonizer.folder.harmonize_file` does; milliseconds of each step."""
+    """Harmonize once as `harmonizer.jobs.folder.harmonize_file` does; milliseconds of each step."""
     moments: list[float] = [clock()]
 
     def passed(result: T) -> T:

@@ -39,10 +39,10 @@ from numpy.typing import NDArray
 from one_picture import load_network, measure
 
 from harmonizer import Harmonizer
-from harmonizer.backends import Backend
-from harmonizer.backends.run import Run
 from harmonizer.errors import InputError
-from harmonizer.overlap import count_cores
+from harmonizer.inference.backends import Backend
+from harmonizer.inference.backends.run import Run
+from harmonizer.threads import count_cores
 
 PARTS = ("network", "picture", "batch", "start", "steps")
 PLAIN = "plain"

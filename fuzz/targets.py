@@ -22,10 +22,11 @@ from PIL import Image, ImageCms
 
 from harmonizer import Harmonizer, model_info
 from harmonizer.errors import HarmonizerError, InputError
-from harmonizer.image import open_file, open_image, open_layer
-from harmonizer.mask import open_mask
+from harmonizer.imaging.files import open_file
+from harmonizer.imaging.image import open_image, open_layer
+from harmonizer.imaging.mask import open_mask
+from harmonizer.imaging.saving import encode_image
 from harmonizer.networks import build_network
-from harmonizer.saving import encode_image
 from harmonizer.training import TrainConfig
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo, parse_model_info

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harmonizer._version import __version__
 
 if TYPE_CHECKING:
-    from harmonizer.comparison import show_comparison
+    from harmonizer.imaging.comparison import show_comparison
     from harmonizer.pipeline import Harmonizer, harmonize
     from harmonizer.zoo.manifest import ModelInfo, list_models, model_info
 
@@ -30,7 +30,7 @@ _HOME = {
     "ModelInfo": "harmonizer.zoo.manifest",
     "list_models": "harmonizer.zoo.manifest",
     "model_info": "harmonizer.zoo.manifest",
-    "show_comparison": "harmonizer.comparison",
+    "show_comparison": "harmonizer.imaging.comparison",
 }
 
 

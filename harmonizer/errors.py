@@ -6,6 +6,8 @@ built-in exception that a caller who has never heard of this library would catch
 
 import inspect
 import warnings
+from importlib import import_module
+from typing import Any
 
 
 class HarmonizerError(Exception):
@@ -49,3 +51,21 @@ def warn(message: str) -> None:
     while frame and frame.f_globals.get("__name__", "").split(".")[0] == "harmonizer":
         level, frame = level + 1, frame.f_back
     warnings.warn(message, UserWarning, stacklevel=level)
+
+
+def import_extra(module: str, extra: str) -> Any:  # noqa: ANN401 - it may not be there to look at
+    """Import a module of a package that comes with an extra.
+
+    Args:
+        module: What to import.
+        extra: The extra's name in `pip install 'image-harmonizer[extra]'`.
+
+    Raises:
+        InputError: It is not installed; the message says how to.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"this needs {module}: pip install 'image-harmonizer[{extra}]' ({error})"
+        ) from error

@@ -23,15 +23,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from harmonizer.backends import Backend, check_backend, open_backend
 from harmonizer.errors import InputError, WeightsCorruptedError, warn
-from harmonizer.image import Array, FileLike, ImageLike, Picture, is_file, open_image
+from harmonizer.imaging.files import FileLike, is_file
+from harmonizer.imaging.image import ImageLike, open_image
+from harmonizer.imaging.mask import MaskLike, open_mask, warn_if_nothing_to_do
+from harmonizer.imaging.picture import Array, Picture
+from harmonizer.inference.backends import Backend, check_backend, open_backend
+from harmonizer.inference.restraint import share_of_answer
+from harmonizer.inference.runtime import resolve_device, resolve_dtype
 from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
-from harmonizer.mask import MaskLike, open_mask, warn_if_nothing_to_do
-from harmonizer.overlap import overlap, usual_workers
 from harmonizer.preprocessing import full_scale
-from harmonizer.restraint import share_of_answer
-from harmonizer.runtime import resolve_device, resolve_dtype
+from harmonizer.threads import overlap, usual_workers
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import push_folder, save_model

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
+Range: TypeAlias = tuple[int, int]
 Resampler: TypeAlias = Literal["opencv-linear", "opencv-nearest", "opencv-area"]
 _INTERPOLATION = {
     "opencv-linear": cv2.INTER_LINEAR,
@@ -89,3 +90,17 @@ def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Arra
 def full_scale(dtype: np.dtype[Any]) -> float:
     """What white is for images of a dtype: 255, 65535, or 1 for floats."""
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
+
+
+def bounding_box(mask: NDArray[Any]) -> tuple[Range, Range] | None:
+    """Find where a mask (H, W) is not 0.
+
+    Returns:
+        The half-open ranges of rows and columns outside which it is 0; None if it is 0 everywhere.
+    """
+    rows = np.flatnonzero(mask.max(axis=1))
+    if not len(rows):
+        return None
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[top:bottom].max(axis=0))
+    return (top, bottom), (int(columns[0]), int(columns[-1]) + 1)

@@ -26,9 +26,9 @@ from PIL import Image, ImageCms, ImageOps
 
 from harmonizer import Harmonizer
 from harmonizer.errors import InputError
-from harmonizer.image import open_image, open_layer
-from harmonizer.mask import open_mask
-from harmonizer.saving import encode_image, save_image
+from harmonizer.imaging.image import open_image, open_layer
+from harmonizer.imaging.mask import open_mask
+from harmonizer.imaging.saving import encode_image, save_image
 
 PAGE = Path(__file__).parents[1] / "docs" / "robustness.md"
 HEIGHT, WIDTH = 24, 36

@@ -27,7 +27,7 @@ from zoo_models import tiny_model
 from harmonizer import Harmonizer
 from harmonizer.cli import main
 from harmonizer.errors import HarmonizerError
-from harmonizer.image import open_image
+from harmonizer.imaging.image import open_image
 from harmonizer.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 
 if not hasattr(signal, "SIGKILL"):

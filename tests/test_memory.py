@@ -14,7 +14,7 @@ SIZE = 200 * 2**20
 BEGINNING = f"""
 from pathlib import Path
 import torch
-from harmonizer.memory import freed_memory_kept
+from harmonizer.threads import freed_memory_kept
 
 def left_of_a_block():
     # Bytes that this process has in memory more after a block was taken and freed.

@@ -1,12 +1,10 @@
 """What users install: the wheel holds everything that the library needs, and nothing else."""
 
-import ast
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -104,20 +102,3 @@ def test_the_wheel_works_where_nothing_else_is(wheel: zipfile.ZipFile, tmp_path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_files_do_not_import_each_other_in_a_circle() -> None:
-    files = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-        for path in (ROOT / "harmonizer").rglob("*.py")
-    }
-    imported: dict[str, set[str]] = {}
-    for name, path in files.items():
-        imported[name] = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    whole = f"{node.module}.{alias.name}"
-                    imported[name] |= {whole if whole in files else str(node.module)} & files.keys()
-    assert imported["harmonizer.backends"] > {"harmonizer.backends.run", "harmonizer.errors"}
-    TopologicalSorter(imported).prepare()  # raises on a circle, which it names

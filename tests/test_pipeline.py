@@ -21,10 +21,10 @@ from harmonizer.errors import (
     UnknownModelError,
     WeightsCorruptedError,
 )
-from harmonizer.image import open_image
+from harmonizer.imaging.image import open_image
+from harmonizer.imaging.mask import open_mask
+from harmonizer.inference.runtime import resolve_dtype
 from harmonizer.lifting import LIFTING_METHODS, lift
-from harmonizer.mask import open_mask
-from harmonizer.runtime import resolve_dtype
 
 COMPOSITE, MASK_FILE = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
 

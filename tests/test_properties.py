@@ -16,12 +16,12 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from harmonizer import Harmonizer
-from harmonizer.compositing import compose
 from harmonizer.errors import InputError
 from harmonizer.evaluation import fmse, fpsnr, fssim, mse, psnr, ssim
-from harmonizer.image import open_image
+from harmonizer.imaging.compositing import compose
+from harmonizer.imaging.image import open_image
+from harmonizer.imaging.mask import open_mask
 from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
-from harmonizer.mask import open_mask
 
 settings.register_profile("few", max_examples=25, derandomize=True, deadline=None, database=None)
 few = settings.get_profile("few")

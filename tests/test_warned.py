@@ -4,7 +4,7 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
-from harmonizer.warned import noting, warnings_by_thread
+from harmonizer.threads import noting, warnings_by_thread
 
 
 def test_each_thread_notes_its_own_whoever_ends_first() -> None:

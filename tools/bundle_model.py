@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
-from harmonizer.saving import write_atomically
+from harmonizer.files import write_atomically
 from harmonizer.zoo.integrity import sha256_of
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo
@@ -52,7 +52,7 @@ def main() -> None:
     chosen = parser.parse_args()
     network, info = load_model(chosen.folder, None, FetchOptions(local_files_only=True))
     file = f"weights/{info.name}.safetensors"
-    path = Path("harmonizer") / file
+    path = Path("harmonizer/zoo") / file
     write_atomically(path, save(to_float16(network), metadata={"format": "pt"}))
     print(f"{path}: {path.stat().st_size:,} bytes")
     print(f"float16 changes answers by {rounding_error(network, info, path):.3f} of 255 at most")

@@ -1,7 +1,7 @@
 """Install the lowest versions that pyproject.toml states, or the newest, and run the tests there.
 
     python tools/check_versions.py lowest
-    python tools/check_versions.py newest --python python3.13 --tests tests/test_image.py
+    python tools/check_versions.py newest --python python3.13 --tests tests/imaging/test_image.py
 
 Run it from the root of a checkout. pip's own configuration and environment count, so PIP_CONSTRAINT
 and PIP_EXTRA_INDEX_URL say where torch comes from. `lowest` turns each `>=` of the dependencies, of

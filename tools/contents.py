@@ -8,12 +8,12 @@ from pathlib import Path
 _DATA = (
     "harmonizer/py.typed",
     "harmonizer/evaluation/report.html",
-    "harmonizer/weights/NOTICE.md",
-    "harmonizer/weights/idih-open.safetensors",
+    "harmonizer/zoo/weights/NOTICE.md",
+    "harmonizer/zoo/weights/idih-open.safetensors",
 )
 _METADATA = (
     *("METADATA", "RECORD", "WHEEL", "entry_points.txt"),
-    *("licenses/LICENSE", "licenses/harmonizer/weights/NOTICE.md"),
+    *("licenses/LICENSE", "licenses/harmonizer/zoo/weights/NOTICE.md"),
 )
 # Every picture by name: none comes in with a pattern.
 _PICTURES = (

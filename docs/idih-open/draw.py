@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer import Harmonizer
-from harmonizer.drawing import LINE_HEIGHT, PAPER, write_line
 from harmonizer.evaluation import fmse
+from harmonizer.imaging.drawing import LINE_HEIGHT, PAPER, write_line
 
 HERE = Path(__file__).parent
 SIDE = 240

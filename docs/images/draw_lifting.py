@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from harmonizer.drawing import LINE_HEIGHT, PAPER, write_line
+from harmonizer.imaging.drawing import LINE_HEIGHT, PAPER, write_line
 from harmonizer.lifting import lift
 
 HERE = Path(__file__).parent

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
-from harmonizer.image import open_image
-from harmonizer.mask import open_mask
+from harmonizer.imaging.image import open_image
+from harmonizer.imaging.mask import open_mask
 from harmonizer.preprocessing import full_scale
 
 # What to do with a file that cannot be read: stop, or name it and take another one.

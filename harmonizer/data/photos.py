@@ -17,7 +17,7 @@ from harmonizer.data.files import (
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
-from harmonizer.image import list_pictures
+from harmonizer.imaging.files import list_pictures
 
 _HOW_TO_NAME = (
     "a picture ID.jpg (.webp, .png, ...) has the mask ID.png or ID_mask.png beside it, or ID.* in "

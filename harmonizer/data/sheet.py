@@ -5,8 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data.triplets import TrainingData, Triplet
-from harmonizer.drawing import lay_out
 from harmonizer.errors import InputError
+from harmonizer.imaging.drawing import lay_out
 
 _GAP = 6  # pixels between two triplets
 

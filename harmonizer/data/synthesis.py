@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.classical import TRANSFER_METHODS, Colours
 from harmonizer.data.augment import Augmentation, draw_crop
+from harmonizer.data.color_transfer import TRANSFER_METHODS, Colours
 from harmonizer.data.edits import EditStrengths, draw_edit
 from harmonizer.data.files import OnError, read_or_replace
 from harmonizer.data.photos import Photo, PhotoDataset
@@ -41,7 +41,8 @@ class Synthesis:
         edited: Probability in [0, 1] that the target is edited as a whole, in the other cases.
         same_label: Probability in [0, 1] of taking the reference among the objects of the same
             label, or, where there is no other, of the same group.
-        methods: Names of colour transfers in `harmonizer.classical.TRANSFER_METHODS`, drawn evenly.
+        methods: Names of colour transfers in `harmonizer.data.color_transfer.TRANSFER_METHODS`,
+            drawn evenly.
         least_strength: A transfer's share of the way to the full effect is drawn evenly from here
             to 1.
         keep_light: A transfer's share of the difference in mean brightness that is left out is

@@ -16,7 +16,7 @@ from harmonizer.data.files import (
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
-from harmonizer.image import list_pictures
+from harmonizer.imaging.files import list_pictures
 
 IHARMONY4_PARTS = ("HCOCO", "HFlickr", "HAdobe5k", "Hday2night")
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from harmonizer.demo import work
 from harmonizer.errors import InputError
-from harmonizer.image import Array
+from harmonizer.imaging.picture import Array
 
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP, lossless": ".webp", "TIFF": ".tif"}
 

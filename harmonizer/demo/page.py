@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harmonizer.demo import callbacks, work
 from harmonizer.errors import HarmonizerError, InputError
-from harmonizer.warned import noting, warnings_by_thread
+from harmonizer.threads import noting, warnings_by_thread
 from harmonizer.zoo.manifest import default_model, list_models
 
 if TYPE_CHECKING:

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harmonizer.compositing import compose
-from harmonizer.drawing import preview
 from harmonizer.errors import InputError
-from harmonizer.image import Array, Picture, open_file, open_image
-from harmonizer.mask import open_mask
+from harmonizer.imaging.compositing import compose
+from harmonizer.imaging.drawing import preview
+from harmonizer.imaging.files import open_file
+from harmonizer.imaging.image import open_image
+from harmonizer.imaging.mask import open_mask
+from harmonizer.imaging.picture import Array, Picture
+from harmonizer.imaging.saving import save_image
 from harmonizer.pipeline import apply_strength, harmonize
-from harmonizer.saving import save_image
 
 LARGEST_FILE = "100mb"
 ENDINGS: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")

@@ -18,7 +18,7 @@ from harmonizer.evaluation.methods import Method, Model, open_methods
 from harmonizer.evaluation.protocols import Protocol, find_protocol
 from harmonizer.evaluation.results import Evaluation, Row
 from harmonizer.evaluation.row_file import RowFile
-from harmonizer.overlap import count_cores, overlap
+from harmonizer.threads import count_cores, overlap
 
 # What became of one picture: its place in the dataset, and its rows or what was wrong with it.
 _Outcome: TypeAlias = tuple[int, list[Row] | InputError]
@@ -44,10 +44,10 @@ def evaluate(
 
     Args:
         models: What to measure, one or several: a `Harmonizer`; what `Harmonizer.from_pretrained`
-            takes; the name of a baseline of `harmonizer.baselines.BASELINES`; or a function that
-            takes a composite, (H, W, 3), uint8, RGB, and its mask, (H, W), float32 in [0, 1], and
-            returns the harmonized picture as any kind of image that a `Harmonizer` takes. A mapping
-            gives them labels.
+            takes; the name of a baseline of `harmonizer.evaluation.baselines.BASELINES`; or a
+            function that takes a composite, (H, W, 3), uint8, RGB, and its mask, (H, W), float32 in
+            [0, 1], and returns the harmonized picture as any kind of image that a `Harmonizer`
+            takes. A mapping gives them labels.
         dataset: The pictures; a path is opened by `TripletDataset.open`, of iHarmony4 the test
             lists.
         protocol: How to measure: one of `harmonizer.evaluation.protocols.PROTOCOLS`, or its name.

@@ -10,20 +10,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harmonizer.baselines import BASELINES, Baseline
 from harmonizer.data import Triplet
 from harmonizer.errors import InputError, UnknownModelError
+from harmonizer.evaluation.baselines import BASELINES, Baseline
 from harmonizer.evaluation.protocols import Protocol
-from harmonizer.image import open_image
+from harmonizer.imaging.image import open_image
 from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.preprocessing import full_scale
-from harmonizer.warned import noting, warnings_by_thread
+from harmonizer.threads import noting, warnings_by_thread
 
 # A function takes the composite, (H, W, 3), uint8, RGB, and its mask, (H, W), float32 in [0, 1],
 # and returns the harmonized picture as any kind of image that `Harmonizer` takes.
 Function: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.float32]], Any]
 # What can be evaluated: a loaded model; what `Harmonizer.from_pretrained` takes, None being the
-# bundled default, or the name of a baseline of `harmonizer.baselines`; or a function.
+# bundled default, or the name of a baseline of `harmonizer.evaluation.baselines`; or a function.
 Model: TypeAlias = Harmonizer | str | os.PathLike[str] | Function | None
 Pixels: TypeAlias = NDArray[np.float32]  # (H, W, 3), from 0 to 255
 
@@ -99,7 +99,7 @@ class Untouched(Method):
 
 @dataclass(frozen=True)
 class Classical(Method):
-    """A baseline of `harmonizer.baselines`, which any thread may call."""
+    """A baseline of `harmonizer.evaluation.baselines`, which any thread may call."""
 
     model: Baseline
 

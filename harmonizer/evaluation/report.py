@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from harmonizer._version import __version__
 from harmonizer.data import Triplet, TripletDataset
-from harmonizer.drawing import preview
 from harmonizer.evaluation.methods import Method
 from harmonizer.evaluation.metrics import Array
 from harmonizer.evaluation.published import Published, missing_pictures
 from harmonizer.evaluation.results import METRICS, Evaluation, Row
 from harmonizer.evaluation.table import DIGITS, TITLES
-from harmonizer.saving import write_atomically
+from harmonizer.files import write_atomically
+from harmonizer.imaging.drawing import preview
 
 _SIDE = 360  # longest side of a picture on the page, in pixels
 _FULL_ERROR = (

@@ -10,7 +10,7 @@ from typing import Any
 
 from harmonizer.errors import InputError
 from harmonizer.evaluation.results import Row
-from harmonizer.saving import write_atomically
+from harmonizer.files import write_atomically
 
 _COLUMNS = [field.name for field in fields(Row)]
 

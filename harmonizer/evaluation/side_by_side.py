@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data import Triplet
-from harmonizer.drawing import lay_out, preview
 from harmonizer.errors import InputError
 from harmonizer.evaluation.methods import Method
 from harmonizer.evaluation.metrics import Array
 from harmonizer.evaluation.protocols import FULL_RESOLUTION
+from harmonizer.imaging.drawing import lay_out, preview
 
 _GAP = 8
 _LEAST_SIDE = 16

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 
 from harmonizer.errors import InputError
-from harmonizer.saving import write_atomically
+from harmonizer.files import write_atomically
 
 CHECKPOINT_FILE = "checkpoint.pth"
 

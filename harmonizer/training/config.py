@@ -13,8 +13,8 @@ from typing import Any, Literal, Self, TypeVar, cast
 
 from harmonizer.data import Synthesis
 from harmonizer.errors import InputError
-from harmonizer.overlap import count_cores
 from harmonizer.preprocessing import Resampler
+from harmonizer.threads import count_cores
 from harmonizer.training.losses import LossName
 from harmonizer.training.recipes import read_recipe
 

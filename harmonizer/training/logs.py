@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import InputError
-from harmonizer.saving import write_atomically
+from harmonizer.files import write_atomically
 
 
 class Log:

@@ -20,9 +20,10 @@ from tqdm import tqdm
 
 from harmonizer.data import Triplet
 from harmonizer.errors import InputError, TrainingError, warn
-from harmonizer.memory import freed_memory_kept
-from harmonizer.runtime import resolve_device
-from harmonizer.saving import save_image, write_atomically
+from harmonizer.files import write_atomically
+from harmonizer.imaging.saving import save_image
+from harmonizer.inference.runtime import resolve_device
+from harmonizer.threads import freed_memory_kept
 from harmonizer.training.batches import Batch, batches
 from harmonizer.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from harmonizer.training.config import TrainConfig

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from harmonizer.data import Triplet
-from harmonizer.drawing import lay_out
 from harmonizer.evaluation.metrics import Array, fmse, mse, psnr
+from harmonizer.imaging.drawing import lay_out
 from harmonizer.preprocessing import Preprocessing
 
 COLUMNS = ("mse", "fmse", "psnr", "composite_fmse", "share_worse")

@@ -26,7 +26,7 @@ class BundledFile:
     """Weights inside this package.
 
     Attributes:
-        file: Path of a safetensors file, from the package's folder.
+        file: Path of a safetensors file, from the folder of `harmonizer.zoo`.
         sha256: Hash of its content, in hexadecimal.
         size: Its size in bytes.
     """

@@ -12,7 +12,7 @@ from torch import nn
 
 from harmonizer._version import __version__
 from harmonizer.errors import InputError, WeightsUnavailableError
-from harmonizer.saving import write_atomically
+from harmonizer.files import write_atomically
 from harmonizer.zoo.integrity import sha256_of
 from harmonizer.zoo.loader import CONFIG_FILE, WEIGHTS_FILE, load_model
 from harmonizer.zoo.manifest import ModelInfo

@@ -27,7 +27,7 @@ from huggingface_hub.utils import WeakFileLock
 from safetensors.torch import save
 
 from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
-from harmonizer.saving import write_atomically
+from harmonizer.files import write_atomically
 from harmonizer.zoo.convert import convert_state_dict
 from harmonizer.zoo.download import download
 from harmonizer.zoo.integrity import check_file, sha256_of
@@ -108,7 +108,7 @@ def _fetch(info: ModelInfo, source: Source, options: FetchOptions) -> Path:
 
 
 def _bundled(source: BundledFile) -> Path:
-    path = Path(str(resources.files("harmonizer") / source.file))
+    path = Path(str(resources.files("harmonizer.zoo") / source.file))
     if not path.is_file():
         raise WeightsUnavailableError(
             f"the bundled weights {path} are missing; reinstall image-harmonizer"

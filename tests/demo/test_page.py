@@ -17,8 +17,8 @@ from helpers import EXAMPLES
 from PIL import Image
 
 from harmonizer import Harmonizer
-from harmonizer.compositing import compose
 from harmonizer.demo import work
+from harmonizer.imaging.compositing import compose
 from harmonizer.zoo.manifest import default_model
 
 pytest.importorskip("gradio", reason="the extra `demo` is not installed")

@@ -11,8 +11,8 @@ from PIL import Image
 from harmonizer import Harmonizer
 from harmonizer.demo import callbacks, work
 from harmonizer.errors import InputError
-from harmonizer.image import open_image
-from harmonizer.saving import save_image
+from harmonizer.imaging.image import open_image
+from harmonizer.imaging.saving import save_image
 
 COMPOSITE, MASK = str(EXAMPLES / "composite.png"), str(EXAMPLES / "mask.png")
 

@@ -16,10 +16,10 @@ from PIL import Image
 from small_iharmony4 import PICTURES
 
 from harmonizer import Harmonizer
-from harmonizer.baselines import BASELINES
 from harmonizer.data import TripletDataset
 from harmonizer.errors import InputError, UnknownModelError
 from harmonizer.evaluation import Evaluation, evaluate
+from harmonizer.evaluation.baselines import BASELINES
 from harmonizer.evaluation.protocols import PAPER
 
 COUNT = sum(map(len, PICTURES.values()))

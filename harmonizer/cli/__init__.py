@@ -1,0 +1,72 @@
+"""The command line, `harmonizer COMMAND`.
+
+The commands are in `harmonizer.cli`. What needs torch they import when they run, so that
+`--help` and `--version` answer at once.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+
+from harmonizer._version import __version__
+from harmonizer.cli.compare import add_compare
+from harmonizer.cli.completion import add_completion
+from harmonizer.cli.demo import add_demo
+from harmonizer.cli.evaluate import add_evaluate
+from harmonizer.cli.export import add_export
+from harmonizer.cli.models import add_models
+from harmonizer.cli.run import add_run
+from harmonizer.cli.terminal import complain
+from harmonizer.cli.train import add_train
+from harmonizer.errors import HarmonizerError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What stands behind the command's name; None takes it from the process.
+
+    Returns:
+        0, or 1 if the job failed. Wrong usage exits with 2.
+    """
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if "command" not in parsed:  # whoever types the name alone wants to see what there is
+        parser.print_help(sys.stderr)
+        raise SystemExit(2)
+    warnings.showwarning = _show_warning
+    try:
+        return parsed.command(parsed)
+    except (HarmonizerError, OSError) as error:
+        complain(f"error: {error}")
+        return 1
+    except MemoryError:
+        complain("error: there is not enough memory for this picture")
+        return 1
+    except KeyboardInterrupt:
+        complain("stopped")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="harmonizer",
+        description="Change the colours of a pasted foreground until it belongs to its background.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    add_run(commands)
+    add_models(commands)
+    add_evaluate(commands)
+    add_compare(commands)
+    add_export(commands)
+    add_train(commands)
+    add_demo(commands)
+    add_completion(commands, parser)
+    return parser
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    complain(f"warning: {message}")

@@ -1,0 +1,65 @@
+"""`harmonizer compare`: one picture through several models and baselines, side by side."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harmonizer.cli.terminal import check_output
+
+if TYPE_CHECKING:
+    from harmonizer.cli.terminal import Commands
+
+
+def add_compare(commands: "Commands") -> None:
+    """Add the command to the command line."""
+    compare = commands.add_parser(
+        "compare",
+        help="draw a picture as several models and baselines harmonize it",
+        description="Harmonize one picture with several models and baselines, and lay the results "
+        "out on a labelled sheet, the composite and its mask first.",
+        epilog="baselines: reinhard, xiao, histogram, monge-kantorovich, distribution, poisson.",
+    )
+    compare.add_argument("image", type=Path, metavar="IMAGE", help="a composite")
+    compare.add_argument("mask", type=Path, metavar="MASK", help="its mask")
+    compare.add_argument(
+        "--models",
+        type=lambda text: [name for name in text.split(",") if name],
+        metavar="A,B,...",
+        help="models and baselines (default: the bundled model and every baseline)",
+    )
+    compare.add_argument(
+        "-o", "--output", type=Path, metavar="SHEET", required=True, help="the sheet to write"
+    )
+    compare.add_argument(
+        "--side",
+        type=int,
+        default=480,
+        metavar="PIXELS",
+        help="longest side of each picture on the sheet (default: 480)",
+    )
+    compare.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... or mps (default: auto)"
+    )
+    compare.add_argument("--force", action="store_true", help="replace the sheet if it is there")
+    compare.set_defaults(command=_compare)
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    check_output(parsed.output, force=parsed.force)
+
+    from PIL import Image
+
+    from harmonizer.data.files import read_mask, read_rgb
+    from harmonizer.evaluation.baselines import BASELINES
+    from harmonizer.evaluation.methods import open_methods
+    from harmonizer.evaluation.side_by_side import SHOWN, comparison_sheet
+    from harmonizer.imaging.saving import output_format, save_image
+
+    output_format(parsed.output)  # an unknown ending is better known before the work than after
+    composite = read_rgb(parsed.image)
+    mask = read_mask(parsed.mask, (composite.shape[0], composite.shape[1]))
+    names = parsed.models or [None, *(name for name in BASELINES if name != "composite")]
+    methods = open_methods(names, SHOWN, parsed.device)
+    sheet = comparison_sheet(composite, mask, methods, side=parsed.side)
+    save_image(Image.fromarray(sheet), parsed.output, {})
+    return 0

@@ -1,0 +1,52 @@
+"""`harmonizer demo`: a page to try the library on."""
+
+import argparse
+import threading
+from typing import TYPE_CHECKING
+
+from harmonizer.cli.terminal import whole_number
+
+if TYPE_CHECKING:
+    from harmonizer.cli.terminal import Commands
+
+
+def add_demo(commands: "Commands") -> None:
+    """Add the command to the command line."""
+    demo = commands.add_parser(
+        "demo",
+        help="open a page in the browser to try pictures on (the extra `demo`)",
+        description="Serve a page to try pictures on. It is reached from this machine alone unless "
+        "--host says otherwise; pictures are not sent anywhere.",
+    )
+    demo.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (127.0.0.1)"
+    )
+    demo.add_argument(
+        "--port",
+        type=whole_number(1, 65535),
+        metavar="N",
+        help="default: the first free one from 7860",
+    )
+    demo.add_argument(
+        "--model",
+        metavar="NAME",
+        help="what is chosen at first: a model of `harmonizer list`, or a folder of a saved model",
+    )
+    demo.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... or mps (default: auto)"
+    )
+    demo.set_defaults(command=_demo)
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    from harmonizer.demo.page import serve
+    from harmonizer.pipeline import Harmonizer
+
+    # A wrong name or device is better known now than at the first picture.
+    Harmonizer.from_pretrained(parsed.model, device=parsed.device)
+    with serve(
+        host=parsed.host, port=parsed.port, model=parsed.model, device=parsed.device
+    ) as address:
+        print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
+        threading.Event().wait()
+    return 0

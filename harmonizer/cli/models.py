@@ -1,0 +1,184 @@
+"""`harmonizer list`, `info`, `download`, `convert`, `publish`, `verify`: the zoo."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harmonizer.cli.terminal import check_output_folder, complain
+from harmonizer.errors import HarmonizerError, InputError
+
+if TYPE_CHECKING:
+    from harmonizer.cli.terminal import Commands
+
+
+def add_models(commands: "Commands") -> None:
+    """Add the commands to the command line."""
+    show_all = commands.add_parser(
+        "list",
+        help="list the models",
+        epilog="bundled: in the package. available: on the Hugging Face Hub. origin-only: "
+        "downloaded from the authors' page and converted. unpublished: there are no weights; "
+        "`info` says what would be needed.",
+    )
+    show_all.set_defaults(command=_list)
+
+    info = commands.add_parser("info", help="show what is known of a model")
+    info.add_argument(
+        "name", metavar="NAME", help="a model of `harmonizer list`, or a folder of a saved model"
+    )
+    info.set_defaults(command=_info)
+
+    fetch = commands.add_parser(
+        "download",
+        help="fetch the weights of models, to work offline later",
+        description="Fetch the weights of models into the cache (HF_HOME), so that they load "
+        "without a connection later. Prints where they are.",
+    )
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="models of `harmonizer list`")
+    fetch.add_argument("--all", action="store_true", help="every model that has weights")
+    fetch.add_argument("--force", action="store_true", help="download again what is there")
+    fetch.set_defaults(command=_download, usage_error=fetch.error)
+
+    convert = commands.add_parser(
+        "convert",
+        help="convert a released .pth file into a folder that from_pretrained loads",
+    )
+    convert.add_argument("file", type=Path, metavar="FILE.pth")
+    convert.add_argument("--model", required=True, metavar="NAME", help="which network it is of")
+    convert.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write"
+    )
+    convert.add_argument("--force", action="store_true", help="replace a model that is there")
+    convert.set_defaults(command=_convert)
+
+    publish = commands.add_parser(
+        "publish",
+        help="upload a saved model to the Hugging Face Hub",
+        description="Upload a folder that save_pretrained, convert or training wrote, and print "
+        "the entry for weights_manifest.json, pinned to the commit.",
+    )
+    publish.add_argument("directory", type=Path, metavar="DIR")
+    publish.add_argument("--repo", required=True, metavar="OWNER/NAME")
+    publish.add_argument("--private", action="store_true", help="make a new repository private")
+    publish.set_defaults(command=_publish)
+
+    verify = commands.add_parser(
+        "verify",
+        help="fetch, check and load every model that can be reached",
+        description="Fetch, check and load every model that can be reached. Exits with 1 if any of "
+        "them is not what the manifest promises.",
+    )
+    verify.set_defaults(command=_verify)
+
+
+def _list(parsed: argparse.Namespace) -> int:
+    from harmonizer.zoo.manifest import default_model, list_models, model_info
+
+    names = list_models()
+    width = max(len(name) for name in names)
+    for name in names:
+        info = model_info(name)
+        default = " (default)" if name == default_model() else ""
+        print(f"{name:{width}}  {info.status:11}  {info.description}{default}")
+    return 0
+
+
+def _info(parsed: argparse.Namespace) -> int:
+    from harmonizer.zoo.loader import known_of
+
+    info = known_of(parsed.name)
+    size, least = info.preprocessing.input_size, info.least_change
+    rows = {
+        "name": info.name,
+        "also known as": ", ".join(info.aliases),
+        "description": info.description,
+        "architecture": info.architecture,
+        "arguments": ", ".join(f"{key}={value}" for key, value in info.arguments.items()),
+        "parameters": f"{info.parameters:,}",
+        "input": f"{size[1]} x {size[0]}, {info.preprocessing.resampler}",
+        "least change": least and "{:g} to {:g} grey levels of 255".format(*least),
+        "status": info.status,
+        "licence": " ".join(text for text in (info.licence, info.licence_url) if text),
+        "trained on": info.trained_on,
+        "origin": info.origin,
+        "note": info.note,
+    }
+    for number, source in enumerate(info.sources, start=1):
+        known = {key: value for key, value in vars(source).items() if value is not None}
+        rows[f"source {number}"] = ", ".join(f"{key} {value}" for key, value in known.items())
+    for key, value in rows.items():
+        if value:
+            print(f"{key + ':':15}{value}")
+    for metric in info.metrics:
+        print(f"\n{metric['data']}; {metric['protocol']}; {metric['source']}")
+        for part, values in metric["values"].items():
+            print(f"  {part:12}" + "  ".join(f"{name} {value}" for name, value in values.items()))
+    return 0
+
+
+def _download(parsed: argparse.Namespace) -> int:
+    from harmonizer.zoo.manifest import list_models, model_info
+    from harmonizer.zoo.sources import FetchOptions, fetch_weights
+
+    if bool(parsed.names) == parsed.all:
+        parsed.usage_error("name the models to download, or give --all")
+    names = list_models(with_weights=True) if parsed.all else parsed.names
+    infos = [model_info(name) for name in names]  # a misspelt name fails before any download
+    failed = 0
+    for info in infos:
+        try:
+            path = fetch_weights(info, FetchOptions(force_download=parsed.force))
+            print(f"{info.name}: {path}")
+        except HarmonizerError as error:
+            complain(f"error: {info.name}: {error}")
+            failed += 1
+    return 1 if failed else 0
+
+
+def _convert(parsed: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from harmonizer.networks import build_network
+    from harmonizer.zoo.convert import convert_state_dict
+    from harmonizer.zoo.manifest import model_info
+    from harmonizer.zoo.publish import save_model
+    from harmonizer.zoo.sources import read_released
+
+    info = model_info(parsed.model)
+    if not parsed.file.is_file():
+        raise InputError(f"there is no file {parsed.file}")
+    check_output_folder(parsed.output, force=parsed.force)
+    state = convert_state_dict(info.architecture, read_released(parsed.file), **info.arguments)
+    network = build_network(info.architecture, **info.arguments)
+    network.load_state_dict(state)
+    save_model(network, replace(info, note=f"Converted from {parsed.file.name}."), parsed.output)
+    return 0
+
+
+def _publish(parsed: argparse.Namespace) -> int:
+    import json
+
+    from harmonizer.zoo.publish import manifest_entry, push_folder
+
+    commit = push_folder(parsed.directory, parsed.repo, private=parsed.private or None)
+    print(json.dumps(manifest_entry(parsed.directory, parsed.repo, commit.oid), indent=2))
+    return 0
+
+
+def _verify(parsed: argparse.Namespace) -> int:
+    from harmonizer.errors import WeightsUnavailableError
+    from harmonizer.zoo.loader import load_model
+    from harmonizer.zoo.manifest import list_models
+    from harmonizer.zoo.sources import FetchOptions
+
+    wrong = 0
+    for name in list_models(with_weights=True):
+        try:
+            load_model(f"zoo:{name}", None, FetchOptions())
+            print(f"{name}: good")
+        except WeightsUnavailableError as error:
+            print(f"{name}: not reached: {error}")
+        except HarmonizerError as error:
+            print(f"{name}: WRONG: {error}")
+            wrong += 1
+    return 1 if wrong else 0

@@ -1,0 +1,101 @@
+"""Images in arrays and tensors."""
+
+import numpy as np
+import torch
+
+from harmonizer.errors import InputError
+from harmonizer.imaging.picture import (
+    Array,
+    Picture,
+    changed_part,
+    check_not_empty,
+    from_rgb,
+    keep_background,
+    to_rgb,
+)
+
+# Float images may overshoot [0, 1] by rounding; more than this is taken for another scale.
+_RANGE_TOLERANCE = 1e-3
+
+
+def from_array(array: Array) -> Picture:
+    """Open an array: see `harmonizer.imaging.image.open_image`."""
+    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (1, 3, 4)):
+        hint = ""
+        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+            hint = "; channels come last in arrays: image.transpose(1, 2, 0)"
+        elif array.ndim == 4:
+            hint = "; harmonize_batch takes several images"
+        raise InputError(
+            "an array image has the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); got "
+            f"{array.shape}{hint}"
+        )
+    check_not_empty(array.shape[0], array.shape[1])
+    array = np.asarray(array)  # subclasses, such as masked arrays, have arithmetic of their own
+
+    def restore(pixels: Array, mask: Array) -> Array:
+        result = np.array(array, order="C")
+        part = changed_part(mask)
+        if part is not None:
+            changed = from_rgb(pixels[part], array)
+            result[part] = keep_background(array[part], changed, mask[part])
+        return result
+
+    return Picture(to_rgb(to_working_dtype(array)), restore)
+
+
+def from_tensor(tensor: torch.Tensor) -> Picture:
+    """Open a tensor: see `harmonizer.imaging.image.open_image`."""
+    if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
+        hint = "; channels come first in tensors: image.permute(2, 0, 1)"
+        raise InputError(
+            "a tensor image has the shape (C, H, W) or (B, C, H, W) with 1, 3 or 4 channels; got "
+            f"{tuple(tensor.shape)}{hint if tensor.shape[-1:] in ((1,), (3,), (4,)) else ''}"
+        )
+    check_tensor(tensor)
+    if not (tensor.dtype == torch.uint8 or tensor.is_floating_point()):
+        raise InputError(f"a tensor image is uint8, or float in [0, 1]; got {tensor.dtype}")
+    check_not_empty(tensor.shape[1], tensor.shape[2])
+    original = tensor.detach()
+    values = original.cpu()
+    values = values if values.dtype == torch.uint8 else values.float()
+    inner = from_array(values.permute(1, 2, 0).numpy())
+
+    def restore(pixels: Array, mask: Array) -> torch.Tensor:
+        changed = torch.from_numpy(inner.restore(pixels, mask)).permute(2, 0, 1)
+        selected = torch.from_numpy(mask > 0).to(original.device)
+        changed = changed.to(device=original.device, dtype=original.dtype)
+        return torch.where(selected, changed, original)
+
+    return Picture(inner.pixels, restore)
+
+
+def check_tensor(tensor: torch.Tensor) -> None:
+    """Refuse tensors that hold no plain values: sparse ones, and those on the meta device."""
+    if tensor.layout != torch.strided or tensor.is_meta:
+        raise InputError(
+            f"expected a dense tensor with values; got {tensor.layout} on {tensor.device}: "
+            "use tensor.to_dense()"
+        )
+
+
+def to_working_dtype(array: Array) -> Array:
+    """uint8 and uint16 as they are (in native byte order), floats as float32 in [0, 1]."""
+    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype.kind == "f":
+        return _checked_floats(array.astype(np.float32), "image")
+    raise InputError(
+        "an array image is uint8, uint16, or float in [0, 1]; got "
+        f"{array.dtype}: convert it, e.g. with image.astype(np.uint8)"
+    )
+
+
+def _checked_floats(values: Array, what: str) -> Array:
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError(f"the {what} holds NaN or infinite values; replace them first")
+    if low < -_RANGE_TOLERANCE or high > 1 + _RANGE_TOLERANCE:
+        hint = f" (divide the {what} by 255?)" if 1 < high <= 255 and low >= 0 else ""
+        raise InputError(f"a float {what} has values in [0, 1]; got {low:.4g} to {high:.4g}{hint}")
+    return values.clip(0, 1)

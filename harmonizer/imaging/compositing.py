@@ -1,0 +1,123 @@
+"""The step before harmonizing: a cut-out over a background.
+
+Everybody writes it by hand, and mostly with a dark or bright rim: the colours of transparent pixels
+mean nothing (most programs store black), so a cut-out must be multiplied by its alpha before it is
+resized (Porter and Duff, *Compositing digital images*, 1984).
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.errors import InputError
+from harmonizer.imaging.image import ImageLike, open_layer
+from harmonizer.imaging.mask import mask_like
+from harmonizer.imaging.picture import Array
+from harmonizer.preprocessing import full_scale
+
+# Less than half a level of 8 bits is no foreground.
+_LEAST_ALPHA = 1 / 510
+_LARGEST_SIDE = 32767  # of OpenCV
+
+
+def compose(
+    foreground: ImageLike,
+    background: ImageLike,
+    position: tuple[int, int],
+    scale: float = 1.0,
+) -> tuple[Any, Any]:
+    """Paste a cut-out into a background.
+
+    Args:
+        foreground: The cut-out: an image of any kind that `harmonizer.harmonize` takes, with an
+            alpha channel, which marks what to paste. Colours are not multiplied by alpha (but for
+            Pillow's mode RGBa, which says so).
+        background: An opaque image of any kind; its own kind, dtype and depth may be others.
+        position: Where the upper left corner of the scaled cut-out goes: x and y in pixels of the
+            background, x to the right, y down. It may be negative; what lies outside is cut off.
+        scale: How many pixels of the background one of the cut-out takes, above 0.
+
+    Returns:
+        The composite, of the same kind, dtype, size and mode as `background` (a file gives a
+        `PIL.Image.Image`, or a uint16 array for RGB of 16 bits a channel), and its mask, which is
+        the cut-out's alpha: a `PIL.Image.Image` of mode L with a `PIL.Image.Image`, a float32
+        tensor (1, H, W) with a tensor, else a float32 array (H, W); both from 0 to 1. They are what
+        `harmonize` takes. Where the mask is 0 the composite is the background, bit for bit.
+        Values are mixed as they are stored, as picture editors do, not as linear light.
+
+    Raises:
+        InputError: The foreground has no alpha channel, the background is not opaque, the scale or
+            the position is not as described, or the cut-out lies wholly outside the background.
+    """
+    cutout, alpha = open_layer(foreground)
+    if alpha is None:
+        raise InputError(
+            "the foreground has no alpha channel, which has to mark what to paste; save the "
+            "cut-out with transparency (PNG, WebP or TIFF), or call foreground.putalpha(mask)"
+        )
+    picture, opacity = open_layer(background)
+    if opacity is not None and opacity.min() < 1:
+        raise InputError(
+            "the background has transparent pixels, so its colours are not known everywhere; "
+            "flatten it first. Are foreground and background swapped?"
+        )
+    layer = _scaled(cutout.pixels / np.float32(full_scale(cutout.pixels.dtype)), alpha, scale)
+    source, target = _overlap(layer.shape[:2], picture.size, position)
+    layer = layer[source]
+
+    mask = np.zeros(picture.size, np.float32)
+    mask[target] = np.where(layer[..., 3] < _LEAST_ALPHA, 0, layer[..., 3])
+    pixels = picture.pixels.copy()
+    white = full_scale(pixels.dtype)
+    mixed = layer[..., :3] * np.float32(white) + (1 - layer[..., 3:]) * pixels[target]
+    pixels[target] = np.rint(mixed) if pixels.dtype.kind == "u" else mixed
+    composite = picture.restore(pixels, mask)
+    return composite, mask_like(mask, composite)
+
+
+def _scaled(colours: Array, alpha: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    """The cut-out at its new size: (H, W, 4), colours multiplied by alpha, all in [0, 1]."""
+    if not isinstance(scale, int | float | np.number) or not 0 < scale < np.inf:
+        raise InputError(f"the scale is a number above 0, such as 0.5 for half; got {scale!r}")
+    layer = np.dstack([colours * alpha[..., None], alpha])
+    height, width = (max(1, round(side * float(scale))) for side in alpha.shape)
+    if max(height, width) > _LARGEST_SIDE:
+        raise InputError(
+            f"scaled by {scale:g} the cut-out would be {width} x {height}, more than "
+            f"{_LARGEST_SIDE} on a side; use a smaller scale"
+        )
+    if (height, width) == alpha.shape:
+        return layer
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(layer, (width, height), interpolation=method).astype(np.float32, copy=False)
+
+
+def _overlap(
+    layer: tuple[int, ...], background: tuple[int, int], position: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Which part of the cut-out shows, and where: rows and columns of each."""
+    left, top = _whole(position)
+    source: list[slice] = []
+    target: list[slice] = []
+    for start, length, limit in zip((top, left), layer, background, strict=False):
+        first, last = max(start, 0), min(start + length, limit)
+        if first >= last:
+            raise InputError(
+                f"nothing of the cut-out, {layer[1]} x {layer[0]} at {(left, top)}, lies "
+                f"within the background of {background[1]} x {background[0]}"
+            )
+        source.append(slice(first - start, last - start))
+        target.append(slice(first, last))
+    return (source[0], source[1]), (target[0], target[1])
+
+
+def _whole(position: tuple[int, int]) -> tuple[int, int]:
+    try:
+        left, top = position
+        if left == int(left) and top == int(top):
+            return int(left), int(top)
+    except (TypeError, ValueError, OverflowError):
+        pass  # the same advice for all that is no pair of whole numbers
+    raise InputError(f"the position is (x, y) in whole pixels; got {position!r}")

@@ -1,0 +1,108 @@
+"""What users hand over as an image, to an array and back.
+
+`open_image` turns any accepted kind of image into a `Picture`: RGB pixels the library can work on,
+and a function that hands changed pixels back as the same kind, dtype, size and mode, with ICC
+profile, EXIF and alpha kept. Pixels whose mask is zero are copied from what came in, so they
+come back bit for bit even where the way through RGB is not exact (CMYK, palettes, float64).
+"""
+
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from harmonizer.errors import InputError
+from harmonizer.imaging.arrays import from_array, from_tensor, to_working_dtype
+from harmonizer.imaging.exif import upright
+from harmonizer.imaging.files import FileLike, is_file, load_pixels, open_file
+from harmonizer.imaging.modes import from_pil
+from harmonizer.imaging.picture import Array, Picture
+from harmonizer.preprocessing import full_scale
+
+# What users may hand over as an image.
+ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike | Picture
+
+
+def open_image(image: ImageLike, *, once: bool = False) -> Picture:
+    """Open an image of any accepted kind.
+
+    Args:
+        image: A `PIL.Image.Image` (modes L, LA, La, P, RGB, RGBA, RGBa, RGBX, CMYK, YCbCr, HSV,
+            LAB, I, I;16 and its byte orders, F in [0, 1]); an array (H, W), (H, W, 1), (H, W, 3) or
+            (H, W, 4) in RGB order, uint8, uint16 or float in [0, 1]; a tensor (C, H, W) with 1, 3
+            or 4 channels, uint8 or float in [0, 1]; a file, as `open_file` takes it; or a
+            `Picture`, which is returned as it is.
+        once: `restore` will be called once at most. What was read from a file may then be changed
+            in place, which saves a copy of the whole picture.
+
+    Returns:
+        The picture. A file comes back as a `PIL.Image.Image`, or, for RGB of 16 bits a channel,
+        which Pillow has no mode for, as a uint16 array (H, W, 3 or 4).
+
+    Raises:
+        InputError: It is none of these, or a file cannot be read.
+    """
+    if isinstance(image, Picture):
+        return image
+    if isinstance(image, Image.Image):
+        load_pixels(image, "image")
+        return from_pil(upright(image))
+    if isinstance(image, np.ndarray):
+        return from_array(image)
+    if isinstance(image, torch.Tensor):
+        return from_tensor(image)
+    if is_file(image):
+        opened, info = open_file(image)
+        if isinstance(opened, Image.Image):
+            # Pillow would write the old tags of a TIFF file again.
+            return from_pil(opened, in_place=once and opened.format != "TIFF")
+        return replace(from_array(opened), info=info)
+    several = "; harmonize_batch takes several" if isinstance(image, list | tuple) else ""
+    raise InputError(
+        "an image is a PIL.Image, a numpy array, a torch tensor, a path, or a file, as its bytes "
+        f"or open; got {type(image).__name__}{several}"
+    )
+
+
+def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
+    """Open an image together with its alpha channel.
+
+    Args:
+        image: As for `open_image`.
+
+    Returns:
+        The picture, and how opaque each pixel is: (H, W), from 0 to 1, where colours are not
+        multiplied by it. None if the image has no transparency.
+
+    Raises:
+        InputError: As for `open_image`.
+    """
+    if is_file(image):
+        image, _ = open_file(image)
+    if isinstance(image, Image.Image):
+        load_pixels(image, "image")
+        image = upright(image)
+    return open_image(image), _alpha(image)
+
+
+def _alpha(image: ImageLike) -> NDArray[np.float32] | None:
+    if isinstance(image, Image.Image):
+        listed = image.mode in ("P", "L", "RGB") and "transparency" in image.info
+        if not listed and image.getbands()[-1] not in ("A", "a"):
+            return None
+        return _unit(np.asarray(image.convert("RGBA").getchannel("A")))
+    if isinstance(image, torch.Tensor) and image.shape[0] == 4:
+        plane = image[3].detach().cpu()
+        return _unit(plane.numpy() if plane.dtype == torch.uint8 else plane.float().numpy())
+    if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 4:
+        return _unit(image[..., 3])
+    return None
+
+
+def _unit(plane: Array) -> NDArray[np.float32]:
+    """A plane of uint8, uint16 or floats in [0, 1], as floats in [0, 1]."""
+    values = to_working_dtype(np.asarray(plane))
+    return values.astype(np.float32) / np.float32(full_scale(values.dtype))

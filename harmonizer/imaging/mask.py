@@ -1,0 +1,235 @@
+"""What users hand over as a mask, to one float plane: 1 is the foreground to change.
+
+Masks come in every shape that annotation tools write; whatever is ambiguous is refused.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from harmonizer.errors import InputError, warn
+from harmonizer.imaging.arrays import check_tensor
+from harmonizer.imaging.exif import upright, upright_size
+from harmonizer.imaging.files import FileLike, is_file, load_pixels, open_file
+from harmonizer.imaging.palette import palette_of
+from harmonizer.imaging.picture import Array
+
+# What users may hand over as a mask.
+MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike
+
+# A mask saved as a colour picture has equal channels up to what JPEG and resizing do to its edges.
+# Mean difference between a pixel's channels, as a share of full scale, that passes for grey.
+_COLOUR_TOLERANCE = 0.02
+_RANGE_TOLERANCE = 1e-3
+# A mask of integers whose brightest value is below this is taken for a map of numbered labels.
+_LEAST_WHITE = 32
+
+
+def open_mask(
+    mask: MaskLike, size: tuple[int, int], *, resize: bool = False
+) -> NDArray[np.float32]:
+    """Open a mask of any accepted kind.
+
+    Args:
+        mask: One channel, as any of the kinds that an image may have: bool; integers from 0 to
+            1, 255 or 65535 (the smallest of these that is not below the mask's maximum is full
+            foreground); floats in [0, 1], or holding only 0 and 255. Channels that are alike
+            count as one, so a mask saved as RGB or opaque RGBA is accepted.
+        size: Height and width of the upright image that the mask belongs to. A file of another
+            size is refused by its header, however many pixels it promises.
+        resize: Accept a mask of another size but the same aspect (to a pixel), and resize it.
+
+    Returns:
+        (H, W), in [0, 1]; 1 is the foreground to change, 0 is never touched.
+
+    Raises:
+        InputError: The mask cannot be read, is ambiguous, or has another size than the image.
+    """
+    array = _to_array(mask, partial(_check_header, size=size, resize=resize))
+    plane = _unit_range(_one_channel(array))
+    if plane.shape == size:
+        return plane
+    found = (plane.shape[0], plane.shape[1])
+    _check_size(found, size, resize=resize)
+    height, width = size
+    method = cv2.INTER_AREA if found[1] > width else cv2.INTER_LINEAR
+    return cv2.resize(plane, (width, height), interpolation=method).astype(np.float32, copy=False)
+
+
+def _check_header(found: tuple[int, int], size: tuple[int, int], *, resize: bool) -> None:
+    """Refuse a mask of a wrong size before it is decoded, whichever way EXIF may yet turn it."""
+    sideways = (found[1], found[0])
+    if min(found) and size != sideways and not (resize and _same_aspect(sideways, size)):
+        _check_size(found, size, resize=resize)
+
+
+def _check_size(found: tuple[int, int], size: tuple[int, int], *, resize: bool) -> None:
+    """Refuse a mask of another size than the image's; or, to be resized, of another aspect."""
+    if found == size:
+        return
+    same_aspect = _same_aspect(found, size)
+    sizes = f"the image is {size[1]} x {size[0]}, the mask {found[1]} x {found[0]}"
+    if not resize:
+        if found[::-1] == size:
+            advice = "one of them was turned, perhaps by EXIF: turn the other one too"
+        elif same_aspect:
+            advice = "pass resize_mask=True (--resize-mask) to resize the mask"
+        else:
+            advice = "crop or pad the mask as the image was"
+        raise InputError(f"image and mask must have the same size: {sizes}; {advice}")
+    if not same_aspect:
+        raise InputError(
+            f"a mask can only be resized if its shape is the image's: {sizes}; crop or pad it"
+        )
+
+
+def _same_aspect(mask_size: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether scaling the mask to the image's longer side gives the other side, to a pixel."""
+    (mask_height, mask_width), (height, width) = mask_size, size
+    if width >= height:
+        return abs(mask_height * width / mask_width - height) <= 1
+    return abs(mask_width * height / mask_height - width) <= 1
+
+
+def _to_array(mask: MaskLike, check: Callable[[tuple[int, int]], None]) -> Array:
+    """The mask's raw values, (H, W) or (H, W, C); `check` is given its size before it is read."""
+    if is_file(mask):
+        opened, _ = open_file(mask, check=check)
+        return opened if isinstance(opened, np.ndarray) else _from_pil(opened)
+    if isinstance(mask, Image.Image):
+        check(upright_size(mask))
+        load_pixels(mask, "mask")
+        return _from_pil(upright(mask))
+    if isinstance(mask, torch.Tensor):
+        check_tensor(mask)
+        values = mask.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+        array = values.numpy()
+        return array.transpose(1, 2, 0) if array.ndim == 3 else array
+    if isinstance(mask, np.ndarray):
+        return np.asarray(mask)
+    if mask is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise InputError(
+            "a mask is needed to know what to change. If the image is a cut-out whose alpha "
+            "channel marks the foreground, pass mask=image.getchannel('A')"
+        )
+    raise InputError(
+        "a mask is a PIL.Image, a numpy array, a torch tensor, a path, or a file, as its bytes or "
+        f"open; got {type(mask).__name__}"
+    )
+
+
+def _from_pil(mask: Image.Image) -> Array:
+    if mask.mode == "P":
+        indices = np.asarray(mask)
+        palette = palette_of(mask)
+        used = palette[np.unique(indices)]
+        if indices.max(initial=0) <= 1 and (used != used[:, :1]).any():
+            return indices  # a label map with one object: its colours mean nothing
+        return palette[indices]
+    if mask.mode in ("PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
+        mask = mask.convert("RGB")
+    return np.asarray(mask)
+
+
+def _one_channel(array: Array) -> Array:
+    if array.ndim == 2 and array.size:
+        return array
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or not array.size:
+        raise InputError(f"a mask has the shape (H, W) and one channel; got {array.shape}")
+    channels = array.shape[2]
+    full = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1
+    if channels in (2, 4):
+        alpha = array[..., -1]
+        if (alpha != alpha.flat[0]).any():
+            raise InputError(
+                "the mask has an alpha channel that varies, so it is unclear which one marks the "
+                "foreground; pass one channel: mask.getchannel('A') for the alpha, "
+                "mask.convert('RGB').convert('L') for the picture"
+            )
+        array = array[..., :-1]
+    if array.shape[2] == 3:
+        values = array.astype(np.float32)
+        brightest = values.max(axis=2)
+        # Black says nothing about colour, and a small object is nearly all black.
+        shown = brightest > 0
+        difference = (brightest - values.min(axis=2))[shown]
+        limit = _COLOUR_TOLERANCE * min(full, max(float(values.max()), 1))
+        if difference.size and float(difference.mean()) > limit:
+            raise InputError(
+                "the mask has 3 channels that differ, so it looks like a picture; a mask has one "
+                "channel, with 1 or 255 for the foreground. Are image and mask swapped? For a "
+                "label map, pass (mask == label).all(axis=2)"
+            )
+    return array[..., 0]
+
+
+def _unit_range(values: Array) -> NDArray[np.float32]:
+    kind = values.dtype.kind
+    if kind == "b":
+        return values.astype(np.float32)
+    if kind not in "iuf":
+        raise InputError(f"a mask is bool, integer or float; got {values.dtype}")
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError("the mask holds NaN or infinite values; replace them by 0 or 1")
+    if kind != "f" and 1 < high < _LEAST_WHITE:
+        raise InputError(
+            f"the mask's largest value is {high:.0f}, so it looks like a label map; masks have 0 "
+            "and 1, or 0 to 255. Pass mask == label for the object to change"
+        )
+    if kind != "f" and low >= 0 and high <= 65535:
+        full = next(limit for limit in (1, 255, 65535) if high <= limit)
+        return (values / np.float32(full)).astype(np.float32, copy=False)
+    if kind == "f" and low >= -_RANGE_TOLERANCE and high <= 1 + _RANGE_TOLERANCE:
+        return values.astype(np.float32).clip(0, 1)
+    if kind == "f" and np.isin(values, (0, 255)).all():
+        return (values / 255).astype(np.float32)
+    hint = "; divide it by 255" if kind == "f" and low >= 0 and 1 < high <= 255 else ""
+    raise InputError(
+        "mask values are bool, floats in [0, 1], or integers from 0 to 1, 255 or 65535; got "
+        f"{values.dtype} from {low:.4g} to {high:.4g}{hint}"
+    )
+
+
+def mask_like(plane: NDArray[np.float32], image: object) -> Image.Image | Array | torch.Tensor:
+    """Hand a mask out as the kind that belongs to an image.
+
+    Args:
+        plane: (H, W), in [0, 1].
+        image: The image, of any accepted kind.
+
+    Returns:
+        A `PIL.Image.Image` of mode L (0 to 255) for a `PIL.Image.Image`, a tensor (1, H, W) on the
+        same device for a tensor, else the array itself; the latter two are float32 in [0, 1].
+    """
+    if isinstance(image, Image.Image):
+        return Image.fromarray(np.rint(plane * 255).astype(np.uint8))
+    if isinstance(image, torch.Tensor):
+        return torch.from_numpy(plane)[None].to(image.device)
+    return plane
+
+
+def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
+    """Whether the mask leaves nothing to harmonize: no foreground, or no background.
+
+    Args:
+        mask: (H, W), in [0, 1].
+
+    Returns:
+        True, after a `UserWarning` that says why, if the picture should come back as it is.
+    """
+    if mask.max() == 0:
+        reason = "the mask is empty: there is no foreground to harmonize"
+    elif mask.min() == 1:
+        reason = "the mask covers the whole picture: there is no background to harmonize it with"
+    else:
+        return False
+    warn(f"{reason}; the picture is returned unchanged")
+    return True

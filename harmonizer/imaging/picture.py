@@ -1,0 +1,82 @@
+"""A picture as the library works on it, and what its kinds have in common."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.errors import InputError
+from harmonizer.preprocessing import bounding_box
+
+Array: TypeAlias = NDArray[Any]
+Info: TypeAlias = dict[Any, Any]  # metadata, as Pillow keeps it
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as the library works on it.
+
+    Attributes:
+        pixels: RGB, (H, W, 3), C-contiguous; uint8, uint16, or float32 in [0, 1]. Grey images have
+            three equal channels. Upright: the EXIF orientation has been applied.
+        restore: `restore(pixels, mask)` hands changed pixels (same shape and dtype) back as the
+            kind of image that came in. Where `mask` (H, W) is zero, the original is copied.
+        info: What Pillow knows of the file besides pixels: `icc_profile`, `exif`, `dpi`, ...
+    """
+
+    pixels: Array
+    restore: Callable[[Array, Array], Any]
+    info: Info = field(default_factory=dict[Any, Any])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+def check_not_empty(height: int, width: int) -> None:
+    """Refuse an image without pixels."""
+    if height == 0 or width == 0:
+        raise InputError(f"the image has no pixels: it is {width} x {height}")
+
+
+def changed_part(mask: Array) -> tuple[slice, slice] | None:
+    """The rows and columns outside which the mask (H, W) is 0; None if it is 0 everywhere."""
+    box = bounding_box(mask)
+    return None if box is None else (slice(*box[0]), slice(*box[1]))
+
+
+def keep_background(original: Array, changed: Array, mask: Array) -> Array:
+    """Copy `original` and put `changed` where the mask is above zero, alpha excepted."""
+    result = np.array(original, order="C")
+    selected = mask > 0
+    if original.ndim == 2:
+        np.copyto(result, changed, where=selected, casting="unsafe")
+    else:
+        for channel in range(changed.shape[2]):
+            colour = result[..., channel]
+            np.copyto(colour, changed[..., channel], where=selected, casting="unsafe")
+    return result
+
+
+def to_rgb(stored: Array) -> Array:
+    """RGB of an array (H, W) or (H, W, C): C is grey, grey + alpha, RGB, or RGB + alpha."""
+    if _is_grey(stored):
+        grey = stored if stored.ndim == 2 else stored[..., 0]
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.ascontiguousarray(stored[..., :3])
+
+
+def from_rgb(pixels: Array, stored: Array) -> Array:
+    """RGB to the colour channels of `stored`; grey is BT.601 luma, as in Pillow's own mode L."""
+    if not _is_grey(stored):
+        return pixels
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return grey if stored.ndim == 2 else grey[..., None]
+
+
+def _is_grey(stored: Array) -> bool:
+    return stored.ndim == 2 or stored.shape[2] < 3

@@ -1,0 +1,1 @@
+"""Where and how a network runs: devices, dtypes, backends, export."""

@@ -1,0 +1,34 @@
+"""A network run by ONNX Runtime, on the CPU."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from harmonizer.errors import InputError, import_extra
+from harmonizer.inference.backends.run import Run
+from harmonizer.inference.export import IMAGE, MASK, to_onnx
+
+
+def run_with_onnx(network: nn.Module, input_size: tuple[int, int], dtype: torch.dtype) -> Run:
+    """Prepare a network to be run by ONNX Runtime.
+
+    Args:
+        network: In evaluation mode; it is left as it is.
+        input_size: Height and width of its input.
+        dtype: float32.
+
+    Raises:
+        InputError: ONNX Runtime is not installed, or another dtype is asked for.
+    """
+    if dtype != torch.float32:
+        raise InputError(f"the backend 'onnx' computes in float32; got dtype={dtype}")
+    onnxruntime = import_extra("onnxruntime", "onnx")
+    model = to_onnx(network, input_size).SerializeToString()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+    def run(images: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        (answer,) = session.run(None, {IMAGE: images, MASK: masks})
+        return answer
+
+    return run

@@ -1,0 +1,390 @@
+"""Very many pictures on many processors or machines, with Ray Data (the extra `ray`)."""
+
+import csv
+import hashlib
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from harmonizer.data.files import read_table
+from harmonizer.errors import InputError, import_extra
+from harmonizer.inference.backends import Backend
+from harmonizer.jobs.folder import (
+    Job,
+    Outcome,
+    check_outputs,
+    find_jobs,
+    missing_mask,
+    real_paths,
+    run_jobs,
+)
+from harmonizer.pipeline import Harmonizer, check_strength
+from harmonizer.zoo.names import LocalPath, parse_name
+
+# Pictures of one task of a worker: enough that starting a task costs nothing beside them, and few
+# enough that little is done again when a worker is lost.
+_TASK_PICTURES = 64
+# How often a task is begun: Ray hands it to another worker without end where each is lost with it.
+_ATTEMPTS = 3
+_LOST = "its worker was lost again and again: the picture may be too large for its memory"
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What became of a dataset.
+
+    Attributes:
+        harmonized: Pictures that were written now.
+        skipped: Pictures that the output folder held before.
+        failed: Pictures that could not be harmonized.
+        report: The file that says why.
+    """
+
+    harmonized: int
+    skipped: int
+    failed: int
+    report: Path
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What a worker needs to know."""
+
+    model: str | None
+    device: str
+    dtype: str
+    backend: Backend
+    strength: float
+    resize_mask: bool
+    small_changes: bool
+    quality: int | None
+    force: bool
+    batch_size: int | None
+    cores: int
+    attempts: Path  # the folder where workers note what they begin
+
+    def load(self) -> Harmonizer:
+        return Harmonizer.from_pretrained(
+            self.model, device=self.device, dtype=self.dtype, backend=self.backend
+        )
+
+
+def harmonize_dataset(
+    input: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    masks: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    dtype: str = "auto",
+    backend: Backend = "torch",
+    strength: float = 1.0,
+    resize_mask: bool = False,
+    small_changes: bool = False,
+    ending: str | None = None,
+    quality: int | None = None,
+    force: bool = False,
+    workers: int | None = None,
+    cpus_per_worker: int | None = None,
+    gpus_per_worker: float | None = None,
+    batch_size: int | None = None,
+    report: str | os.PathLike[str] | None = None,
+) -> DatasetSummary:
+    """Harmonize the pictures of a folder or a table on a Ray cluster.
+
+    Each worker holds a model of its own and overlaps reading, network and writing, as
+    `harmonizer run` does. Without a cluster (`ray.init`) one is started on this machine. All
+    machines must see the files under the same paths, and have this library.
+
+    A picture appears in the output folder when it is complete. What the folder already holds is
+    skipped, so that a job that was stopped, or whose machine was lost, is started again by the same
+    call. The pictures of a lost worker are given to another one.
+
+    Args:
+        input: A folder of composites, whose masks are found as by `harmonizer run`; or a table,
+            `.csv` or `.parquet`, with the columns `image` and `mask`: paths, from the table's
+            folder where they are not absolute. In a column `output` it may name each result, from
+            the output folder; otherwise that is the name of the image.
+        output: The folder to write to; made if it is not there.
+        masks: The folder of masks; None is the folder of composites itself. Not for a table.
+        model: As for `Harmonizer.from_pretrained`.
+        device: Of each worker; None is `"cuda"` if it has a GPU, else `"cpu"`.
+        dtype: As for `Harmonizer.from_pretrained`.
+        backend: As for `Harmonizer.from_pretrained`.
+        strength: As for `Harmonizer.harmonize`.
+        resize_mask: As for `Harmonizer.harmonize`.
+        small_changes: As for `Harmonizer.harmonize`.
+        ending: The ending to write instead of the composites' own, such as `.png`.
+        quality: Of JPEG and WebP, from 1 to 100.
+        force: Do again what is already there.
+        workers: None is as many as the cluster has room for at the start.
+        cpus_per_worker: Cores that Ray sets aside for each worker, and threads that it uses; None
+            is 2, or 1 if the cluster has no more.
+        gpus_per_worker: GPUs that Ray sets aside for each worker; a share such as 0.5 lets several
+            use one. None is 1 if the cluster has any and the backend can use it, else 0.
+        batch_size: Pictures in one call of the network; None is 8 on a GPU, else 1.
+        report: Where to write the CSV file of failures and warnings; None is `report.csv` in the
+            output folder. It is replaced by each call.
+
+    Returns:
+        How many pictures were harmonized, skipped and not harmonized.
+
+    Raises:
+        InputError: Ray is not installed, or an argument, the folders or the table are not as
+            described here. Pictures that cannot be harmonized are in the report instead.
+        UnknownModelError: As for `Harmonizer.from_pretrained`, and so are its other errors.
+    """
+    ray = import_extra("ray", "ray")
+    import_extra("ray.data", "ray")
+    check_strength(strength)
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
+    output = Path(output).absolute()
+    report = output / "report.csv" if report is None else Path(report).absolute()
+    source = Path(input).absolute()
+    jobs = _find(source, None if masks is None else Path(masks), output, ending)
+    where = real_paths()
+    used = (path for job in jobs for path in (job.image, job.mask, job.output))
+    if where(report) in {where(source), *(where(path) for path in used if path is not None)}:
+        raise InputError(f"the report would replace {report}; name another with report=")
+    waiting = [job for job in jobs if force or not job.output.exists()]
+    outcomes: Iterable[Outcome] = ()
+    if waiting:
+        if not ray.is_initialized():
+            ray.init()
+        room = _find_room(
+            ray.cluster_resources(), backend, workers, cpus_per_worker, gpus_per_worker
+        )
+        settings = _Settings(
+            model=_portable(model),
+            device=device or ("cuda" if room.gpus else "cpu"),
+            dtype=dtype,
+            backend=backend,
+            strength=strength,
+            resize_mask=resize_mask,
+            small_changes=small_changes,
+            quality=quality,
+            force=force,
+            batch_size=batch_size,
+            cores=room.cpus,
+            attempts=output / f".{uuid.uuid4().hex}.tmp",
+        )
+        # A wrong name is better known before the work than from each worker.
+        replace(settings, device="cpu").load()
+        outcomes = _work(ray, settings, room, waiting)
+    for folder in {output, *(job.output.parent for job in waiting)}:
+        folder.mkdir(parents=True, exist_ok=True)
+    failed = _write_report(report, outcomes)
+    return DatasetSummary(len(waiting) - failed, len(jobs) - len(waiting), failed, report)
+
+
+# --- What is to be done ---------------------------------------------------------------------------
+
+
+def _find(source: Path, masks: Path | None, output: Path, ending: str | None) -> list[Job]:
+    if source.suffix.lower() not in _TABLES:
+        return find_jobs(
+            source, source if masks is None else masks.absolute(), output, ending=ending
+        )
+    if masks is not None:
+        raise InputError("a table names the masks itself; leave out masks=")
+    jobs: list[Job] = []
+    for number, row in enumerate(_TABLES[source.suffix.lower()](source), 1):
+        image, mask = row.get("image"), row.get("mask")
+        if not image or not mask:
+            raise InputError(
+                f"row {number} of {source} lacks an image or a mask; the table has the columns "
+                "image and mask (and output, if results shall not be called as the images)"
+            )
+        named = Path(row.get("output") or Path(image).name)
+        target = output / (named if ending is None else named.with_suffix(ending))
+        target = Path(os.path.normpath(target))
+        if not target.is_relative_to(os.path.normpath(output)):
+            raise InputError(f"row {number} of {source} leads out of the output folder: {named}")
+        jobs.append(Job(source.parent / image, source.parent / mask, target))
+    if not jobs:
+        raise InputError(f"the table {source} holds no pictures")
+    check_outputs(jobs)
+    return jobs
+
+
+def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, str | None]]:
+    parquet = import_extra("pyarrow.parquet", "ray")
+    try:
+        table: Any = parquet.read_table(path)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are among these
+        raise InputError(f"the table {path} cannot be read: {error}") from error
+    for batch in table.to_batches():
+        yield from batch.to_pylist()
+
+
+_TABLES: Mapping[str, Callable[[Path], Iterable[Mapping[str, str | None]]]] = {
+    ".csv": lambda path: read_table(path)[1],
+    ".parquet": _rows_of_parquet,
+}
+
+
+def _portable(model: str | os.PathLike[str] | None) -> str | None:
+    """The model's name, or its path from wherever a worker runs."""
+    if model is None:
+        return None
+    place = parse_name(model)
+    return str(place.path.absolute()) if isinstance(place, LocalPath) else os.fspath(model)
+
+
+# --- Who does it ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Room:
+    """How many workers there shall be, and what each of them gets."""
+
+    workers: int
+    cpus: int
+    gpus: float
+
+
+def _find_room(
+    total: Mapping[str, float],
+    backend: Backend,
+    workers: int | None,
+    cpus: int | None,
+    gpus: float | None,
+) -> _Room:
+    if cpus is None:
+        cpus = max(1, min(2, int(total.get("CPU", 0))))
+    if gpus is None:
+        gpus = 1 if total.get("GPU") and backend == "torch" else 0
+    if cpus < 1 or gpus < 0 or (workers is not None and workers < 1):
+        raise InputError(
+            "workers and cpus_per_worker are whole numbers of at least 1, and gpus_per_worker is "
+            f"not below 0; got {workers}, {cpus} and {gpus}"
+        )
+    if workers is None:
+        fitting = int(total.get("CPU", 0) / cpus)
+        workers = min(fitting, int(total.get("GPU", 0) / gpus)) if gpus else fitting
+        if not workers:
+            raise InputError(
+                f"no worker with {cpus} CPUs and {gpus} GPUs fits into the cluster, which has "
+                f"{total.get('CPU', 0):g} and {total.get('GPU', 0):g}: ask for less, or name the "
+                "number of workers if the cluster grows with the work"
+            )
+    return _Room(workers, cpus, gpus)
+
+
+class _Worker:
+    """What a process of the cluster does: a model, and pictures handed to it by the task."""
+
+    def __init__(self, settings: _Settings) -> None:
+        torch.set_num_threads(settings.cores)
+        cv2.setNumThreads(settings.cores)
+        self.settings = settings
+        self.harmonizer = settings.load()
+
+    def __call__(self, batch: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        settings = self.settings
+        paths = zip(*(batch[name] for name in ("image", "mask", "output")), strict=True)
+        jobs = [Job(*map(Path, row)) for row in paths]
+        if _begin(settings.attempts, jobs) > _ATTEMPTS:
+            return _columns([Outcome(job, InputError(_LOST), ()) for job in jobs])
+        outcomes = run_jobs(
+            lambda: self.harmonizer,
+            jobs,
+            strength=settings.strength,
+            resize_mask=settings.resize_mask,
+            small_changes=settings.small_changes,
+            quality=settings.quality,
+            force=settings.force,
+            batch_size=settings.batch_size,
+            workers=settings.cores + 1,  # writing waits for the disk
+        )
+        return _columns(list(outcomes))
+
+
+def _begin(folder: Path, jobs: Sequence[Job]) -> int:
+    """Note that a task is begun; return how often it was."""
+    outputs = "\n".join(str(job.output) for job in jobs)
+    note = folder / hashlib.sha256(outputs.encode()).hexdigest()
+    with note.open("ab") as file:
+        file.write(b".")
+        return file.tell()
+
+
+def _columns(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
+    return {
+        "output": [str(one.job.output) for one in outcomes],
+        "error": ["" if one.error is None else _text(one.error) for one in outcomes],
+        "warnings": ["; ".join(one.warnings) for one in outcomes],
+    }
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _work(
+    ray: Any,  # noqa: ANN401 - the module, which may not be there to look at
+    settings: _Settings,
+    room: _Room,
+    jobs: Sequence[Job],
+) -> Iterator[Outcome]:
+    """Have jobs done; each has an outcome at the end, whatever becomes of workers."""
+    left = {str(job.output): job for job in jobs}
+    for job in jobs:
+        if job.mask is None:
+            yield Outcome(left.pop(str(job.output)), missing_mask(job), ())
+    settings.attempts.mkdir()
+    try:
+        # What went down with its workers is tried again one by one, so that a picture that takes
+        # its worker down takes no other with it.
+        for pictures in (min(_TASK_PICTURES, math.ceil(len(left) / (4 * room.workers))), 1):
+            if not left:
+                break
+            tasks = ray.data.from_items(
+                [
+                    {"image": str(job.image), "mask": str(job.mask), "output": output}
+                    for output, job in left.items()
+                ],
+                override_num_blocks=math.ceil(len(left) / pictures),
+            )
+            done = tasks.map_batches(
+                _Worker,
+                fn_constructor_args=(settings,),
+                batch_size=None,
+                concurrency=room.workers,
+                num_cpus=room.cpus,
+                num_gpus=room.gpus,
+            )
+            for row in done.iter_rows():
+                if row["error"] == _LOST and pictures > 1:
+                    continue
+                error = InputError(row["error"]) if row["error"] else None
+                noted = (row["warnings"],) if row["warnings"] else ()
+                yield Outcome(left.pop(row["output"]), error, noted)
+    finally:
+        shutil.rmtree(settings.attempts, ignore_errors=True)
+
+
+def _write_report(path: Path, outcomes: Iterable[Outcome]) -> int:
+    """Write down what there is to say, as it comes; return how many jobs failed."""
+    failed = 0
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "mask", "output", "error", "warnings"])
+        for one in outcomes:
+            failed += one.error is not None
+            if one.error is not None or one.warnings:
+                error = "" if one.error is None else _text(one.error)
+                warned = "; ".join(one.warnings)
+                job = one.job
+                writer.writerow([job.image, job.mask or "", job.output, error, warned])
+                file.flush()
+    return failed

@@ -1,0 +1,300 @@
+"""Files of pictures: find their masks, harmonize what is not done yet, go on past bad files."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.errors import InputError
+from harmonizer.files import write_atomically
+from harmonizer.imaging.files import list_pictures
+from harmonizer.imaging.image import open_image
+from harmonizer.imaging.saving import encode_image, output_format
+from harmonizer.pipeline import Composite, Harmonizer
+from harmonizer.threads import noting, overlap, usual_workers, warnings_by_thread
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture of many.
+
+    Attributes:
+        image: The composite's file.
+        mask: The mask's file; None if the folder of masks has none for it.
+        output: Where the harmonized picture goes.
+    """
+
+    image: Path
+    mask: Path | None
+    output: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: The job.
+        error: What went wrong; None if it is done, or was done before.
+        warnings: What the user should know about the picture.
+        skipped: Whether it was done before.
+    """
+
+    job: Job
+    error: Exception | None
+    warnings: tuple[str, ...]
+    skipped: bool = False
+
+
+def find_jobs(
+    images: Path | Sequence[Path], masks: Path, output: Path, *, ending: str | None = None
+) -> list[Job]:
+    """Pair pictures with the masks of a folder.
+
+    The mask of `a.jpg` is called `a` or `a_mask`, with the ending of any image format. That of
+    `a_composite.jpg` may be called `a_mask`, that of `composite.jpg` `mask`, and that of
+    `a_b_c.jpg`, as in iHarmony4, `a_b`.
+
+    Args:
+        images: A folder of composites (folders in it are not looked at), or their files.
+        masks: A folder of masks, which may be the same one.
+        output: The folder to write to, with the names of the composites.
+        ending: The ending to write instead of the composites' own, such as `.png`.
+
+    Raises:
+        InputError: A folder is missing, there is no picture in it, two masks have the same name but
+            for the ending, two pictures would be written to the same file, or the output would
+            replace the input.
+    """
+    files = list_pictures(images) if isinstance(images, Path) else list(images)
+    folders = {path.parent.resolve() for path in files}
+    if not masks.is_dir():
+        raise InputError(f"there is no folder {masks} with the masks of the pictures")
+    if output.resolve() in folders | {masks.resolve()}:
+        raise InputError(f"the output {output} would replace the pictures themselves; name another")
+    together = masks.resolve() in folders
+    composites = [path for path in files if not (together and _is_mask(path.stem))]
+    if not composites:
+        raise InputError(f"{images if isinstance(images, Path) else masks} holds no pictures")
+    by_stem: dict[str, Path] = {}
+    for path in list_pictures(masks):
+        if together and not _is_mask(path.stem):
+            continue  # a picture is no mask of its own
+        if path.stem in by_stem:
+            raise InputError(
+                f"two masks are called {path.stem}: {by_stem[path.stem].name} and {path.name}; "
+                "keep one of them"
+            )
+        by_stem[path.stem] = path
+    stems = {path.stem for path in composites}
+    jobs = [
+        Job(
+            path,
+            _mask_for(path.stem, by_stem, stems),
+            output / (path.name if ending is None else path.stem + ending),
+        )
+        for path in composites
+    ]
+    check_outputs(jobs)
+    return jobs
+
+
+def check_outputs(jobs: Sequence[Job]) -> None:
+    """Refuse jobs whose results would replace each other, or a picture.
+
+    Raises:
+        InputError: With the paths.
+    """
+    where = real_paths()
+    inputs = {where(path) for job in jobs for path in (job.image, job.mask) if path is not None}
+    written: dict[Path, Path] = {}
+    for job in jobs:
+        output = where(job.output)
+        if output in written:
+            raise InputError(
+                f"{written[output]} and {job.image} would both be written to {job.output}; "
+                "rename one"
+            )
+        if output in inputs:
+            raise InputError(f"the output would replace {output}; name another")
+        written[output] = job.image
+
+
+def real_paths() -> Callable[[Path], Path]:
+    """Return what finds the file that a path means, and asks for each folder once.
+
+    `os.path.realpath` does not mind links in a circle, which `Path.resolve` may refuse.
+    """
+    folders: dict[Path, Path] = {}
+
+    def where(path: Path) -> Path:
+        if path.parent not in folders:
+            folders[path.parent] = Path(os.path.realpath(path.parent))
+        place = folders[path.parent] / path.name
+        return Path(os.path.realpath(place)) if place.is_symlink() else place
+
+    return where
+
+
+def missing_mask(job: Job) -> InputError:
+    """Return the error of a job whose mask was not found."""
+    return InputError(f"no mask is called {job.image.stem} or {job.image.stem}_mask")
+
+
+def _is_mask(stem: str) -> bool:
+    return stem == "mask" or stem.endswith("_mask")
+
+
+def _mask_for(stem: str, masks: dict[str, Path], stems: set[str]) -> Path | None:
+    base, _, last = stem.rpartition("_")
+    candidates = [f"{stem}_mask", stem]
+    if last.lower() in ("composite", "comp", "image"):
+        candidates += [f"{base}_mask", base] if base else ["mask"]
+    elif "_" in base and base not in stems:  # a_b_c; but IMG_1 has nothing to do with IMG
+        candidates.append(base)
+    return next((masks[name] for name in candidates if name in masks), None)
+
+
+def harmonize_file(
+    harmonizer: Harmonizer,
+    image: Path | bytes,
+    mask: Path | bytes,
+    format_name: str,
+    *,
+    strength: float = 1.0,
+    resize_mask: bool = False,
+    small_changes: bool = False,
+    quality: int | None = None,
+) -> bytes:
+    """Harmonize one file into another; metadata is kept.
+
+    Args:
+        harmonizer: The model.
+        image: The composite's file, or its bytes.
+        mask: The mask's file, or its bytes.
+        format_name: What `harmonizer.imaging.saving.output_format` returned.
+        strength: From 0 (no change) to 1 (the full change).
+        resize_mask: Accept a mask of another size but the same aspect, and resize it.
+        small_changes: Take a change also if it is below the model's `least_change`.
+        quality: As for `harmonizer.imaging.saving.encode_image`.
+
+    Returns:
+        The bytes of the harmonized file.
+
+    Raises:
+        InputError: A file is not what it should be; the message says what.
+    """
+    picture = open_image(image, once=True)
+    result = harmonizer(
+        *(picture, mask), strength=strength, resize_mask=resize_mask, small_changes=small_changes
+    )
+    return encode_image(result, format_name, picture.info, quality=quality)
+
+
+def run_jobs(
+    load: Callable[[], Harmonizer],
+    jobs: Sequence[Job],
+    *,
+    strength: float = 1.0,
+    resize_mask: bool = False,
+    small_changes: bool = False,
+    quality: int | None = None,
+    force: bool = False,
+    batch_size: int | None = None,
+    workers: int | None = None,
+) -> Iterator[Outcome]:
+    """Harmonize pictures: threads read and write them, while another one runs the network.
+
+    At most `2 * batch_size + workers` pictures are in memory at a time.
+
+    Args:
+        load: Gives the model; only called if there is something to do. Its errors end the work.
+        jobs: What to do.
+        strength: From 0 (no change) to 1 (the full change).
+        resize_mask: Accept masks of another size but the same aspect, and resize them.
+        small_changes: Take changes also if they are below the model's `least_change`.
+        quality: As for `harmonizer.imaging.saving.encode_image`.
+        force: Do again what is already there.
+        batch_size: Pictures in one call of the network; None takes 8 on a GPU, and 1 on a CPU,
+            whose cores are busy with one.
+        workers: Threads that read and write; None takes one for each core, up to 8, and one more,
+            because writing waits for the disk.
+
+    Yields:
+        What became of each job, in their order, once it is done or skipped.
+    """
+    waiting = [job for job in jobs if force or not job.output.exists()]
+    tasks = {job.output: _Task(job, job.mask) for job in waiting if job.mask is not None}
+    finished: Iterator[Future[None]] = iter(())
+    with ExitStack() as stack:
+        if tasks:
+            steps = _Steps(load(), strength, resize_mask, small_changes, quality)
+            on_cpu = steps.harmonizer.device.type == "cpu"
+            stack.enter_context(warnings_by_thread())
+            working = overlap(
+                list(tasks.values()),
+                steps.read,
+                steps.answer,
+                steps.write,
+                batch_size=batch_size or (1 if on_cpu else 8),
+                workers=workers or usual_workers() + 1,
+            )
+            finished = stack.enter_context(closing(working))
+        unfinished = {job.output for job in waiting}
+        for job in jobs:
+            if job.output in tasks:
+                error = next(finished).exception()
+                noted = tuple(tasks.pop(job.output).warnings)
+                yield Outcome(job, cast(Exception | None, error), noted)
+            elif job.output in unfinished:
+                yield Outcome(job, missing_mask(job), ())
+            else:
+                yield Outcome(job, None, (), skipped=True)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A job that is to be done, and what there is to say about its picture."""
+
+    job: Job
+    mask: Path
+    warnings: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The steps of a job, for `overlap`."""
+
+    harmonizer: Harmonizer
+    strength: float
+    resize_mask: bool
+    small_changes: bool
+    quality: int | None
+
+    def read(self, task: _Task) -> tuple[_Task, Composite]:
+        with noting(task.warnings):
+            output_format(task.job.output)  # better known before the work than after
+            picture = open_image(task.job.image, once=True)
+            opened = self.harmonizer.prepare(picture, task.mask, resize_mask=self.resize_mask)
+        return task, opened
+
+    def answer(self, opened: Sequence[tuple[_Task, Composite]]) -> list[NDArray[np.float32] | None]:
+        return self.harmonizer.answer([composite for _, composite in opened])
+
+    def write(self, opened: tuple[_Task, Composite], answer: NDArray[np.float32] | None) -> None:
+        task, composite = opened
+        with noting(task.warnings):
+            result = self.harmonizer.finish(
+                composite, answer, strength=self.strength, small_changes=self.small_changes
+            )
+            format_name = output_format(task.job.output)
+            encoded = encode_image(
+                result, format_name, composite.picture.info, quality=self.quality
+            )
+            write_atomically(task.job.output, encoded)

@@ -1,0 +1,123 @@
+"""The change from one low-resolution image to another, fitted."""
+
+import math
+from dataclasses import replace
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.lifting.correction import Array, Correction, Curve, cubic_monomials
+from harmonizer.lifting.noise import without_noise
+from harmonizer.lifting.resampling import GREY_LEVEL, filled, interpolation
+from harmonizer.preprocessing import Range
+
+# A blur of the answer is looked for up to two low-resolution pixels; finer steps change nothing.
+_BLURS = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0)
+# Pixels of evidence that a coefficient must outweigh, by degree: with few foreground pixels the
+# cubic shrinks to an affine map and that to an offset, without a switch.
+_RIDGE = np.repeat([1e-6, 5.0, 100.0, 400.0], [1, 3, 6, 10])
+# A cubic runs away from colours that hardly took part in its fit. So what it adds to the affine
+# part stays within what it adds to all but a few of the fitted pixels, and is not followed further
+# out than so many standard deviations.
+_CURVE_QUANTILES = (0.002, 0.998)
+# A blur is taken only if it leaves at most this share of what the sharp image leaves unexplained:
+# an answer that is not blurred keeps the image as it is.
+_LEFT_BY_A_BLUR = 0.97
+# Low-resolution pixels around the mask that take part: a blur reaches so far.
+_MARGIN = 8
+_MAX_FIT_PIXELS = 1 << 14
+
+
+def fit_around(
+    box: tuple[Range, Range],
+    shape: tuple[int, ...],
+    before: Array,
+    after: Array,
+    weight: Array,
+) -> Correction:
+    """Fit on the part of the low-resolution images that the box of the mask needs."""
+    part: list[slice] = []
+    for ends, size, low_size in zip(box, shape, weight.shape, strict=True):
+        needed, _ = interpolation(slice(*ends), size, low_size)
+        part.append(slice(max(0, needed.start - _MARGIN), needed.stop + _MARGIN))
+    rows, columns = part
+    correction = _fit(before[rows, columns], after[rows, columns], weight[rows, columns])
+    field = np.zeros_like(before)
+    field[rows, columns] = correction.field
+    return replace(correction, field=field)
+
+
+def _fit(before: Array, after: Array, weight: Array) -> Correction:
+    """Fit the change from one low-resolution image to the other where ``weight`` is not 0."""
+    before = _blurred_alike(before, after, weight)
+    change = after - before
+    stride = math.ceil(np.count_nonzero(weight) / _MAX_FIT_PIXELS)
+    chosen = np.flatnonzero(weight)[::stride]
+    w = weight.ravel()[chosen].astype(np.float64)
+    colours = before.reshape(-1, 3)[chosen].T.astype(np.float64)
+    target = change.reshape(-1, 3)[chosen].T.astype(np.float64)
+
+    whitening = _whitening(colours, w)
+    whitened = whitening[:, :3] @ colours + whitening[:, 3:]
+    # First the affine part alone: it is what goes on where the curve has ended.
+    affine = _ridge(np.vstack([np.ones_like(w), whitened]), target, w)
+    target -= affine[:, 1:] @ whitened
+    monomials = cubic_monomials(whitened)
+    coefficients = _ridge(monomials, target, w)
+    bounds = np.quantile(coefficients @ monomials, _CURVE_QUANTILES, axis=1)[..., None]
+    by_fours = np.vstack([coefficients, np.zeros((1, coefficients.shape[1]))])
+    curve = Curve(*(part.astype(np.float32) for part in (by_fours, *bounds)))
+    linear = affine[:, 1:].astype(np.float32)
+    correction = Correction(whitening.astype(np.float32), linear, curve, change)
+    explained = correction.of_colours(before.reshape(-1, 3).T).T.reshape(before.shape)
+    field = filled(without_noise(change - explained, weight), weight)
+    return replace(correction, field=field)
+
+
+def _blurred_alike(before: Array, after: Array, weight: Array) -> Array:
+    """Blur the image as the network's answer is blurred, so that the two differ in colour alone.
+
+    A fit to a blurred answer would take the lost contrast for a wish of less contrast. The blur is
+    the one under which an affine map explains the answer best; an answer that is not blurred keeps
+    the image as it is.
+    """
+    pixels = weight > 0.3 * weight.max()
+    w = weight[pixels]
+    target = after[pixels] * w[:, None]
+
+    def unexplained(image: Array) -> float:
+        design: Array = np.column_stack([image[pixels], np.ones_like(w)]) * w[:, None]
+        gram = (design.T @ design).astype(np.float64)
+        moment = (design.T @ target).astype(np.float64)
+        gram[np.diag_indices(3)] += 1e-6 * len(w)
+        return float(np.square(target - design @ np.linalg.solve(gram, moment)).sum())
+
+    best, least = before, _LEFT_BY_A_BLUR * unexplained(before)
+    for sigma in _BLURS:
+        candidate = cast(Array, cv2.GaussianBlur(before, (0, 0), sigma))
+        left = unexplained(candidate)
+        if left >= least:
+            break
+        best, least = candidate, left
+    return best
+
+
+def _whitening(colours: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The 3 x 4 map that gives weighted colours (3 x n) mean 0 and unit covariance."""
+    mean = (colours @ w / w.sum())[:, None]
+    centred = colours - mean
+    variances, axes = np.linalg.eigh((centred * w) @ centred.T / w.sum())
+    # One grey level at least: below it is noise, which must not be stretched to unit size.
+    rotation = axes.T / np.sqrt(np.maximum(variances, GREY_LEVEL**2))[:, None]
+    return np.hstack([rotation, -rotation @ mean])
+
+
+def _ridge(
+    features: NDArray[np.float64], target: NDArray[np.float64], w: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weighted ridge regression of target (3 x n) on features (k x n): 3 x k coefficients."""
+    weighted = features * w
+    gram = weighted @ features.T + np.diag(_RIDGE[: len(features)])
+    return cast(NDArray[np.float64], np.linalg.solve(gram, weighted @ target.T).T)

@@ -1,0 +1,84 @@
+"""What of a residual is worth keeping."""
+
+import math
+from functools import cache
+from typing import cast
+
+import cv2
+import numpy as np
+
+from harmonizer.lifting.correction import Array
+
+# The residual is split into bands by Gaussians of these sigmas, in low-resolution pixels.
+_BAND_SIGMAS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0)
+
+
+def without_noise(residual: Array, weight: Array) -> Array:
+    """Attenuate each frequency band of the residual by the share of noise in it (a Wiener filter).
+
+    White noise has a known variance in each band; what a band has beyond it is worth keeping.
+    """
+    # 3 x h x w: with colours innermost, numpy is slow.
+    planes = cast(Array, np.stack(cv2.split(residual)))
+    noise = _noise_variance(planes, weight)
+    kept = np.zeros_like(planes)
+    finer = planes
+    numerator, denominator = planes * weight, weight
+    total = 3 * float(weight.sum())
+    previous = 0.0
+    for sigma in _BAND_SIGMAS:
+        step = math.sqrt(sigma**2 - previous**2)
+        numerator = np.stack([smoothed(plane, step) for plane in numerator])
+        denominator = smoothed(denominator, step)
+        coarser = numerator / np.maximum(denominator, 1e-6)
+        band = finer - coarser
+        energy = float((np.square(band) * weight).sum()) / total
+        share = noise * _white_noise_gain(previous, sigma) / max(energy, 1e-20)
+        kept += max(0.0, 1.0 - share) * band
+        finer, previous = coarser, sigma
+    return cast(Array, cv2.merge(tuple(kept + finer)))
+
+
+def _noise_variance(residual: Array, weight: Array) -> float:
+    """The variance of the white noise in a residual: its nugget, in the words of geostatistics.
+
+    The half mean squared difference of pixels one and two apart, carried on to pixels no distance
+    apart, is what neighbours do not share. It is taken locally, and a low quantile of it counts:
+    noise is everywhere, unexplained texture only in places.
+    """
+    one, support = _semivariance(residual, weight, 1)
+    two, _ = _semivariance(residual, weight, 2)
+    inner = (weight > 0.5 * weight.max()) & (support > 0)
+    if np.count_nonzero(inner) < 30:  # too few to tell noise from signal
+        return 0.0
+    # So low a quantile of estimates from some 100 pixels each lies below their mean.
+    return 1.1 * max(0.0, float(np.quantile((2 * one - two)[inner], 0.05)))
+
+
+def _semivariance(residual: Array, weight: Array, lag: int) -> tuple[Array, Array]:
+    """Local half mean squared difference of pixels ``lag`` apart, and the weight behind it."""
+    total, support = np.zeros_like(weight), np.zeros_like(weight)
+    for first, second in (
+        (np.s_[..., :-lag], np.s_[..., lag:]),
+        (np.s_[..., :-lag, :], np.s_[..., lag:, :]),
+    ):
+        both = np.minimum(weight[first], weight[second])
+        total[first] += both * np.square(residual[first] - residual[second]).mean(axis=0)
+        support[first] += both
+    total, support = smoothed(total, 4.0), smoothed(support, 4.0)
+    return cast(Array, total / np.maximum(2 * support, 1e-6)), support
+
+
+@cache
+def _white_noise_gain(finer: float, coarser: float) -> float:
+    """The variance that white noise of variance 1 has in the band between two Gaussians."""
+    positions = np.arange(-40, 41)
+    lines = [np.exp(-0.5 * (positions / max(s, 1e-3)) ** 2) for s in (finer, coarser)]
+    one, other = (line / line.sum() for line in lines)
+    # The squares of the difference of two products of lines, summed.
+    return float((one @ one) ** 2 - 2 * (one @ other) ** 2 + (other @ other) ** 2)
+
+
+def smoothed(values: Array, sigma: float) -> Array:
+    """Gaussian smoothing with nothing beyond the border."""
+    return cast(Array, cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT))

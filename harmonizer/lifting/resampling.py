@@ -1,0 +1,105 @@
+"""Between the resolutions: which pixels of one speak for which of the other."""
+
+import math
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.lifting.correction import Array
+
+# All colours are handled as fractions of the image's full scale.
+GREY_LEVEL = 1 / 255
+# How much of a low-resolution pixel has to be foreground, as a share of the best pixels', before it
+# counts at all: at the rim it holds the background's colour too, and less of the change.
+_LEAST_SHARE = 0.97
+# Rows and columns along the picture's border that do not count: networks pad with zeros, and their
+# answers are off there.
+_BORDER = 2
+# Whether an image was resized by sampling is seen on each so manieth row and column.
+_EVERY = 4
+
+
+def low_res_weight(image: NDArray[Any], mask: Array, low: Array, scale: float) -> Array:
+    """How far each low-resolution pixel (of h x w x 3) speaks for the foreground: h x w in [0, 1].
+
+    A pixel at the rim holds the background's colour too, and less of the change, so only what shows
+    next to nothing but foreground counts. Whether a pixel does depends on how the image was
+    resized: by taking samples, as OpenCV's ``INTER_LINEAR``, or otherwise by averaging.
+    """
+    height, width = low.shape[:2]
+    shown = _sampled(mask[..., None], height, width, 1)[..., 0]
+    sampled = _sampled(image, height, width, _EVERY)
+    sampling = np.abs(sampled / scale - low[::_EVERY, ::_EVERY]).max() < GREY_LEVEL
+    if not sampling:
+        shown = np.minimum(shown, _averaged(mask, height, width))
+    if shown.max() < 1e-3:  # no sample hit the object
+        shown = _averaged(mask, height, width)
+    # Thin objects are measured by their own best pixels.
+    shown /= max(float(shown.max()), 1e-30)
+    weight = np.square(np.maximum(0, (shown - _LEAST_SHARE) / (1 - _LEAST_SHARE)))
+    # Networks pad with zeros: along the picture's border their answers are off, and would frame it.
+    inner = np.zeros_like(weight)
+    inside = (slice(_BORDER, -_BORDER),) * 2
+    inner[inside] = weight[inside]
+    return inner if inner.any() else weight
+
+
+def _sampled(image: NDArray[Any], height: int, width: int, every: int) -> Array:
+    """Resize by linear interpolation between the nearest pixels (H x W x C to h x w x C).
+
+    Returned is each ``every``-th row and column of it.
+    """
+    ends: list[list[tuple[NDArray[np.intp], Array]]] = []
+    for size, low_size in zip(image.shape[:2], (height, width), strict=True):
+        centres = (np.arange(0, low_size, every) + 0.5) * (size / low_size) - 0.5
+        position = np.minimum(np.maximum(centres, 0), size - 1)
+        first = position.astype(np.intp)
+        share = (position - first).astype(np.float32)
+        ends.append([(first, 1 - share), (np.minimum(first + 1, size - 1), share)])
+    total = np.zeros((len(ends[0][0][0]), len(ends[1][0][0]), image.shape[2]), np.float32)
+    for rows, row_share in ends[0]:
+        for columns, column_share in ends[1]:
+            share = np.outer(row_share, column_share)[..., None]
+            total += (image[np.ix_(rows, columns)] * share).astype(np.float32)
+    return total
+
+
+def _averaged(mask: Array, height: int, width: int) -> Array:
+    """Resize by averaging, one axis after the other: OpenCV does not if either is enlarged."""
+    for size in ((width, mask.shape[0]), (width, height)):
+        shrinks = size[0] < mask.shape[1] or size[1] < mask.shape[0]
+        mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        mask = cast(Array, cv2.resize(mask, size, interpolation=mode))
+    return mask
+
+
+def filled(values: Array, weight: Array) -> Array:
+    """Values where they have weight, going over into those around where they have none.
+
+    Without it the bilinear stretch would mix the background's values in along the rim.
+    """
+    weighted: Array = np.dstack([values * weight[..., None], weight])
+    total = weighted.copy()
+    height, width = weight.shape
+    share = 1.0
+    for factor in (2, 8, 32):
+        share *= 1e-3
+        small = (max(1, width // factor), max(1, height // factor))
+        around = cv2.resize(weighted, small, interpolation=cv2.INTER_AREA)
+        total += share * cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)
+    total += 1e-3 * share * weighted.mean(axis=(0, 1))
+    return (total[..., :3] / np.maximum(total[..., 3:], 1e-30)).astype(np.float32)
+
+
+def interpolation(pixels: slice, size: int, low_size: int) -> tuple[slice, Array]:
+    """Linear interpolation along one axis, from ``low_size`` pixels to a range of ``size``.
+
+    Returns the k low-resolution pixels that the range needs, and the n x k weights of each.
+    """
+    centres = np.arange(pixels.start, pixels.stop, dtype=np.float64) + 0.5
+    position = np.minimum(np.maximum(centres * (low_size / size) - 0.5, 0), low_size - 1)
+    first, last = int(position[0]), math.ceil(float(position[-1]))
+    distance = np.abs(position[:, None] - np.arange(first, last + 1))
+    return slice(first, last + 1), np.maximum(0, 1 - distance).astype(np.float32)

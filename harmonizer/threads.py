@@ -1,0 +1,213 @@
+"""Threads: work in three steps that overlap, their memory, and their warnings."""
+
+import ctypes
+import os
+import platform
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any, TypeVar, cast
+
+_Source = TypeVar("_Source")
+_Prepared = TypeVar("_Prepared")
+_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
+
+
+def count_cores() -> int:
+    """Return how many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def usual_workers() -> int:
+    """Return how many threads are worth having: one for each core, but no more than 8.
+
+    More of them would mostly wait for Python's lock, and each holds a picture.
+    """
+    return min(count_cores(), 8)
+
+
+def overlap(
+    sources: Iterable[_Source],
+    prepare: Callable[[_Source], _Prepared],
+    answer: Callable[[Sequence[_Prepared]], Sequence[_Answer]],
+    finish: Callable[[_Prepared, _Answer], _Result],
+    *,
+    batch_size: int,
+    workers: int,
+) -> Generator[Future[_Result]]:
+    """Prepare, answer in batches, and finish, all at the same time.
+
+    At most `2 * batch_size + workers` sources are under way at a time, handed-out results not
+    counted, however many there are. Sources are drawn in the caller's thread, and only while it
+    waits for a result. Closing the iterator ends its threads.
+
+    Args:
+        sources: What to work on; may be endless.
+        prepare: The first step, for one source; called in `workers` threads.
+        answer: The second, for a batch of what is prepared: as many answers, in the same order.
+            Called in one thread.
+        finish: The third, for one; called in the same threads as the first.
+        batch_size: The most that one call of `answer` gets.
+        workers: Threads for the first step and the third.
+
+    Yields:
+        For each source, in their order, a future that is done: it has the result, or what one of
+        the steps raised; `answer` fails for its whole batch. What drawing a source raises is raised
+        after all earlier results.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="harmonizer")
+    answering = ThreadPoolExecutor(1, thread_name_prefix="harmonizer-network")
+
+    def run_batch(preparing: list[Future[_Prepared]]) -> list[Future[_Result]]:
+        good = [one.result() for one in preparing if one.exception() is None]
+        try:
+            finishing = [
+                pool.submit(finish, *both)
+                for both in zip(good, answer(good) if good else (), strict=True)
+            ]
+        except Exception as error:
+            finishing = [_failed(error) for _ in good]
+        coming = iter(finishing)
+        # What could not be prepared stands for its own result.
+        return [cast(Any, one) if one.exception() else next(coming) for one in preparing]
+
+    drawing = iter(sources)
+    under_way, exhausted = 0, False
+    failure: Exception | None = None
+    preparing: list[Future[_Prepared]] = []
+    batches: deque[Future[list[Future[_Result]]]] = deque()
+
+    def draw() -> None:
+        nonlocal under_way, exhausted, failure, preparing
+        while under_way < 2 * batch_size + workers and not exhausted:
+            try:
+                preparing.append(pool.submit(prepare, next(drawing)))
+                under_way += 1
+            except StopIteration:
+                exhausted = True
+            except Exception as error:
+                exhausted, failure = True, error
+            if len(preparing) == batch_size or (exhausted and preparing):
+                batches.append(answering.submit(run_batch, preparing))
+                preparing = []
+
+    try:
+        draw()
+        while batches:
+            results = deque(batches.popleft().result())
+            while results:
+                wait([results[0]])
+                under_way -= 1
+                yield results.popleft()
+                draw()
+        if failure is not None:
+            raise failure
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        answering.shutdown(cancel_futures=True)
+        pool.shutdown()
+
+
+def _failed(error: Exception) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
+
+
+# Parameters of mallopt(3), by their numbers in malloc.h of the GNU C library.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
+_KEPT = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1}
+# Once one was set, the library no longer adapts the thresholds by itself. Afterwards they are those
+# that it comes to when large blocks are freed.
+_AFTERWARDS = {_M_MMAP_MAX: 65536, _M_MMAP_THRESHOLD: 2**25, _M_TRIM_THRESHOLD: 2**26}
+
+_memory_lock = threading.Lock()
+_keeping = 0  # how many are between the start and the end of `freed_memory_kept`
+
+
+@cache
+def _find_mallopt() -> Callable[[int, int], int] | None:
+    return ctypes.CDLL(None).mallopt if platform.libc_ver()[0] == "glibc" else None
+
+
+@contextmanager
+def freed_memory_kept(wanted: bool = True) -> Generator[None]:
+    """Let this process keep the memory that it frees meanwhile, to use it again.
+
+    The GNU C library takes each large block from the operating system, and gives it back when it is
+    freed. A network on the CPU frees and takes many of the same size, and the system clears each
+    page of them every time, which takes a quarter of the time of a batch in HRNet-W18. Afterwards
+    all but 64 MiB goes back as it is freed. With another library, or system, nothing is done.
+
+    Args:
+        wanted: Whether to do so at all; a network on another device gains nothing by it.
+    """
+    global _keeping
+    mallopt = _find_mallopt() if wanted else None
+    if mallopt is None:
+        yield
+        return
+    with _memory_lock:
+        _keeping += 1
+        for parameter, value in _KEPT.items():
+            mallopt(parameter, value)
+    try:
+        yield
+    finally:
+        with _memory_lock:
+            _keeping -= 1
+            if not _keeping:
+                for parameter, value in _AFTERWARDS.items():
+                    mallopt(parameter, value)
+
+
+_thread = threading.local()
+_warnings_lock = threading.Lock()
+_noting = 0  # how many are between the start and the end of `warnings_by_thread`
+_changes = ExitStack()
+
+
+@contextmanager
+def warnings_by_thread() -> Generator[None]:
+    """Let `noting` work meanwhile; the warnings of threads without it are shown as ever."""
+    global _noting
+    with _warnings_lock:
+        _noting += 1
+        if _noting == 1:
+            _changes.enter_context(warnings.catch_warnings())
+            for category in (UserWarning, RuntimeWarning):  # this library's, and Pillow's of bombs
+                warnings.simplefilter("always", category)
+            show = warnings.showwarning
+
+            def note(message: Warning | str, *about: Any) -> None:  # noqa: ANN401 - as Python's own
+                noted: list[str] | None = getattr(_thread, "noted", None)
+                if noted is None:
+                    show(message, *about)
+                else:
+                    noted.append(str(message))
+
+            warnings.showwarning = note
+    try:
+        yield
+    finally:
+        with _warnings_lock:
+            _noting -= 1
+            if not _noting:
+                _changes.close()
+
+
+@contextmanager
+def noting(noted: list[str]) -> Generator[None]:
+    """Add the warnings of this thread to a list; within `warnings_by_thread`."""
+    _thread.noted = noted
+    try:
+        yield
+    finally:
+        del _thread.noted

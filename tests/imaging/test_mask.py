@@ -1,0 +1,214 @@
+"""Masks of every kind that tools write, and refusals of what is ambiguous."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import box_mask
+from PIL import Image
+
+from harmonizer import Harmonizer
+from harmonizer.errors import InputError
+from harmonizer.imaging.mask import open_mask
+
+SIZE = (40, 60)
+MASK = box_mask(*SIZE)
+U8 = MASK.astype(np.uint8) * 255
+
+
+def palette_mask() -> Image.Image:
+    """A label map as segmentation data sets store it: index 1 is dark red."""
+    mask = Image.frombytes("P", SIZE[::-1], MASK.astype(np.uint8).tobytes())
+    mask.putpalette([0, 0, 0, 128, 0, 0])
+    return mask
+
+
+def inverted_palette_mask() -> Image.Image:
+    """A mask that a drawing program saved with two colours, white first."""
+    mask = Image.frombytes("P", SIZE[::-1], (~MASK).astype(np.uint8).tobytes())
+    mask.putpalette([255, 255, 255, 0, 0, 0])
+    return mask
+
+
+def small_object(colour: tuple[int, int, int]) -> np.ndarray[Any, Any]:
+    mask = np.zeros((*SIZE, 3), np.uint8)
+    mask[5:9, 5:9] = colour
+    return mask
+
+
+def nearly_grey() -> np.ndarray[Any, Any]:
+    """A mask saved as RGB whose edges have picked up a little colour."""
+    mask = np.stack([U8] * 3, axis=2)
+    mask[10, 15:45] = (200, 180, 190)
+    return mask
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        MASK,
+        MASK[..., None],
+        MASK.astype(np.uint8),
+        MASK.astype(np.int64),
+        U8,
+        U8.astype(">i4"),
+        U8[..., None],
+        MASK.astype(np.uint16) * 65535,
+        MASK.astype(np.uint16) * 255,
+        MASK.astype(np.float32),
+        MASK.astype(np.float16),
+        MASK.astype(np.float64) * 255,
+        MASK[::-1][::-1],
+        np.asfortranarray(U8),
+        np.stack([U8] * 3, axis=2),
+        np.stack([MASK.astype(np.uint8)] * 3, axis=2),
+        np.dstack([U8, U8, U8, np.full_like(U8, 255)]),
+        torch.from_numpy(MASK),
+        torch.from_numpy(MASK)[None],
+        torch.from_numpy(U8),
+        torch.from_numpy(MASK.astype(np.float32)).bfloat16(),
+        torch.from_numpy(MASK.astype(np.float32)).requires_grad_(),
+        Image.fromarray(U8),
+        Image.fromarray(MASK),
+        Image.fromarray(U8).convert("RGB"),
+        Image.fromarray(U8).convert("RGBA"),
+        Image.fromarray(U8).convert("LA"),
+        Image.fromarray(U8).convert("CMYK"),
+        Image.fromarray(U8).convert("P"),
+        Image.fromarray(MASK.astype(np.uint8)),
+        Image.fromarray(U8.astype(np.int32)),
+        Image.fromarray(MASK.astype(np.uint16) * 65535),
+        Image.fromarray(MASK.astype(np.float32)),
+        palette_mask(),
+        inverted_palette_mask(),
+    ],
+)
+def test_every_kind_of_hard_mask_means_the_same(mask: Any) -> None:
+    plane = open_mask(mask, SIZE)
+    assert plane.dtype == np.float32
+    assert np.array_equal(plane, MASK)
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "tif", "gif", "webp"])
+def test_mask_files(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"mask.{ending}"
+    Image.fromarray(U8).save(path, **({"lossless": True} if ending == "webp" else {}))
+    assert np.array_equal(open_mask(path, SIZE), MASK)
+    assert np.array_equal(open_mask(path.read_bytes(), SIZE), MASK)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_sixteen_bit_masks_are_not_clipped_to_white(dtype: type, tmp_path: Path) -> None:
+    full = np.iinfo(dtype).max
+    soft = (np.linspace(0, 1, SIZE[0] * SIZE[1]).reshape(SIZE) * full).astype(dtype)
+    Image.fromarray(soft).save(tmp_path / "mask.png")
+    assert np.allclose(open_mask(tmp_path / "mask.png", SIZE), soft / full, atol=1e-6)
+
+
+def test_soft_values_are_kept() -> None:
+    soft = np.linspace(0, 1, SIZE[0] * SIZE[1], dtype=np.float32).reshape(SIZE)
+    assert np.array_equal(open_mask(soft, SIZE), soft)
+    assert np.allclose(open_mask((soft * 255).astype(np.uint8), SIZE), soft, atol=1 / 255)
+
+
+def test_nearly_grey_channels_count_as_one() -> None:
+    plane = open_mask(nearly_grey(), SIZE)
+    assert np.array_equal(plane > 0.5, MASK)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (None, r"getchannel\('A'\)"),
+        ([[0, 1]], "got list"),
+        (np.zeros((40, 60, 2, 1)), r"got \(40, 60, 2, 1\)"),
+        (np.zeros((0, 0)), r"got \(0, 0\)"),
+        (np.dstack([U8, U8, U8, U8]), "alpha channel that varies"),
+        (Image.merge("LA", [Image.fromarray(U8)] * 2), "alpha channel that varies"),
+        (np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8), "looks like a picture"),
+        (small_object((0, 0, 255)), "looks like a picture"),
+        (small_object((128, 128, 0)), "looks like a picture"),
+        (MASK.astype(np.uint8) * 2, "looks like a label map"),
+        (torch.zeros(40, 60).to_sparse(), "dense tensor"),
+        (torch.zeros(40, 60, device="meta"), "dense tensor"),
+        (np.full(SIZE, np.nan, np.float32), "NaN"),
+        (np.full(SIZE, 2.0), "mask values are"),
+        (np.full(SIZE, 0.5) * 255, "mask values are"),
+        (np.full(SIZE, -1), "mask values are"),
+        (np.full(SIZE, 70000), "mask values are"),
+        (MASK.astype(complex), "got complex128"),
+        (b"", "0 bytes cannot be read"),
+        ("missing.png", "there is no file missing.png"),
+        (MASK[:-1], "the image is 60 x 40, the mask 60 x 39; "),
+        (MASK.T, "one of them was turned"),
+    ],
+)
+def test_what_is_no_mask_is_refused_with_a_reason(mask: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_mask(mask, SIZE)
+
+
+def test_a_damaged_file_is_refused() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, SIZE, np.uint8)).save(buffer, "PNG")
+    with pytest.raises(InputError, match="cannot be read"):
+        open_mask(buffer.getvalue()[:1000], SIZE)
+
+
+def sideways_mask(kind: str, side: int = 1) -> bytes:
+    """The mask lying on its side, with EXIF that says so; with other sides if asked."""
+    image = Image.fromarray(np.ascontiguousarray(np.rot90(U8)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    image.resize((image.width * side, image.height * side)).save(buffer, kind, exif=exif)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+def test_sizes_are_compared_upright_before_a_file_is_decoded(kind: str) -> None:
+    for mask in (sideways_mask(kind), io.BytesIO(sideways_mask(kind))):
+        assert ((open_mask(mask, SIZE) > 0.5) == MASK).all()
+    with pytest.raises(InputError, match="one of them was turned"):
+        open_mask(sideways_mask(kind), SIZE[::-1])
+    for mask in (sideways_mask(kind, 3), Image.open(io.BytesIO(sideways_mask(kind, 3)))):
+        with pytest.raises(InputError, match="the image is 60 x 40, the mask 180 x 120; pass res"):
+            open_mask(mask, SIZE)
+    # What is cut off behind its header shows that nothing behind it was read.
+    if kind in ("PNG", "JPEG"):
+        whole = sideways_mask(kind, 3)
+        cut_off = whole[: len(whole) * 4 // 5]
+        with pytest.raises(InputError, match="the mask 180 x 120"):
+            open_mask(cut_off, SIZE)
+        with pytest.raises(InputError, match="whole PNG, JPEG"):
+            open_mask(cut_off, SIZE, resize=True)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2, 3])
+def test_a_mask_of_the_same_aspect_is_resized_on_request(factor: float) -> None:
+    other = box_mask(int(SIZE[0] * factor), int(SIZE[1] * factor))
+    with pytest.raises(InputError, match="resize_mask=True"):
+        open_mask(other, SIZE)
+    plane = open_mask(other, SIZE, resize=True)
+    assert plane.shape == SIZE
+    assert ((plane > 0.5) == MASK).mean() > 0.97
+
+
+def test_a_mask_of_another_aspect_is_never_resized() -> None:
+    with pytest.raises(InputError, match="the image is 60 x 40, the mask 60 x 30"):
+        open_mask(box_mask(30, 60), SIZE, resize=True)
+
+
+@pytest.mark.parametrize(("value", "reason"), [(0, "the mask is empty"), (255, "covers the whole")])
+def test_nothing_to_do_returns_the_picture_and_says_why(
+    value: int, reason: str, noise: Any, model: Harmonizer
+) -> None:
+    image = noise(*SIZE)
+    with pytest.warns(UserWarning, match=reason) as warned:
+        result = model(image, np.full(SIZE, value, np.uint8))
+    assert warned[0].filename == __file__  # where it is called, not somewhere in the library
+    assert np.array_equal(result, image)
+    assert result is not image

@@ -1,0 +1,95 @@
+"""The three steps run at the same time, in order, and within bounds."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from harmonizer.threads import overlap
+
+
+def double(values: Sequence[int]) -> list[int]:
+    return [2 * value for value in values]
+
+
+def add(prepared: int, answer: int) -> tuple[int, int]:
+    return prepared, answer
+
+
+def test_results_come_in_order_whatever_takes_longest() -> None:
+    last_started = threading.Event()
+
+    def prepare(value: int) -> int:
+        if value == 0:
+            assert last_started.wait(10)  # the first is ready after those behind it
+        if value == 3:
+            last_started.set()
+        return value
+
+    done = overlap(range(10), prepare, double, add, batch_size=2, workers=4)
+    assert [future.result() for future in done] == [(n, 2 * n) for n in range(10)]
+
+
+def test_the_steps_overlap() -> None:
+    """A batch is answered while the next is prepared and the one before is finished."""
+    prepared_ahead, finishing, answering = (threading.Event() for _ in range(3))
+
+    def prepare(value: int) -> int:
+        if value == 2:
+            prepared_ahead.set()
+        return value
+
+    def answer(values: Sequence[int]) -> Sequence[int]:
+        if values[0] == 1:
+            answering.set()
+            assert prepared_ahead.wait(10)
+            assert finishing.wait(10)
+        return values
+
+    def finish(prepared: int, _: int) -> int:
+        if prepared == 0:
+            finishing.set()
+            assert answering.wait(10)
+        return prepared
+
+    done = overlap(range(4), prepare, answer, finish, batch_size=1, workers=2)
+    assert [future.result() for future in done] == [0, 1, 2, 3]
+
+
+def test_a_failing_step_concerns_its_own_sources() -> None:
+    def prepare(value: int) -> int:
+        return 1 // (value != 1) * value
+
+    def answer(values: Sequence[int]) -> Sequence[int]:
+        if 5 in values:
+            raise MemoryError("too many")
+        return values
+
+    def finish(prepared: int, _: int) -> int:
+        return 1 // (prepared != 2) * prepared
+
+    done = overlap(range(8), prepare, answer, finish, batch_size=2, workers=2)
+    outcomes = [future.exception() or future.result() for future in done]
+    kinds = [type(one) if isinstance(one, Exception) else one for one in outcomes]
+    broken: list[Any] = [ZeroDivisionError] * 2
+    assert kinds == [0, *broken, 3, MemoryError, MemoryError, 6, 7]
+
+
+def test_an_answer_of_the_wrong_length_is_no_silent_loss() -> None:
+    done = overlap([1, 2], int, lambda values: values[:1], add, batch_size=2, workers=1)
+    for future in done:
+        with pytest.raises(ValueError, match="shorter"):
+            future.result()
+
+
+def test_sources_are_drawn_by_the_caller() -> None:
+    drawers: set[int] = set()
+
+    def sources() -> Any:
+        for value in range(20):
+            drawers.add(threading.get_ident())
+            yield value
+
+    list(overlap(sources(), int, double, add, batch_size=3, workers=2))
+    assert drawers == {threading.get_ident()}
