@@ -28,7 +28,7 @@ from harmonizer import Harmonizer
 from harmonizer.cli import main
 from harmonizer.errors import HarmonizerError
 from harmonizer.imaging.image import open_image
-from harmonizer.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from harmonizer.training.run_folder import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 
 if not hasattr(signal, "SIGKILL"):
     pytest.skip("nothing kills like SIGKILL here", allow_module_level=True)

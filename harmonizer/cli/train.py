@@ -72,8 +72,8 @@ def _draw_sheet(config: "TrainConfig", output: Path) -> int:
 
     from harmonizer.data import contact_sheet
     from harmonizer.imaging.saving import save_image
+    from harmonizer.training.build import settle
     from harmonizer.training.pictures import training_pictures
-    from harmonizer.training.start import settle
 
     # The few that are drawn do not need all the others in memory.
     config = replace(config, train=replace(config.train, in_memory=False))

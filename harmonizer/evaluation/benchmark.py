@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,11 +17,11 @@ from harmonizer.errors import InputError
 from harmonizer.evaluation.methods import Method, Model, open_methods
 from harmonizer.evaluation.protocols import Protocol, find_protocol
 from harmonizer.evaluation.results import Evaluation, Row
-from harmonizer.evaluation.row_file import RowFile
+from harmonizer.evaluation.row_file import open_rows
 from harmonizer.threads import count_cores, overlap
 
-# What became of one picture: its place in the dataset, and its rows or what was wrong with it.
-_Outcome: TypeAlias = tuple[int, list[Row] | InputError]
+# A picture's place in the dataset, and its rows or what was wrong with it.
+_Measured: TypeAlias = tuple[int, list[Row] | InputError]
 
 
 def evaluate(
@@ -79,11 +79,10 @@ def evaluate(
         dataset = TripletDataset.open(os.fspath(dataset), split="test", on_missing=on_error)
     methods = open_methods(models, protocol, device)
 
-    file = None
+    table = None
     rows: list[Row] = []
     if output is not None:
-        file = RowFile(Path(output), _configuration(methods, dataset, protocol))
-        rows = file.rows
+        table, rows = open_rows(Path(output), _configuration(methods, dataset, protocol))
     done = {row.index for row in rows}
     waiting = [index for index in range(len(dataset)) if index not in done]
     skipped = list(dataset.missing)
@@ -91,19 +90,19 @@ def evaluate(
         total=len(dataset), initial=len(done), unit="picture", disable=None if progress else True
     )
     with bar:
-        for index, outcome in _measure_all(
+        for index, measured in _measure_all(
             methods, dataset, protocol, waiting, batch_size=batch_size, workers=workers
         ):
             bar.update()
-            if isinstance(outcome, InputError):
-                text = f"{dataset.files[index].name}: {outcome}"
+            if isinstance(measured, InputError):
+                text = f"{dataset.files[index].name}: {measured}"
                 if on_error == "raise":
-                    raise InputError(text) from outcome
+                    raise InputError(text) from measured
                 skipped.append(text)
                 continue
-            rows += outcome
-            if file is not None:
-                file.append(outcome)
+            rows += measured
+            if table is not None:
+                table.append(map(astuple, measured))
     if not rows:
         raise InputError("not one picture could be measured:\n  " + "\n  ".join(skipped[:20]))
     rows.sort(key=lambda row: row.index)
@@ -141,7 +140,7 @@ def _measure_all(
     *,
     batch_size: int,
     workers: int,
-) -> Iterator[_Outcome]:
+) -> Iterator[_Measured]:
     """Read ahead, run networks in batches, and measure, all at the same time.
 
     A bounded number of pictures is in memory, however many there are.

@@ -25,20 +25,24 @@ from harmonizer.imaging.saving import save_image
 from harmonizer.inference.runtime import resolve_device
 from harmonizer.threads import freed_memory_kept
 from harmonizer.training.batches import Batch, batches
-from harmonizer.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
-from harmonizer.training.config import TrainConfig
-from harmonizer.training.distributed import Team, joined_team
-from harmonizer.training.logs import Log, open_board
-from harmonizer.training.losses import Loss, build_loss
-from harmonizer.training.pictures import training_pictures, validation_pictures
-from harmonizer.training.schedule import learning_rate_factor
-from harmonizer.training.start import (
+from harmonizer.training.build import (
     NEW_STARTS,
     build_model,
     parameter_groups,
     set_training_mode,
     settle,
 )
+from harmonizer.training.config import TrainConfig
+from harmonizer.training.losses import Loss, build_loss
+from harmonizer.training.pictures import training_pictures, validation_pictures
+from harmonizer.training.run_folder import (
+    CHECKPOINT_FILE,
+    Log,
+    load_checkpoint,
+    open_board,
+    save_checkpoint,
+)
+from harmonizer.training.team import Team, joined_team
 from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import save_model
@@ -398,6 +402,25 @@ class _Run:
         torch.set_rng_state(saved["random"])
         if saved["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(saved["random_cuda"])
+
+
+def learning_rate_factor(config: TrainConfig, step: int, total: int) -> float:
+    """Return what the learning rate is multiplied by at an update.
+
+    Args:
+        config: The run.
+        step: The update, from 0.
+        total: Updates of the whole run.
+    """
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    share = step / total
+    match config.schedule:
+        case "constant":
+            return warmup
+        case "cosine":
+            return warmup * 0.5 * (1 + math.cos(math.pi * share))
+        case "step":
+            return warmup * 0.1 ** sum(share >= milestone for milestone in config.milestones)
 
 
 @torch.no_grad()

@@ -24,9 +24,9 @@ from harmonizer.errors import InputError, TrainingError, WeightsCorruptedError
 from harmonizer.networks import build_network
 from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
 from harmonizer.training import trainer as trainer_module
-from harmonizer.training.checkpoint import load_checkpoint
-from harmonizer.training.distributed import Team
-from harmonizer.training.start import build_model, settle
+from harmonizer.training.build import build_model, settle
+from harmonizer.training.run_folder import load_checkpoint
+from harmonizer.training.team import Team
 from harmonizer.zoo.publish import save_model
 
 SmallRun = Callable[..., TrainConfig]

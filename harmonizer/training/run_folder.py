@@ -1,13 +1,47 @@
-"""What a run writes down: tables that spreadsheets read, and TensorBoard's."""
+"""What a run writes beside its models: its state, to go on from, and its logs."""
 
-import csv
 import io
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import torch
 
 from harmonizer.errors import InputError
-from harmonizer.files import write_atomically
+from harmonizer.files import RowTable, write_atomically
+
+CHECKPOINT_FILE = "checkpoint.pth"
+
+
+def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write the state of a run; the previous one stays until the new one is whole.
+
+    Args:
+        folder: The run's folder.
+        state: Tensors, numbers, texts, and lists and dicts of them.
+
+    Raises:
+        OSError: It cannot be written; the previous checkpoint is still there.
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_atomically(folder / CHECKPOINT_FILE, buffer.getvalue())
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any]:
+    """Read the state of a run, running no code that the file may hold.
+
+    Raises:
+        InputError: There is none, or it is damaged.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.is_file():
+        raise InputError(f"there is no checkpoint {path} to go on from; start without --resume")
+    try:
+        return cast(dict[str, Any], torch.load(path, map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError(f"the checkpoint {path} is damaged: {error}") from error
 
 
 class Log:
@@ -33,27 +67,14 @@ class Log:
             step: Rows after this step are dropped.
             board: What `open_board` returned.
         """
-        self.path = folder / f"{name}.csv"
         self.name, self.columns, self.board = name, columns, board
-        kept = self._read(step) if step and self.path.is_file() else []
-        table = io.StringIO(newline="")
-        csv.writer(table).writerows([["step", *columns], *kept])
-        write_atomically(self.path, table.getvalue().encode())
-
-    def _read(self, last: int) -> list[list[str]]:
-        """The rows up to a step, without what a killed process left of a row."""
-        text = self.path.read_bytes().decode(errors="replace")
-        ended = text[: text.rfind("\n") + 1]  # a line without an end was cut off
-        return [
-            row
-            for row in csv.reader(io.StringIO(ended, newline=""))
-            if len(row) == 1 + len(self.columns) and row[0].isdecimal() and int(row[0]) <= last
-        ]
+        self.table = RowTable(folder / f"{name}.csv", ("step", *columns))
+        before = [row for row in self.table.read() if row[0].isdecimal() and int(row[0]) <= step]
+        self.table.begin(before if step else ())
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Append a row; floats are written so that they can be read back exactly."""
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow([step, *(repr(values[column]) for column in self.columns)])
+        """Append a row."""
+        self.table.append([[step, *(values[column] for column in self.columns)]])
         if self.board is not None:
             for column in self.columns:
                 self.board.add_scalar(f"{self.name}/{column}", values[column], step)
