@@ -25,7 +25,7 @@ _SOURCES = (
     *("harmonizer/*.py", "harmonizer/training/recipes/*.toml", *_DATA),
     *("tests/*.py", "tests/*/fixtures/*.npz", "tests/*/fixtures/*.json.gz"),
     *("benchmarks/*.py", "fuzz/*.py", "tools/*.py", "docs/*.py", "examples/*.py"),
-    *("docs/*.md", "docs/*.csv", "docs/weights_manifest.schema.json"),
+    *("docs/*.md", "docs/weights_manifest.schema.json"),
     *("examples/*.ipynb", "examples/README.md", *_PICTURES),
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", ".gitignore"),
     *("pyproject.toml", "mkdocs.yml", "weights_manifest.json", "PKG-INFO"),

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from harmonizer.imaging.drawing import LINE_HEIGHT, PAPER, write_line
+from harmonizer.imaging.drawing import lay_out
 from harmonizer.lifting import lift
 
 HERE = Path(__file__).parent
@@ -25,14 +25,10 @@ def main() -> None:
         "the answer, stretched (resize)": lift(image, mask, small, answer, method="resize"),
         "the change, carried up (fitted)": lift(image, mask, small, answer, method="fitted"),
     }
-    strips = []
-    for title, panel in panels.items():
-        crop = panel[TOP : TOP + SIDE, LEFT : LEFT + SIDE]
-        large = cv2.resize(crop, (ENLARGED, ENLARGED), interpolation=cv2.INTER_NEAREST)
-        line = np.full((LINE_HEIGHT, ENLARGED, 3), PAPER, np.uint8)
-        write_line(line, title)
-        strips += [np.vstack([line, large]), np.full((len(line) + ENLARGED, 6, 3), PAPER, np.uint8)]
-    Image.fromarray(np.hstack(strips[:-1])).save(HERE / "lifting.jpg", quality=92)
+    crops = [panel[TOP : TOP + SIDE, LEFT : LEFT + SIDE] for panel in panels.values()]
+    large = [cv2.resize(one, (ENLARGED,) * 2, interpolation=cv2.INTER_NEAREST) for one in crops]
+    sheet = lay_out([one.astype(np.uint8) for one in large], 3, titles=list(panels), gap=6)
+    Image.fromarray(sheet).save(HERE / "lifting.jpg", quality=92)
 
 
 if __name__ == "__main__":
