@@ -5,8 +5,7 @@
 
 The picture is made here: a JPEG file of the usual size for its pixels, its mask a PNG file; a JPEG
 file is written. Models without weights on this machine get random ones: that changes no time. Given
-is the median of each step. Every answer is lifted: a model's least change, by which some pictures
-are left alone after the network, is not looked at. The last column is what `harmonizer run` adds to
+is the median of each step. The last column is what `harmonizer run` adds to
 the network, to decoding and to encoding. Processor time is less disturbed by what else runs on the
 machine; it counts all threads.
 """

@@ -10,6 +10,7 @@ from harmonizer._version import __version__
 
 if TYPE_CHECKING:
     from harmonizer.imaging.comparison import show_comparison
+    from harmonizer.imaging.compositing import compose
     from harmonizer.pipeline import Harmonizer, harmonize
     from harmonizer.zoo.manifest import ModelInfo, list_models, model_info
 
@@ -17,6 +18,7 @@ __all__ = [
     "Harmonizer",
     "ModelInfo",
     "__version__",
+    "compose",
     "harmonize",
     "list_models",
     "model_info",
@@ -30,6 +32,7 @@ _HOME = {
     "ModelInfo": "harmonizer.zoo.manifest",
     "list_models": "harmonizer.zoo.manifest",
     "model_info": "harmonizer.zoo.manifest",
+    "compose": "harmonizer.imaging.compositing",
     "show_comparison": "harmonizer.imaging.comparison",
 }
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, get_args, overload
 
@@ -23,15 +23,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from harmonizer.errors import InputError, WeightsCorruptedError, warn
+from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.imaging.files import FileLike, is_file
 from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, open_mask, warn_if_nothing_to_do
 from harmonizer.imaging.picture import Array, Picture
 from harmonizer.inference.backends import Backend, check_backend, open_backend
-from harmonizer.inference.restraint import share_of_answer
 from harmonizer.inference.runtime import resolve_device, resolve_dtype
-from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
+from harmonizer.lifting import lift
 from harmonizer.preprocessing import full_scale
 from harmonizer.threads import overlap, usual_workers
 from harmonizer.zoo.loader import load_model
@@ -137,9 +136,8 @@ class Harmonizer:
                 the bundled default. `zoo:` or `hub:` before a name, and `./` before a path, settle
                 which is meant where a name could mean two things.
             device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
-            dtype: Of the network's arithmetic: `"float32"`, or, faster where the hardware is made
-                for it and less exact, `"bfloat16"` or `"float16"`. `"auto"` is float32, but on a
-                CUDA device one of the others if the model's `safe_dtypes` say so.
+            dtype: Of the network's arithmetic: `"float32"` (`"auto"`), or, faster where the
+                hardware is made for it and less exact, `"bfloat16"` or `"float16"`.
             backend: What runs the network: `"torch"`; or, on the CPU, `"onnx"` (ONNX Runtime, the
                 extra `onnx`) or `"openvino"` (OpenVINO, the extra `openvino`), which take seconds
                 to load and answer faster on some processors.
@@ -223,7 +221,7 @@ class Harmonizer:
         """Move the network to another device, and return this harmonizer."""
         chosen = resolve_device(device)
         size = self.info.preprocessing.input_size
-        dtype = resolve_dtype(self._asked_dtype, chosen, self.info.safe_dtypes)
+        dtype = resolve_dtype(self._asked_dtype)
         self._run = open_backend(self.backend, self._network, size, chosen, dtype)
         self.device, self.dtype = chosen, dtype
         return self
@@ -255,9 +253,7 @@ class Harmonizer:
         mask: MaskLike,
         *,
         strength: float = ...,
-        lifting: LiftingMethod = ...,
         resize_mask: bool = ...,
-        small_changes: bool = ...,
     ) -> Kind: ...
 
     @overload
@@ -267,9 +263,7 @@ class Harmonizer:
         mask: MaskLike,
         *,
         strength: float = ...,
-        lifting: LiftingMethod = ...,
         resize_mask: bool = ...,
-        small_changes: bool = ...,
     ) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
 
     def __call__(
@@ -278,9 +272,7 @@ class Harmonizer:
         mask: MaskLike,
         *,
         strength: float = 1.0,
-        lifting: LiftingMethod = "auto",
         resize_mask: bool = False,
-        small_changes: bool = False,
     ) -> Any:
         """Harmonize one picture, or a batch of tensors, at full resolution.
 
@@ -293,11 +285,7 @@ class Harmonizer:
                 {0, 1}, {0, 255}, or soft. White (1) is the foreground to change.
             strength: How much of the change to apply, from 0 (none: the input bit for bit) to 1,
                 linearly.
-            lifting: How the network's small answer is carried to full resolution, one of
-                `harmonizer.lifting.LIFTING_METHODS`.
             resize_mask: Accept a mask of another size but the same aspect, and resize it.
-            small_changes: Take a change also if it is below the model's `least_change`, where it is
-                often wrong; else the picture comes back as it is, with a `UserWarning`.
 
         Returns:
             The harmonized picture: same kind, dtype, size, mode, ICC profile and alpha as `image`
@@ -311,21 +299,16 @@ class Harmonizer:
         if isinstance(image, torch.Tensor) and image.ndim == 4:
             images, masks = list(image), _split_masks(mask, len(image))
             results = self.harmonize_batch(
-                images,
-                masks,
+                *(images, masks),
                 batch_size=max(1, len(images)),
                 strength=strength,
-                lifting=lifting,
                 resize_mask=resize_mask,
-                small_changes=small_changes,
             )
             return torch.stack(list(results)) if images else image.clone()
-        _check_options(strength, lifting)
+        check_strength(strength)
         composite = self.prepare(image, mask, resize_mask=resize_mask)
         (answer,) = self.answer([composite])
-        return self.finish(
-            *(composite, answer), strength=strength, lifting=lifting, small_changes=small_changes
-        )
+        return self.finish(composite, answer, strength=strength)
 
     harmonize = __call__
 
@@ -336,9 +319,7 @@ class Harmonizer:
         *,
         batch_size: int = 8,
         strength: float = 1.0,
-        lifting: LiftingMethod = "auto",
         resize_mask: bool = False,
-        small_changes: bool = False,
         on_error: OnError = "raise",
         workers: int | None = None,
     ) -> Iterator[Any]:
@@ -355,9 +336,7 @@ class Harmonizer:
             masks: As many masks.
             batch_size: Pictures in one call of the network.
             strength: As for one picture.
-            lifting: As for one picture.
             resize_mask: As for one picture.
-            small_changes: As for one picture.
             on_error: What becomes of a picture that cannot be harmonized, such as a damaged file:
                 `"raise"` raises its error when its turn comes, which ends the work; `"return"`
                 hands the exception out in the place of the result, and goes on.
@@ -369,21 +348,18 @@ class Harmonizer:
         Raises:
             InputError: Something is not as described here; the message says what.
         """
-        _check_options(strength, lifting)
+        check_strength(strength)
         _check_batch(images, masks, batch_size)
         if on_error not in get_args(OnError):
             raise InputError(f"on_error is 'raise' or 'return'; got {on_error!r}")
         if workers is not None and (not isinstance(workers, int) or workers < 1):
             raise InputError(f"workers is a whole number of at least 1, or None; got {workers!r}")
 
-        finish = partial(
-            self.finish, strength=strength, lifting=lifting, small_changes=small_changes
-        )
         finished = overlap(
             _pairs(images, masks),
             lambda pair: self.prepare(*pair, resize_mask=resize_mask),
             self.answer,
-            finish,
+            partial(self.finish, strength=strength),
             batch_size=batch_size,
             workers=workers or usual_workers(),
         )
@@ -432,45 +408,27 @@ class Harmonizer:
         answer: NDArray[np.float32] | None,
         *,
         strength: float = 1.0,
-        lifting: LiftingMethod = "auto",
-        small_changes: bool = False,
     ) -> Any:  # noqa: ANN401 - the kind that came in
         """Carry an answer to full resolution: the last of the three steps of `harmonize`.
-
-        Where the model's `least_change` says so, only a part of a small change is taken, or none.
 
         Args:
             composite: What `prepare` returned.
             answer: What `answer` returned for it.
             strength: As for `harmonize`.
-            lifting: As for `harmonize`.
-            small_changes: As for `harmonize`.
 
         Returns:
             What `harmonize` returns.
 
         Raises:
-            InputError: `strength` or `lifting` is not what it may be.
+            InputError: `strength` is not from 0 to 1.
             WeightsCorruptedError: The answer holds NaN or infinity.
         """
-        _check_options(strength, lifting)
+        check_strength(strength)
         pixels, mask = composite.picture.pixels, composite.mask
         if answer is None or strength == 0:
             return composite.picture.restore(pixels, np.zeros_like(mask))
         low_res = composite.low_res.astype(np.float32)
-        small = self._scaled(composite, answer)
-        if self.info.least_change and not small_changes:
-            white = np.float32(composite.scale)
-            parts = (low_res / white, small / white, composite.low_res_mask)
-            strength *= share_of_answer(*parts, self.info.least_change)
-            if strength == 0:
-                warn(
-                    "the picture is left as it is: the network would change its foreground by so "
-                    "little that it is often wrong; small_changes=True (--small-changes) takes "
-                    "every change"
-                )
-                return composite.picture.restore(pixels, np.zeros_like(mask))
-        harmonized = lift(pixels, mask, low_res, small, method=lifting)
+        harmonized = lift(pixels, mask, low_res, self.scaled(composite, answer))
         return composite.picture.restore(apply_strength(pixels, harmonized, strength), mask)
 
     def predict(
@@ -490,40 +448,9 @@ class Harmonizer:
         Raises:
             InputError: As for `harmonize`.
         """
-        (answer,) = self.predict_batch([image], [mask], resize_mask=resize_mask)
-        return answer
-
-    def predict_batch(
-        self,
-        images: Iterable[ImageLike],
-        masks: Iterable[MaskLike],
-        *,
-        batch_size: int = 8,
-        resize_mask: bool = False,
-    ) -> Iterator[NDArray[np.float32]]:
-        """Return the network's own answers to many pictures, with one call of it for each batch.
-
-        Args:
-            images: As for `harmonize_batch`.
-            masks: As many masks.
-            batch_size: Pictures in one call of the network; as many are in memory at a time.
-            resize_mask: As for `harmonize`.
-
-        Returns:
-            An iterator over what `predict` returns, in the order of `images`.
-
-        Raises:
-            InputError: As for `harmonize_batch`.
-        """
-        _check_batch(images, masks, batch_size)
-        return self._predict_batches(_pairs(images, masks), batch_size, resize_mask)
-
-    def _predict_batches(
-        self, pairs: Iterator[tuple[ImageLike, MaskLike]], batch_size: int, resize_mask: bool
-    ) -> Iterator[NDArray[np.float32]]:
-        while batch := [self._open(*pair, resize_mask) for pair in islice(pairs, batch_size)]:
-            for composite, answer in zip(batch, self.answer(batch), strict=True):
-                yield self._scaled(composite, cast(NDArray[np.float32], answer))
+        composite = self._open(image, mask, resize_mask)
+        (answer,) = self.answer([composite])
+        return self.scaled(composite, cast(NDArray[np.float32], answer))
 
     def _open(self, image: ImageLike, mask: MaskLike, resize_mask: bool) -> Composite:
         picture = open_image(image)
@@ -531,8 +458,19 @@ class Harmonizer:
         resize = self.info.preprocessing.resize
         return Composite(picture, plane, resize(picture.pixels), resize(plane))
 
-    def _scaled(self, composite: Composite, answer: NDArray[np.float32]) -> NDArray[np.float32]:
-        """An answer of the network, (h, w, 3) and on the picture's own scale."""
+    def scaled(self, composite: Composite, answer: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring an answer of the network to its picture's own scale.
+
+        Args:
+            composite: What `prepare` returned.
+            answer: What `answer` returned for it, (3, h, w), normalised.
+
+        Returns:
+            What `predict` returns.
+
+        Raises:
+            WeightsCorruptedError: The answer holds NaN or infinity.
+        """
         if not np.isfinite(answer).all():
             raise WeightsCorruptedError(
                 f"the network of {self.info.name} answers with NaN or infinity: its weights or its "
@@ -569,12 +507,6 @@ def check_strength(strength: float) -> None:
         raise InputError(
             f"strength is a number from 0 (no change) to 1 (the full change); got {strength!r}"
         )
-
-
-def _check_options(strength: float, lifting: str) -> None:
-    check_strength(strength)
-    if lifting not in LIFTING_METHODS:
-        raise InputError(f"lifting is one of {', '.join(LIFTING_METHODS)}; got {lifting!r}")
 
 
 def _check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike], batch_size: int) -> None:
@@ -641,11 +573,9 @@ def harmonize(
     mask: MaskLike,
     model: str | os.PathLike[str] | Harmonizer | None = ...,
     *,
-    device: str | torch.device = ...,
+    device: str | torch.device | None = ...,
     strength: float = ...,
-    lifting: LiftingMethod = ...,
     resize_mask: bool = ...,
-    small_changes: bool = ...,
 ) -> Kind: ...
 
 
@@ -655,11 +585,9 @@ def harmonize(
     mask: MaskLike,
     model: str | os.PathLike[str] | Harmonizer | None = ...,
     *,
-    device: str | torch.device = ...,
+    device: str | torch.device | None = ...,
     strength: float = ...,
-    lifting: LiftingMethod = ...,
     resize_mask: bool = ...,
-    small_changes: bool = ...,
 ) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
 
 
@@ -668,11 +596,9 @@ def harmonize(
     mask: MaskLike,
     model: str | os.PathLike[str] | Harmonizer | None = None,
     *,
-    device: str | torch.device = "auto",
+    device: str | torch.device | None = None,
     strength: float = 1.0,
-    lifting: LiftingMethod = "auto",
     resize_mask: bool = False,
-    small_changes: bool = False,
 ) -> Any:
     """Harmonize one picture in one call.
 
@@ -684,33 +610,31 @@ def harmonize(
         mask: Its foreground, of the same size; white (1) is what will change.
         model: What `Harmonizer.from_pretrained` takes, or a `Harmonizer`; None is the bundled
             default.
-        device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
+        device: Where to load the model: `"auto"` or None (CUDA, else MPS, else the CPU), or a
+            device as torch names it. A ready `Harmonizer` has one already.
         strength: From 0 (no change) to 1 (the full change).
-        lifting: How the network's answer is carried to full resolution.
         resize_mask: Accept a mask of another size but the same aspect, and resize it.
-        small_changes: Take a change also if it is below the model's `least_change`.
 
     Returns:
         The harmonized picture, of the same kind as `image`; see `Harmonizer.harmonize`.
 
     Raises:
-        InputError: Something is not as described here; the message says what.
+        InputError: Something is not as described here, or `device` was given beside a ready
+            `Harmonizer`; the message says what.
         UnknownModelError: No model has this name.
         WeightsUnavailableError: Its weights cannot be had; the message says why.
         WeightsCorruptedError: Its weights are not the ones that were promised.
     """
     if isinstance(model, Harmonizer):
+        if device is not None:
+            raise InputError(
+                f"this Harmonizer runs on {str(model.device)!r} already; leave out device=, or "
+                "move it first: model.to(device)"
+            )
         harmonizer = model
     elif not isinstance(model, str | os.PathLike | None):
         raise InputError(f"model is a name, a path or a Harmonizer; got {type(model).__name__}")
     else:
         with _loading:  # threads that arrive together must not load the model twice
-            harmonizer = _load(model, str(device))
-    return harmonizer(
-        cast(Any, image),
-        mask,
-        strength=strength,
-        lifting=lifting,
-        resize_mask=resize_mask,
-        small_changes=small_changes,
-    )
+            harmonizer = _load(model, str(device or "auto"))
+    return harmonizer(cast(Any, image), mask, strength=strength, resize_mask=resize_mask)

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 Range: TypeAlias = tuple[int, int]
-Resampler: TypeAlias = Literal["opencv-linear", "opencv-nearest", "opencv-area"]
+Resampler: TypeAlias = Literal["opencv-linear", "opencv-nearest"]
 _INTERPOLATION = {
     "opencv-linear": cv2.INTER_LINEAR,
     "opencv-nearest": cv2.INTER_NEAREST_EXACT,
-    "opencv-area": cv2.INTER_AREA,
 }
 
 
@@ -32,8 +31,7 @@ class Preprocessing:
         std: Standard deviation of each channel.
         resampler: `opencv-linear` interpolates between the nearest pixels, as the paper's authors
             did; `opencv-nearest` takes one pixel of many, so that what was done to the colours of
-            a foreground stays what it was, pixel by pixel, at any size; `opencv-area` averages
-            over all of them, so that large pictures do not alias.
+            a foreground stays what it was, pixel by pixel, at any size.
     """
 
     input_size: tuple[int, int]

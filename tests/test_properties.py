@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from harmonizer import Harmonizer
+from harmonizer import Harmonizer, compose
 from harmonizer.errors import InputError
 from harmonizer.evaluation import fmse, fpsnr, fssim, mse, psnr, ssim
-from harmonizer.imaging.compositing import compose
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.mask import open_mask
 from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift

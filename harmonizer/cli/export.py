@@ -17,9 +17,8 @@ def add_export(commands: "Commands") -> None:
         help="write a model as an ONNX file",
         description="Write a model as an ONNX file: inputs `image` (N, 3, H, W), normalised, and "
         "`mask` (N, 1, H, W), from 0 to 1; output `harmonized`, of the same size. How a picture is "
-        "resized and normalised, and the least change that is taken, stand in the file's metadata; "
-        "how the answer is carried to the picture's own size is not in the file. The file is "
-        "compared with torch before it is kept.",
+        "resized and normalised stands in the file's metadata; how the answer is carried to the "
+        "picture's own size is not in the file. The file is compared with torch before it is kept.",
     )
     export.add_argument(
         "model",

@@ -87,7 +87,7 @@ def _info(parsed: argparse.Namespace) -> int:
     from harmonizer.zoo.loader import known_of
 
     info = known_of(parsed.name)
-    size, least = info.preprocessing.input_size, info.least_change
+    size = info.preprocessing.input_size
     rows = {
         "name": info.name,
         "also known as": ", ".join(info.aliases),
@@ -96,7 +96,6 @@ def _info(parsed: argparse.Namespace) -> int:
         "arguments": ", ".join(f"{key}={value}" for key, value in info.arguments.items()),
         "parameters": f"{info.parameters:,}",
         "input": f"{size[1]} x {size[0]}, {info.preprocessing.resampler}",
-        "least change": least and "{:g} to {:g} grey levels of 255".format(*least),
         "status": info.status,
         "licence": " ".join(text for text in (info.licence, info.licence_url) if text),
         "trained on": info.trained_on,

@@ -78,12 +78,6 @@ def add_run(commands: "Commands") -> None:
         help="accept a mask of another size but the same aspect",
     )
     run.add_argument(
-        "--small-changes",
-        action="store_true",
-        help="take a change also if it is so small that the model is often wrong; else the picture "
-        "is left as it is, with a warning (`harmonizer info` says from where: least change)",
-    )
-    run.add_argument(
         "--max-megapixels",
         type=whole_number(1),
         metavar="N",
@@ -102,7 +96,7 @@ def add_run(commands: "Commands") -> None:
         "--dtype",
         choices=("auto", "float32", "bfloat16", "float16"),
         default="auto",
-        help="the network's arithmetic (default: auto, float32 unless the model is safe with less)",
+        help="the network's arithmetic (default: auto, which is float32)",
     )
     speed.add_argument(
         "--batch-size",
@@ -190,7 +184,6 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
         format_name,
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,
-        small_changes=parsed.small_changes,
         quality=parsed.quality,
     )
     if to_stdout:
@@ -246,7 +239,6 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
         jobs,
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,
-        small_changes=parsed.small_changes,
         quality=parsed.quality,
         force=parsed.force,
         batch_size=parsed.batch_size,

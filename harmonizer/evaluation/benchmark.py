@@ -39,7 +39,7 @@ def evaluate(
     """Harmonize the composites of a dataset and measure the answers against the real pictures.
 
     A network whose input has the protocol's size, such as the paper's under `paper`, is measured by
-    its own answer, unless its model has a `least_change`. Everything else harmonizes the pictures
+    its own answer. Everything else harmonizes the pictures
     at the size at which they are measured.
 
     Args:

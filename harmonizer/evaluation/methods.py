@@ -17,7 +17,6 @@ from harmonizer.evaluation.protocols import Protocol
 from harmonizer.imaging.image import open_image
 from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.preprocessing import full_scale
-from harmonizer.threads import noting, warnings_by_thread
 
 # A function takes the composite, (H, W, 3), uint8, RGB, and its mask, (H, W), float32 in [0, 1],
 # and returns the harmonized picture as any kind of image that `Harmonizer` takes.
@@ -140,9 +139,7 @@ class Network(Method):
 
     def identity(self) -> str:
         """Return weights and input: what decides over a model's answers."""
-        info = self.model.info
-        around = f"{info.preprocessing}, least_change={info.least_change}"
-        return f"model {self.model.fingerprint()}, {around}"
+        return f"model {self.model.fingerprint()}, {self.model.info.preprocessing}"
 
     def prepare(self, triplet: Triplet) -> Composite:
         """Open the composite."""
@@ -154,26 +151,22 @@ class Network(Method):
 
     def finish(self, triplet: Triplet, prepared: Composite, answer: Any) -> Pixels:  # noqa: ANN401
         """Carry the answer up to the picture's size."""
-        # A picture that the model leaves alone is measured as it is.
-        with warnings_by_thread(), noting([]):
-            return self._pixels(self.model.finish(prepared, answer), triplet)
+        return self._pixels(self.model.finish(prepared, answer), triplet)
 
 
 @dataclass(frozen=True)
 class NetworkAlone(Network):
     """A model whose network's own answer has the protocol's size, and is measured as it is."""
 
-    def prepare(self, triplet: Triplet) -> Any:  # noqa: ANN401
-        """Do nothing: the network takes the protocol's own arrays."""
+    def prepare(self, triplet: Triplet) -> Composite:
+        """Open the composite as the protocol has it."""
+        return self.model.prepare(triplet.composite, triplet.mask)
 
-    def answer(self, triplets: Sequence[Triplet], prepared: Sequence[Any]) -> list[Any]:
-        """Ask the network, once for all pictures."""
-        composites, masks = [one.composite for one in triplets], [one.mask for one in triplets]
-        return list(self.model.predict_batch(composites, masks, batch_size=len(triplets)))
-
-    def finish(self, triplet: Triplet, prepared: Any, answer: Any) -> Pixels:  # noqa: ANN401
+    def finish(self, triplet: Triplet, prepared: Composite, answer: Any) -> Pixels:  # noqa: ANN401
         """Return the answer."""
-        return answer
+        if answer is None:  # there is nothing to harmonize
+            return triplet.composite.astype(np.float32)
+        return self.model.scaled(prepared, answer)
 
 
 def open_methods(
@@ -226,7 +219,7 @@ def _open(
         model = _load(model, device)
     info = model.info
     own_size = info.preprocessing.input_size == (protocol.size, protocol.size)
-    kind = NetworkAlone if own_size and info.least_change is None else Network
+    kind = NetworkAlone if own_size else Network
     return kind(label or info.name, protocol, model)
 
 

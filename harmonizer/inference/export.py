@@ -111,9 +111,8 @@ def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
 
     How a picture is resized and normalised, and the answer's colours are brought back, stands in
     the file's metadata, under the key `preprocessing`, as JSON: `input_size` (height, width),
-    `mean` and `std` of R, G, B in [0, 1], and `resampler`; and under `least_change`, if the model
-    has one, as `ModelInfo` says, which answers are too small to be taken. `name`, `licence` and
-    `trained_on` stand beside them. The answer is of `input_size`: how this library carries it to
+    `mean` and `std` of R, G, B in [0, 1], and `resampler`. `name`, `licence` and `trained_on` stand
+    beside it. The answer is of `input_size`: how this library carries it to
     the picture's own size (`harmonizer.lifting.lift`) is not in the file.
 
     Args:
@@ -135,7 +134,6 @@ def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
         "licence": info.licence,
         "trained_on": info.trained_on,
         "preprocessing": json.dumps(asdict(info.preprocessing)),
-        "least_change": info.least_change and json.dumps(info.least_change),
         "library": f"image-harmonizer {__version__}",
     }
     for key, value in known.items():

@@ -1,6 +1,5 @@
 """Where a network runs."""
 
-from collections.abc import Collection
 from typing import cast
 
 import torch
@@ -41,37 +40,23 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 _DTYPES = {
+    "auto": torch.float32,
     "float32": torch.float32,
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
-# What CUDA devices compute fast, and since which compute capability; the more exact one first.
-_FAST_ON_CUDA = {"float16": (7, 0), "bfloat16": (8, 0)}
 
 
-def resolve_dtype(
-    dtype: str | torch.dtype, device: torch.device, safe: Collection[str]
-) -> torch.dtype:
+def resolve_dtype(dtype: str | torch.dtype) -> torch.dtype:
     """Choose the arithmetic of a network.
 
     Args:
-        dtype: `"float32"`, `"bfloat16"`, `"float16"`, or one of these of torch; or `"auto"`: on a
-            CUDA device that is made for it, a reduced one that is safe; else float32.
-        device: Where the network runs.
-        safe: Which reduced ones leave the model's answers as they are, to half a grey level.
+        dtype: `"float32"` (`"auto"`), `"bfloat16"`, `"float16"`, or one of these of torch.
 
     Raises:
         InputError: It is none of these.
     """
-    if dtype == "auto":
-        if device.type == "cuda":
-            capability = torch.cuda.get_device_capability(device)
-            for name, since in _FAST_ON_CUDA.items():
-                if name in safe and capability >= since:
-                    return _DTYPES[name]
-        return torch.float32
     chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen not in _DTYPES.values():
-        names = ", ".join(["auto", *_DTYPES])
-        raise InputError(f"the network's dtype is one of {names}; got dtype={dtype!r}")
+        raise InputError(f"the network's dtype is one of {', '.join(_DTYPES)}; got dtype={dtype!r}")
     return cast(torch.dtype, chosen)

@@ -64,7 +64,6 @@ class _Settings:
     backend: Backend
     strength: float
     resize_mask: bool
-    small_changes: bool
     quality: int | None
     force: bool
     batch_size: int | None
@@ -88,7 +87,6 @@ def harmonize_dataset(
     backend: Backend = "torch",
     strength: float = 1.0,
     resize_mask: bool = False,
-    small_changes: bool = False,
     ending: str | None = None,
     quality: int | None = None,
     force: bool = False,
@@ -121,7 +119,6 @@ def harmonize_dataset(
         backend: As for `Harmonizer.from_pretrained`.
         strength: As for `Harmonizer.harmonize`.
         resize_mask: As for `Harmonizer.harmonize`.
-        small_changes: As for `Harmonizer.harmonize`.
         ending: The ending to write instead of the composites' own, such as `.png`.
         quality: Of JPEG and WebP, from 1 to 100.
         force: Do again what is already there.
@@ -170,7 +167,6 @@ def harmonize_dataset(
             backend=backend,
             strength=strength,
             resize_mask=resize_mask,
-            small_changes=small_changes,
             quality=quality,
             force=force,
             batch_size=batch_size,
@@ -300,7 +296,6 @@ class _Worker:
             jobs,
             strength=settings.strength,
             resize_mask=settings.resize_mask,
-            small_changes=settings.small_changes,
             quality=settings.quality,
             force=settings.force,
             batch_size=settings.batch_size,

@@ -169,7 +169,6 @@ def harmonize_file(
     *,
     strength: float = 1.0,
     resize_mask: bool = False,
-    small_changes: bool = False,
     quality: int | None = None,
 ) -> bytes:
     """Harmonize one file into another; metadata is kept.
@@ -181,7 +180,6 @@ def harmonize_file(
         format_name: What `harmonizer.imaging.saving.output_format` returned.
         strength: From 0 (no change) to 1 (the full change).
         resize_mask: Accept a mask of another size but the same aspect, and resize it.
-        small_changes: Take a change also if it is below the model's `least_change`.
         quality: As for `harmonizer.imaging.saving.encode_image`.
 
     Returns:
@@ -191,9 +189,7 @@ def harmonize_file(
         InputError: A file is not what it should be; the message says what.
     """
     picture = open_image(image, once=True)
-    result = harmonizer(
-        *(picture, mask), strength=strength, resize_mask=resize_mask, small_changes=small_changes
-    )
+    result = harmonizer(picture, mask, strength=strength, resize_mask=resize_mask)
     return encode_image(result, format_name, picture.info, quality=quality)
 
 
@@ -203,7 +199,6 @@ def run_jobs(
     *,
     strength: float = 1.0,
     resize_mask: bool = False,
-    small_changes: bool = False,
     quality: int | None = None,
     force: bool = False,
     batch_size: int | None = None,
@@ -218,7 +213,6 @@ def run_jobs(
         jobs: What to do.
         strength: From 0 (no change) to 1 (the full change).
         resize_mask: Accept masks of another size but the same aspect, and resize them.
-        small_changes: Take changes also if they are below the model's `least_change`.
         quality: As for `harmonizer.imaging.saving.encode_image`.
         force: Do again what is already there.
         batch_size: Pictures in one call of the network; None takes 8 on a GPU, and 1 on a CPU,
@@ -234,7 +228,7 @@ def run_jobs(
     finished: Iterator[Future[None]] = iter(())
     with ExitStack() as stack:
         if tasks:
-            steps = _Steps(load(), strength, resize_mask, small_changes, quality)
+            steps = _Steps(load(), strength, resize_mask, quality)
             on_cpu = steps.harmonizer.device.type == "cpu"
             stack.enter_context(warnings_by_thread())
             working = overlap(
@@ -274,7 +268,6 @@ class _Steps:
     harmonizer: Harmonizer
     strength: float
     resize_mask: bool
-    small_changes: bool
     quality: int | None
 
     def read(self, task: _Task) -> tuple[_Task, Composite]:
@@ -290,9 +283,7 @@ class _Steps:
     def write(self, opened: tuple[_Task, Composite], answer: NDArray[np.float32] | None) -> None:
         task, composite = opened
         with noting(task.warnings):
-            result = self.harmonizer.finish(
-                composite, answer, strength=self.strength, small_changes=self.small_changes
-            )
+            result = self.harmonizer.finish(composite, answer, strength=self.strength)
             format_name = output_format(task.job.output)
             encoded = encode_image(
                 result, format_name, composite.picture.info, quality=self.quality

@@ -98,7 +98,6 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
         sources=(),
         aliases=(),
         metrics=(),
-        least_change=None,  # it was measured for the weights that the run starts from
         note=None if wanted.start == "random" else f"Started from {wanted.start}.",
     )
     return network, info

@@ -17,7 +17,6 @@ from harmonizer.preprocessing import Preprocessing, Resampler
 # Networks work at hundreds of pixels; a file that asks for more than this is no model.
 _LARGEST_INPUT = 4096
 
-ReducedDtype: TypeAlias = Literal["float16", "bfloat16"]
 Status: TypeAlias = Literal["bundled", "available", "origin-only", "unpublished"]
 
 
@@ -102,11 +101,6 @@ class ModelInfo:
         origin: Where the model was published.
         metrics: Results, each with its data, protocol, where the figures are from and, if they
             were measured with this library, the command.
-        safe_dtypes: Reduced arithmetic in which no pixel of an answer was measured to change by
-            more than half a grey level of 255; `dtype="auto"` may choose it.
-        least_change: Root mean square change of the foreground, in grey levels of 255, up to which
-            an answer is not taken, and from which on it is taken whole; in between it is taken in
-            part. Set where smaller changes were measured to be wrong as often as right.
         aliases: Other names that people know the model by.
         note: What else one should know.
     """
@@ -124,8 +118,6 @@ class ModelInfo:
     trained_on: str | None = None
     origin: str | None = None
     metrics: tuple[Mapping[str, Any], ...] = ()
-    safe_dtypes: tuple[ReducedDtype, ...] = ()
-    least_change: tuple[float, float] | None = None
     aliases: tuple[str, ...] = ()
     note: str | None = None
 
@@ -213,10 +205,6 @@ def parse_model_info(entry: Mapping[str, Any], where: str) -> ModelInfo:
             "status": _one_of(entry.get("status", "unpublished"), get_args(Status)),
             "sources": tuple(_source(source) for source in entry.get("sources", ())),
             "metrics": tuple(entry.get("metrics", ())),
-            "safe_dtypes": tuple(
-                _one_of(one, get_args(ReducedDtype)) for one in entry.get("safe_dtypes", ())
-            ),
-            "least_change": _rising(entry.get("least_change")),
             "aliases": tuple(entry.get("aliases", ())),
         }
         return ModelInfo(**values)
@@ -268,16 +256,6 @@ def _three(values: Any, *, positive: bool = False) -> tuple[float, float, float]
         what = "positive " if positive else ""
         raise ValueError(f"expected three {what}numbers, got {values!r}")
     return float(numbers[0]), float(numbers[1]), float(numbers[2])
-
-
-def _rising(values: Any) -> tuple[float, float] | None:  # noqa: ANN401
-    if values is None:
-        return None
-    numbers = cast(list[Any], values if isinstance(values, list) else [])
-    fits = len(numbers) == 2 and all(type(number) in (int, float) for number in numbers)
-    if not fits or not 0 <= numbers[0] < numbers[1] <= 255:
-        raise ValueError(f"expected two rising numbers from 0 to 255, got {values!r}")
-    return float(numbers[0]), float(numbers[1])
 
 
 @dataclass(frozen=True)

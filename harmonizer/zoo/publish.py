@@ -73,8 +73,6 @@ def describe(info: ModelInfo) -> dict[str, Any]:
         "trained_on": info.trained_on,
         "origin": info.origin,
         "metrics": [dict(metric) for metric in info.metrics],
-        "safe_dtypes": list(info.safe_dtypes),
-        "least_change": info.least_change and list(info.least_change),
         "note": info.note,
     }
 
@@ -108,7 +106,6 @@ result = harmonizer(image, mask)  # the mask's white is the foreground
 - Network: `{info.architecture}` {dict(info.arguments) or ""}, {info.parameters:,} parameters
 - Input: {info.preprocessing.input_size[1]} x {info.preprocessing.input_size[0]}, resized by \
 `{info.preprocessing.resampler}`, mean {info.preprocessing.mean}, std {info.preprocessing.std}
-- Least change that is taken: {_least_change(info)}
 - Trained on: {info.trained_on or "not stated"}
 - Licence: {info.licence or "not stated"} {info.licence_url or ""}
 - Origin: {info.origin or "not stated"}
@@ -132,12 +129,6 @@ def _results(metric: Mapping[str, Any]) -> str:
         found = (row.get(name) for name in columns)
         cells.append([part, *("" if value is None else f"{value:.6g}" for value in found)])
     return f"{heading}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in cells)
-
-
-def _least_change(info: ModelInfo) -> str:
-    if info.least_change is None:
-        return "any"
-    return "{:g}, wholly from {:g} grey levels of 255 on".format(*info.least_change)
 
 
 def push_folder(

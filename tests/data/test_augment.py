@@ -77,7 +77,7 @@ def test_no_crop_takes_the_whole_picture() -> None:
 def test_a_part_is_resized_as_the_network_will_be_given_pictures() -> None:
     values = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     mask = np.ones((90, 120), np.float32)
-    for resampler in ("opencv-linear", "opencv-nearest", "opencv-area"):
+    for resampler in ("opencv-linear", "opencv-nearest"):
         info = replace(model_info("idih").preprocessing, input_size=(64, 64), resampler=resampler)
         options = Augmentation(area=None, flip=0, resampler=resampler)
         crop = draw_crop(mask, 64, options, np.random.default_rng(0))

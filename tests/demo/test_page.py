@@ -16,9 +16,8 @@ from browser import browser as browser
 from helpers import EXAMPLES
 from PIL import Image
 
-from harmonizer import Harmonizer
+from harmonizer import Harmonizer, compose
 from harmonizer.demo import work
-from harmonizer.imaging.compositing import compose
 from harmonizer.zoo.manifest import default_model
 
 pytest.importorskip("gradio", reason="the extra `demo` is not installed")

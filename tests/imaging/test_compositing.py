@@ -8,9 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from harmonizer import Harmonizer
+from harmonizer import Harmonizer, compose
 from harmonizer.errors import InputError
-from harmonizer.imaging.compositing import compose
 from harmonizer.imaging.saving import save_image
 
 

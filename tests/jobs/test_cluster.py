@@ -49,7 +49,6 @@ def harmonize(folder: Path, **options: Any) -> DatasetSummary:
         *(folder / "images", folder / "out"),
         masks=folder / "masks",
         cpus_per_worker=1,
-        small_changes=True,  # of noise, the model leaves some alone
         **options,
     )
 
@@ -113,7 +112,6 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, noise: Any, model: Harmon
         expected = model(
             tmp_path / "images" / f"{index}.bmp",
             tmp_path / "masks" / f"{index}.bmp",
-            small_changes=True,
         )
         found = Image.open(tmp_path / "out" / f"{index}.bmp")
         # A worker's network runs on fewer threads, which may round an answer otherwise.
@@ -231,7 +229,7 @@ def test_a_picture_that_takes_its_workers_down_is_given_up(
 
     monkeypatch.setattr(cluster_jobs, "run_jobs", deadly)
     settings = cluster_jobs._Settings(
-        None, "cpu", "auto", "torch", 1.0, False, False, None, False, None, 1, tmp_path
+        None, "cpu", "auto", "torch", 1.0, False, None, False, None, 1, tmp_path
     )
     monkeypatch.setattr(cluster_jobs._Settings, "load", lambda _: None)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)

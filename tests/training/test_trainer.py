@@ -355,14 +355,6 @@ def test_fine_tuning_is_measured_from_its_start(small_run: SmallRun, tmp_path: P
     assert losses(unmeasured.output) == losses(config.output)
 
 
-def test_a_least_change_is_not_handed_on(model: Harmonizer) -> None:
-    """It was chosen for the weights of the start."""
-    assert model.info.least_change
-    start = ModelConfig(network=model.info.architecture, start=model.info.name)
-    _, info = build_model(settle(TrainConfig(model=start)))
-    assert info.least_change is None
-
-
 def test_a_run_that_is_of_no_use_ends_with_a_warning(
     small_run: SmallRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -387,7 +379,7 @@ def test_a_model_is_fine_tuned_at_its_own_size_and_resampled_as_it_was(
     model = ModelConfig(start=str(base.model))
     for changes, expected in (
         ({}, "opencv-nearest"),
-        ({"resampler": "opencv-area"}, "opencv-area"),
+        ({"resampler": "opencv-linear"}, "opencv-linear"),
     ):
         output = f"{base.model.parent}-{len(changes)}"
         tuned = train(small_run(model=model, size=0, steps=1, output=output, **changes))

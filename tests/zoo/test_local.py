@@ -90,14 +90,6 @@ def test_a_model_is_not_saved_in_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "cat.png").read_bytes() == b"precious"
 
 
-def test_a_least_change_is_saved_and_said(tmp_path: Path) -> None:
-    model = tiny_model()
-    model.info = replace(model.info, least_change=(1.5, 3.0))
-    model.save_pretrained(tmp_path)
-    assert load(tmp_path).info.least_change == (1.5, 3.0)
-    assert "1.5, wholly from 3 grey levels" in (tmp_path / "README.md").read_text()
-
-
 def test_a_flipped_byte_is_refused(saved: Path) -> None:
     weights = saved / "model.safetensors"
     content = weights.read_bytes()
@@ -195,8 +187,6 @@ PREPROCESSING = {
         ({"preprocessing": PREPROCESSING | {"input_size": [10**6, 256]}}, "at most 4096"),
         ({"preprocessing": PREPROCESSING | {"input_size": ["256", 256]}}, "whole number"),
         ({"preprocessing": PREPROCESSING | {"std": [0, 1, 1]}}, "positive numbers"),
-        ({"least_change": [10, 8]}, "two rising numbers"),
-        ({"least_change": 8}, "two rising numbers"),
         ({"preprocessing": PREPROCESSING | {"mean": [float("nan"), 1, 1]}}, "three numbers"),
     ],
 )
