@@ -5,9 +5,9 @@
 
 Plain is what research code does: float32, NCHW, batch norm on its own, `eval()` and
 `inference_mode()`. Everything around the network is the same for all. Models without weights on
-this machine get random ones. Each way has a process of its own, because the library changes how a
-process keeps memory. They take turns, so that a busy machine disturbs all of them alike; printed is
-the median. Compare numbers of one run only.
+this machine get random ones. Each way has a process of its own, which keeps memory as the commands
+do, the plain one excepted. They take turns, so that a busy machine disturbs all of them alike;
+printed is the median. Compare numbers of one run only.
 
 network: the network alone, at its own input size, one picture and a batch.
 picture: one picture, pixels to pixels, by its size; what users wait for.
@@ -27,6 +27,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -39,6 +40,7 @@ from numpy.typing import NDArray
 from one_picture import load_network, measure
 
 from harmonizer import Harmonizer
+from harmonizer.cli.process import freed_memory_kept
 from harmonizer.errors import InputError
 from harmonizer.inference.backends import Backend
 from harmonizer.inference.backends.run import Run
@@ -147,13 +149,14 @@ def serve(
     except InputError as error:
         connection.send(str(error))
         return
-    work()
-    connection.send(None)
-    while connection.recv():
-        work()  # the other processes have had the caches since
-        start = time.perf_counter()
+    with nullcontext() if way == PLAIN else freed_memory_kept():
         work()
-        connection.send(time.perf_counter() - start)
+        connection.send(None)
+        while connection.recv():
+            work()  # the other processes have had the caches since
+            start = time.perf_counter()
+            work()
+            connection.send(time.perf_counter() - start)
 
 
 class Worker:

@@ -14,7 +14,7 @@ import csv
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -24,6 +24,7 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
+from harmonizer.cli.process import freed_memory_kept
 from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
 from harmonizer.training.batches import Batch, batches
 from harmonizer.training.recipes import read_recipe
@@ -41,7 +42,6 @@ WAYS = {
         "precision": "bfloat16",
     },
 }
-MEMORY = "harmonizer.training.trainer.freed_memory_kept"
 BATCHES = "harmonizer.training.trainer.batches"
 
 
@@ -114,8 +114,8 @@ def main() -> None:
         for number, (label, changes) in enumerate(WAYS.items()):
             config = replace(base, output=str(Path(folder) / f"run{number}"), **changes)
             with ExitStack() as patches:
-                if label == PLAIN:
-                    patches.enter_context(patch(MEMORY, nullcontext))
+                if label != PLAIN:
+                    patches.enter_context(freed_memory_kept())
                 if chosen.same_batch:
                     patches.enter_context(patch(BATCHES, same_batch))
                 speed = images_per_second(config)

@@ -6,6 +6,9 @@ built-in exception that a caller who has never heard of this library would catch
 
 import inspect
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
@@ -42,11 +45,39 @@ class ExportError(HarmonizerError, RuntimeError):
     """A model in another format does not give the same answers."""
 
 
+_collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collected_warnings(messages: list[str]) -> Generator[None]:
+    """Add what `warn` says in this thread to a list, in place of giving warnings.
+
+    For work in threads of this library: what there is to say of a picture travels with it to the
+    caller's thread.
+    """
+    token = _collected.set(messages)
+    try:
+        yield
+    finally:
+        _collected.reset(token)
+
+
+def note_warning(message: str) -> bool:
+    """Collect a warning if this thread's are collected; return whether they are."""
+    messages = _collected.get()
+    if messages is None:
+        return False
+    messages.append(message)
+    return True
+
+
 def warn(message: str) -> None:
     """Give a `UserWarning` that points at the line of the caller's own code, not of this library.
 
-    In a thread of this library, where there is no such line, it points at Python's own.
+    Within `collected_warnings` it is collected.
     """
+    if note_warning(message):
+        return
     level, frame = 1, inspect.currentframe()
     while frame and frame.f_globals.get("__name__", "").split(".")[0] == "harmonizer":
         level, frame = level + 1, frame.f_back

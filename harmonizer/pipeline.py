@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from harmonizer.errors import InputError, WeightsCorruptedError
+from harmonizer.errors import InputError, WeightsCorruptedError, collected_warnings, warn
 from harmonizer.imaging.files import FileLike, is_file
 from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, open_mask, warn_if_nothing_to_do
@@ -355,11 +355,24 @@ class Harmonizer:
         if workers is not None and (not isinstance(workers, int) or workers < 1):
             raise InputError(f"workers is a whole number of at least 1, or None; got {workers!r}")
 
+        # What there is to say of a picture is said in the caller's thread, with its result.
+        def prepare(pair: tuple[ImageLike, MaskLike]) -> tuple[Composite, list[str]]:
+            messages: list[str] = []
+            with collected_warnings(messages):
+                return self.prepare(*pair, resize_mask=resize_mask), messages
+
+        def finish(
+            prepared: tuple[Composite, list[str]], answer: NDArray[np.float32] | None
+        ) -> tuple[Any, list[str]]:
+            composite, messages = prepared
+            with collected_warnings(messages):
+                return self.finish(composite, answer, strength=strength), messages
+
         finished = overlap(
             _pairs(images, masks),
-            lambda pair: self.prepare(*pair, resize_mask=resize_mask),
-            self.answer,
-            partial(self.finish, strength=strength),
+            prepare,
+            lambda batch: self.answer([composite for composite, _ in batch]),
+            finish,
             batch_size=batch_size,
             workers=workers or usual_workers(),
         )
@@ -526,11 +539,19 @@ def _is_single_array(one: object) -> bool:
     return len(shape) == 2 or (len(shape) == 3 and 3 <= shape[2] <= 4 < min(shape[:2]))
 
 
-def _results(finished: Generator[Future[Any]], on_error: OnError) -> Iterator[Any]:
+def _results(
+    finished: Generator[Future[tuple[Any, list[str]]]], on_error: OnError
+) -> Iterator[Any]:
     with closing(finished):
         for future in finished:
             error = future.exception() if on_error == "return" else None
-            yield future.result() if error is None else error
+            if error is not None:
+                yield error
+                continue
+            result, messages = future.result()
+            for message in messages:
+                warn(message)
+            yield result
 
 
 def _pairs(

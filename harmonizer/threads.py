@@ -1,15 +1,9 @@
-"""Threads: work in three steps that overlap, their memory, and their warnings."""
+"""Work in three steps that overlap: threads prepare and finish while another one answers."""
 
-import ctypes
 import os
-import platform
-import threading
-import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
-from functools import cache
 from typing import Any, TypeVar, cast
 
 _Source = TypeVar("_Source")
@@ -119,95 +113,3 @@ def _failed(error: Exception) -> Future[Any]:
     future: Future[Any] = Future()
     future.set_exception(error)
     return future
-
-
-# Parameters of mallopt(3), by their numbers in malloc.h of the GNU C library.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
-_KEPT = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1}
-# Once one was set, the library no longer adapts the thresholds by itself. Afterwards they are those
-# that it comes to when large blocks are freed.
-_AFTERWARDS = {_M_MMAP_MAX: 65536, _M_MMAP_THRESHOLD: 2**25, _M_TRIM_THRESHOLD: 2**26}
-
-_memory_lock = threading.Lock()
-_keeping = 0  # how many are between the start and the end of `freed_memory_kept`
-
-
-@cache
-def _find_mallopt() -> Callable[[int, int], int] | None:
-    return ctypes.CDLL(None).mallopt if platform.libc_ver()[0] == "glibc" else None
-
-
-@contextmanager
-def freed_memory_kept(wanted: bool = True) -> Generator[None]:
-    """Let this process keep the memory that it frees meanwhile, to use it again.
-
-    The GNU C library takes each large block from the operating system, and gives it back when it is
-    freed. A network on the CPU frees and takes many of the same size, and the system clears each
-    page of them every time, which takes a quarter of the time of a batch in HRNet-W18. Afterwards
-    all but 64 MiB goes back as it is freed. With another library, or system, nothing is done.
-
-    Args:
-        wanted: Whether to do so at all; a network on another device gains nothing by it.
-    """
-    global _keeping
-    mallopt = _find_mallopt() if wanted else None
-    if mallopt is None:
-        yield
-        return
-    with _memory_lock:
-        _keeping += 1
-        for parameter, value in _KEPT.items():
-            mallopt(parameter, value)
-    try:
-        yield
-    finally:
-        with _memory_lock:
-            _keeping -= 1
-            if not _keeping:
-                for parameter, value in _AFTERWARDS.items():
-                    mallopt(parameter, value)
-
-
-_thread = threading.local()
-_warnings_lock = threading.Lock()
-_noting = 0  # how many are between the start and the end of `warnings_by_thread`
-_changes = ExitStack()
-
-
-@contextmanager
-def warnings_by_thread() -> Generator[None]:
-    """Let `noting` work meanwhile; the warnings of threads without it are shown as ever."""
-    global _noting
-    with _warnings_lock:
-        _noting += 1
-        if _noting == 1:
-            _changes.enter_context(warnings.catch_warnings())
-            for category in (UserWarning, RuntimeWarning):  # this library's, and Pillow's of bombs
-                warnings.simplefilter("always", category)
-            show = warnings.showwarning
-
-            def note(message: Warning | str, *about: Any) -> None:  # noqa: ANN401 - as Python's own
-                noted: list[str] | None = getattr(_thread, "noted", None)
-                if noted is None:
-                    show(message, *about)
-                else:
-                    noted.append(str(message))
-
-            warnings.showwarning = note
-    try:
-        yield
-    finally:
-        with _warnings_lock:
-            _noting -= 1
-            if not _noting:
-                _changes.close()
-
-
-@contextmanager
-def noting(noted: list[str]) -> Generator[None]:
-    """Add the warnings of this thread to a list; within `warnings_by_thread`."""
-    _thread.noted = noted
-    try:
-        yield
-    finally:
-        del _thread.noted

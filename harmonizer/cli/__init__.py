@@ -6,7 +6,6 @@ The commands are in `harmonizer.cli`. What needs torch they import when they run
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 
 from harmonizer._version import __version__
@@ -16,6 +15,7 @@ from harmonizer.cli.demo import add_demo
 from harmonizer.cli.evaluate import add_evaluate
 from harmonizer.cli.export import add_export
 from harmonizer.cli.models import add_models
+from harmonizer.cli.process import warnings_in_one_line
 from harmonizer.cli.run import add_run
 from harmonizer.cli.terminal import complain
 from harmonizer.cli.train import add_train
@@ -36,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "command" not in parsed:  # whoever types the name alone wants to see what there is
         parser.print_help(sys.stderr)
         raise SystemExit(2)
-    warnings.showwarning = _show_warning
     try:
-        return parsed.command(parsed)
+        with warnings_in_one_line():
+            return parsed.command(parsed)
     except (HarmonizerError, OSError) as error:
         complain(f"error: {error}")
         return 1
@@ -66,7 +66,3 @@ def _parser() -> argparse.ArgumentParser:
     add_demo(commands)
     add_completion(commands, parser)
     return parser
-
-
-def _show_warning(message: Warning | str, *_: object) -> None:
-    complain(f"warning: {message}")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_output, check_output_folder, complain
 
 if TYPE_CHECKING:
@@ -95,16 +96,17 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     names = parsed.model or [None]
     names = names if "composite" in names else ["composite", *names]
     methods = open_methods(names, protocol, parsed.device)
-    evaluation = evaluate(
-        {method.label: method.model for method in methods},
-        dataset,
-        protocol=protocol,
-        output=parsed.output,
-        batch_size=parsed.batch_size,
-        workers=parsed.workers,
-        on_error=parsed.on_error,
-        progress=True,
-    )
+    with freed_memory_kept():
+        evaluation = evaluate(
+            {method.label: method.model for method in methods},
+            dataset,
+            protocol=protocol,
+            output=parsed.output,
+            batch_size=parsed.batch_size,
+            workers=parsed.workers,
+            on_error=parsed.on_error,
+            progress=True,
+        )
     published = published_results(evaluation, methods)
     print(format_tables(evaluation, published))
     if parsed.json is not None:

@@ -3,9 +3,11 @@
 import argparse
 import glob
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_output, complain, whole_number
 from harmonizer.errors import InputError
 
@@ -139,7 +141,8 @@ def _run(parsed: argparse.Namespace) -> int:
                 f"a folder of pictures or masks needs a folder to be written to; {parsed.output} "
                 "is called like a file"
             )
-        return _run_many(parsed, images, parsed.output)
+        with freed_memory_kept():
+            return _run_many(parsed, images, parsed.output)
     return _run_one(parsed, images[0])
 
 
@@ -218,9 +221,13 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
     if len(images) > 1 and (folders := [str(path) for path in images if path.is_dir()]):
         raise InputError(f"give one folder, or files; got the folder {folders[0]} beside others")
 
+    from PIL import Image
     from tqdm import tqdm
 
     from harmonizer.jobs.folder import find_jobs, run_jobs
+
+    # Said with the picture's name instead.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
     jobs = find_jobs(
         images[0] if images[0].is_dir() else images,

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_output, complain
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def _train(parsed: argparse.Namespace) -> int:
     if parsed.sheet is not None:
         check_output(parsed.sheet, force=parsed.force)
         return _draw_sheet(config, parsed.sheet)
-    result = train(config, resume=parsed.resume)
+    with freed_memory_kept():
+        result = train(config, resume=parsed.resume)
     if not result.finished:
         complain(f"stopped at step {result.step}; go on with --resume")
         return 1

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harmonizer.demo import callbacks, work
-from harmonizer.errors import HarmonizerError, InputError
-from harmonizer.threads import noting, warnings_by_thread
+from harmonizer.errors import HarmonizerError, InputError, collected_warnings
 from harmonizer.zoo.manifest import default_model, list_models
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ def _with_messages(function: Callable[..., Result]) -> Callable[..., Result]:
 
     def call(*values: object) -> Result:
         noted: list[str] = []
-        with warnings_by_thread(), noting(noted):
+        with collected_warnings(noted):
             try:
                 result = function(*values)
             except (HarmonizerError, OSError) as error:

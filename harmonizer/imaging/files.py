@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, note_warning
 from harmonizer.imaging.exif import ORIENTATION, UPRIGHT, descriptive_tags, upright, upright_size
 from harmonizer.imaging.picture import Array, Info
 
@@ -77,6 +77,10 @@ def open_file(
                     f"{name} holds {getattr(image, 'n_frames', 'several')} frames; open it with "
                     "PIL, seek to the one you want and pass that image"
                 )
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit and image.width * image.height > limit:
+                # Pillow has warned already, but not of which of several pictures.
+                note_warning(f"{image.width} x {image.height} pixels are more than {limit:,}")
             if check is not None:
                 check(upright_size(image))
             if _has_16_bit_colour(image, data):

@@ -11,13 +11,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, collected_warnings
 from harmonizer.files import write_atomically
 from harmonizer.imaging.files import list_pictures
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.saving import encode_image, output_format
 from harmonizer.pipeline import Composite, Harmonizer
-from harmonizer.threads import noting, overlap, usual_workers, warnings_by_thread
+from harmonizer.threads import overlap, usual_workers
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,6 @@ def run_jobs(
         if tasks:
             steps = _Steps(load(), strength, resize_mask, quality)
             on_cpu = steps.harmonizer.device.type == "cpu"
-            stack.enter_context(warnings_by_thread())
             working = overlap(
                 list(tasks.values()),
                 steps.read,
@@ -271,7 +270,7 @@ class _Steps:
     quality: int | None
 
     def read(self, task: _Task) -> tuple[_Task, Composite]:
-        with noting(task.warnings):
+        with collected_warnings(task.warnings):
             output_format(task.job.output)  # better known before the work than after
             picture = open_image(task.job.image, once=True)
             opened = self.harmonizer.prepare(picture, task.mask, resize_mask=self.resize_mask)
@@ -282,7 +281,7 @@ class _Steps:
 
     def write(self, opened: tuple[_Task, Composite], answer: NDArray[np.float32] | None) -> None:
         task, composite = opened
-        with noting(task.warnings):
+        with collected_warnings(task.warnings):
             result = self.harmonizer.finish(composite, answer, strength=self.strength)
             format_name = output_format(task.job.output)
             encoded = encode_image(

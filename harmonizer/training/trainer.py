@@ -23,7 +23,6 @@ from harmonizer.errors import InputError, TrainingError, warn
 from harmonizer.files import write_atomically
 from harmonizer.imaging.saving import save_image
 from harmonizer.inference.runtime import resolve_device
-from harmonizer.threads import freed_memory_kept
 from harmonizer.training.batches import Batch, batches
 from harmonizer.training.build import (
     NEW_STARTS,
@@ -100,8 +99,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
     with joined_team(device) as team, _stop_signals() as stop:
         if device.type == "cuda" and team.size > 1:
             device = torch.device("cuda", team.local_rank)
-        with freed_memory_kept(device.type == "cpu"):
-            return _Run(config, device, team, resume=resume).go(stop)
+        return _Run(config, device, team, resume=resume).go(stop)
 
 
 class _Run:

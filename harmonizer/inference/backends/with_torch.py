@@ -7,7 +7,6 @@ from torch import nn
 
 from harmonizer.inference.backends.run import Run
 from harmonizer.inference.folding import fold_batch_norm
-from harmonizer.threads import freed_memory_kept
 
 
 def run_with_torch(network: nn.Module, device: torch.device, dtype: torch.dtype) -> Run:
@@ -25,7 +24,6 @@ def run_with_torch(network: nn.Module, device: torch.device, dtype: torch.dtype)
 
     def run(images: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
         with (
-            freed_memory_kept(device.type == "cpu"),
             torch.inference_mode(),
             torch.autocast(device.type, dtype, enabled=reduced),
         ):

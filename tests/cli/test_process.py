@@ -3,8 +3,11 @@
 import platform
 import subprocess
 import sys
+import warnings
 
 import pytest
+
+from harmonizer.cli.process import warnings_in_one_line
 
 pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="of the GNU C library alone"
@@ -14,7 +17,7 @@ SIZE = 200 * 2**20
 BEGINNING = f"""
 from pathlib import Path
 import torch
-from harmonizer.threads import freed_memory_kept
+from harmonizer.cli.process import freed_memory_kept
 
 def left_of_a_block():
     # Bytes that this process has in memory more after a block was taken and freed.
@@ -37,9 +40,7 @@ def test_freed_memory_is_kept_inside_alone() -> None:
     before, inside, afterwards = figures("""
 print(left_of_a_block())
 with freed_memory_kept():
-    with freed_memory_kept():
-        pass
-    print(left_of_a_block())  # the inner one did not end it
+    print(left_of_a_block())
 torch.ones(2**20)  # what was kept goes back with the next block
 print(left_of_a_block())
 """)
@@ -57,3 +58,25 @@ except ZeroDivisionError:
     print(left_of_a_block())
 """)
     assert afterwards < SIZE / 4
+
+
+def test_a_program_that_harmonizes_manages_its_memory_itself() -> None:
+    before, afterwards = figures("""
+from harmonizer import Harmonizer
+import numpy as np
+harmonizer = Harmonizer.from_pretrained(device="cpu")
+mask = np.zeros((64, 64), bool); mask[20:40, 20:40] = True
+print(left_of_a_block())
+harmonizer(np.full((64, 64, 3), 99, np.uint8), mask)
+print(left_of_a_block())
+""")
+    assert before < SIZE / 4
+    assert afterwards < SIZE / 4
+
+
+def test_warnings_are_lines_of_the_program_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
+    before = (warnings.showwarning, list(warnings.filters))
+    with warnings_in_one_line():
+        warnings.warn("of a picture", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "harmonizer: warning: of a picture\n"
+    assert (warnings.showwarning, list(warnings.filters)) == before

@@ -1,0 +1,61 @@
+"""Warnings travel with the picture that they are of."""
+
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from helpers import box_mask
+
+from harmonizer import Harmonizer
+from harmonizer.errors import collected_warnings, warn
+
+
+def test_each_thread_collects_its_own_whoever_ends_first() -> None:
+    both_inside, first_ended = threading.Barrier(2), threading.Event()
+
+    def work(name: str) -> list[str]:
+        messages: list[str] = []
+        with collected_warnings(messages):
+            both_inside.wait(10)
+            if name == "second":
+                assert first_ended.wait(10)
+            for _ in range(2):  # from one line, and said twice
+                warn(name)
+        if name == "first":
+            first_ended.set()
+        return messages
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(work, ("first", "second")))
+    assert found == [["first"] * 2, ["second"] * 2]
+
+
+def test_without_a_collector_a_warning_is_given() -> None:
+    with collected_warnings(messages := []):
+        warn("for one")
+    with pytest.warns(UserWarning, match="for all"):
+        warn("for all")
+    assert messages == ["for one"]
+
+
+def test_a_batch_warns_in_the_callers_thread_with_the_picture_at_hand(
+    brighten: Harmonizer,
+) -> None:
+    """And changes nothing of how the program shows its warnings."""
+    images = [np.full((40, 40, 3), 90, np.uint8)] * 3
+    masks = [box_mask(40, 40), np.zeros((40, 40), bool), box_mask(40, 40)]
+    said: list[tuple[int, str, int]] = []
+    done = 0
+
+    def show(message: Warning | str, _: object, filename: str, *__: object) -> None:
+        said.append((done, filename, threading.get_ident()))
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("always")
+        patch.setattr(warnings, "showwarning", show)
+        for _ in brighten.harmonize_batch(images, masks, batch_size=1):
+            done += 1
+            assert warnings.showwarning is show
+    assert said == [(1, __file__, threading.get_ident())]
