@@ -5,9 +5,24 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from helpers import Brighten
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from harmonizer import Harmonizer, model_info
+
+# `few` draws the same examples in every run; --hypothesis-profile=many draws others, for hours.
+settings.register_profile(
+    "few",
+    max_examples=25,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.register_profile(
+    "many", settings.get_profile("few"), max_examples=20_000, derandomize=False
+)
+settings.load_profile("few")
 
 
 @pytest.fixture(scope="session")

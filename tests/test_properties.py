@@ -22,9 +22,6 @@ from harmonizer.imaging.image import open_image
 from harmonizer.imaging.mask import open_mask
 from harmonizer.lifting import LIFTING_METHODS, LiftingMethod, lift
 
-settings.register_profile("few", max_examples=25, derandomize=True, deadline=None, database=None)
-few = settings.get_profile("few")
-
 DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
 FULL = {"uint8": 255, "uint16": 65535}
 
@@ -65,7 +62,6 @@ def bits(array: Any) -> bytes:
 # --- lifting --------------------------------------------------------------------------------------
 
 
-@few
 @given(st.data(), pictures(), st.sampled_from(LIFTING_METHODS))
 def test_lifting_keeps_the_background_and_its_range(
     data: st.DataObject, image: Any, method: LiftingMethod
@@ -88,7 +84,6 @@ def test_lifting_keeps_the_background_and_its_range(
     assert bits(lift(image, mask, low, answer, method=method)) == bits(out)
 
 
-@few
 @given(st.data(), pictures(most=64), st.sampled_from([0, 1]))
 def test_the_flipped_picture_is_the_picture_flipped(
     data: st.DataObject, image: Any, axis: int
@@ -103,7 +98,6 @@ def test_the_flipped_picture_is_the_picture_flipped(
     assert np.abs(out.astype(float) - np.flip(turned, axis)).max() * 255 / full <= 1
 
 
-@few
 @given(pictures(dtypes=("float32", "float64")), st.floats(allow_nan=True), st.data())
 def test_lifting_takes_no_float_out_of_range(image: Any, value: float, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, image.size - 1))
@@ -121,7 +115,6 @@ def test_lifting_takes_no_float_out_of_range(image: Any, value: float, data: st.
 # --- what users hand over -------------------------------------------------------------------------
 
 
-@few
 @given(pictures(), st.sampled_from(["array", "grey", "alpha", "tensor", "strided"]), st.data())
 def test_an_image_that_is_not_changed_comes_back_bit_for_bit(
     pixels: Any, kind: str, data: st.DataObject
@@ -150,7 +143,6 @@ def test_an_image_that_is_not_changed_comes_back_bit_for_bit(
         assert bits(result) == bits(image)  # RGB is what it is stored as
 
 
-@few
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30), st.just(3))))
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "YCbCr", "HSV"])
 def test_a_picture_of_any_mode_keeps_its_background(mode: str, pixels: Any) -> None:
@@ -163,7 +155,6 @@ def test_a_picture_of_any_mode_keeps_its_background(mode: str, pixels: Any) -> N
     assert bits(np.asarray(result)[1::2]) == bits(np.asarray(image)[1::2])
 
 
-@few
 @given(st.data(), st.integers(1, 30), st.integers(1, 30))
 def test_a_mask_means_the_same_in_every_kind(data: st.DataObject, height: int, width: int) -> None:
     hard = data.draw(masks(height, width)) > 0.5
@@ -175,7 +166,6 @@ def test_a_mask_means_the_same_in_every_kind(data: st.DataObject, height: int, w
         assert np.array_equal(open_mask(mask, (height, width)), expected)
 
 
-@few
 @given(hnp.arrays(np.float64, (3, 4), elements=st.floats(allow_nan=True, width=64)))
 def test_a_mask_is_in_range_or_refused(values: Any) -> None:
     try:
@@ -191,7 +181,6 @@ def test_a_mask_is_in_range_or_refused(values: Any) -> None:
 # --- metrics --------------------------------------------------------------------------------------
 
 
-@few
 @given(st.data(), pictures(dtypes=("uint8",), most=30))
 def test_metrics_agree_with_each_other_and_with_their_bounds(
     data: st.DataObject, target: Any
@@ -220,7 +209,6 @@ def test_metrics_agree_with_each_other_and_with_their_bounds(
             ssim(answer, target)
 
 
-@few
 @given(st.data(), pictures(dtypes=("uint8", "uint16", "float32")), st.floats(0.1, 3))
 def test_pasting_changes_nothing_outside_its_mask(
     data: st.DataObject, background: Any, scale: float
@@ -243,7 +231,7 @@ def test_pasting_changes_nothing_outside_its_mask(
 # --- the whole way --------------------------------------------------------------------------------
 
 
-@settings(few, max_examples=10)
+@settings(max_examples=10)
 @given(data=st.data(), image=pictures(most=80), strength=st.floats(0, 1))
 def test_a_harmonized_picture_keeps_its_background_and_its_range(
     model: Harmonizer, data: st.DataObject, image: Any, strength: float

@@ -230,13 +230,29 @@ def test_resuming_nothing_is_refused(small_run: SmallRun) -> None:
         train(small_run(), resume=True)
 
 
-def test_a_damaged_checkpoint_is_refused(small_run: SmallRun) -> None:
+class Touch:
+    """What leaves a trace where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.trace,)
+
+
+def test_a_damaged_checkpoint_is_refused_and_code_in_it_not_run(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
     config = small_run(steps=4)
     train(config)
     path = Path(config.output) / "checkpoint.pth"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match="is damaged"):
-        train(config, resume=True)
+    cut = path.read_bytes()[:1000]
+    torch.save({"step": 1, "x": Touch(tmp_path / "trace")}, path)
+    for content in (path.read_bytes(), cut):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="is damaged"):
+            train(config, resume=True)
+    assert not (tmp_path / "trace").exists()
 
 
 def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint(
