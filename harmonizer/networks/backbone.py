@@ -1,6 +1,7 @@
 """What a semantic backbone promises, whatever it is made of."""
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -37,6 +38,18 @@ class SemanticBackbone(nn.Module, ABC):
         Returns:
             (N, out_channels, H / 4, W / 4).
         """
+
+
+class BackboneConfig(Protocol):
+    """What distinguishes a backbone from others: a frozen dataclass of typed fields."""
+
+    def build(self) -> SemanticBackbone:
+        """Build the backbone."""
+        ...
+
+    def released_name(self, name: str) -> str:
+        """Return what one of its tensors is called in the authors' state dicts."""
+        ...
 
 
 def pretrained_parts(network: nn.Module) -> list[nn.Module]:

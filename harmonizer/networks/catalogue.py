@@ -7,15 +7,13 @@ from types import MappingProxyType
 
 from harmonizer.errors import InputError, UnknownModelError
 from harmonizer.networks.deeplab import DeepLabConfig
-from harmonizer.networks.dovenet import DoveNet, DoveNetConfig
-from harmonizer.networks.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
-from harmonizer.networks.foreground_aware import ForegroundAware, ForegroundAwareConfig
-from harmonizer.networks.hrnet import HRNetConfig
+from harmonizer.networks.dovenet import DoveNetConfig
+from harmonizer.networks.encoder_decoder import EncoderDecoderConfig
+from harmonizer.networks.foreground_aware import ForegroundAwareConfig
 from harmonizer.networks.initialization import initialize
-from harmonizer.networks.unet import UNet, UNetConfig
-
-NetworkConfig = EncoderDecoderConfig | UNetConfig | DoveNetConfig | ForegroundAwareConfig
-Network = EncoderDecoder | UNet | DoveNet | ForegroundAware
+from harmonizer.networks.network import Network, NetworkConfig
+from harmonizer.networks.ocr import HRNetConfig
+from harmonizer.networks.unet import UNetConfig
 
 _IDIH = EncoderDecoderConfig(batchnorm_from=2, blend=True)
 _IS2AM = UNetConfig(width=32, attention_expansion=0.5, blend=True, initial_gain=1.0)
@@ -61,8 +59,8 @@ def network_config(name: str, **overrides: object) -> NetworkConfig:
     """
     if name not in NETWORKS:
         close = difflib.get_close_matches(name, NETWORKS, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "the networks are:"
-        hint = hint if close else f"{hint} {', '.join(NETWORKS)}"
+        hint = f"did you mean {' or '.join(close)}?" if close else "the networks are: "
+        hint += "" if close else ", ".join(NETWORKS)
         raise UnknownModelError(f"no network is called {name!r}; {hint}")
     config = NETWORKS[name]
     fields = [field.name for field in dataclasses.fields(config)]
@@ -92,18 +90,6 @@ def build_network(name: str, **overrides: object) -> Network:
         InputError: If an override is not a field of the configuration, or has an impossible value.
     """
     config = network_config(name, **overrides)
-    network = _construct(config)
+    network = config.build()
     initialize(network, config.initial_gain)
     return network
-
-
-def _construct(config: NetworkConfig) -> Network:
-    match config:
-        case EncoderDecoderConfig():
-            return EncoderDecoder(config)
-        case UNetConfig():
-            return UNet(config)
-        case DoveNetConfig():
-            return DoveNet(config)
-        case ForegroundAwareConfig():
-            return ForegroundAware(config)

@@ -12,7 +12,19 @@ from torch import nn
 
 from harmonizer.networks.backbone import SemanticBackbone
 from harmonizer.networks.layers import conv_norm_relu, resize_like
+from harmonizer.networks.network import Renames, rename
 from harmonizer.networks.residual import ResNet34
+
+_RELEASED: Renames = (
+    (r"resnet\.", "deeplab.backbone."),
+    (r"aspp\.branches\.(\d)\.", r"deeplab.aspp.concurent.\1."),
+    (r"aspp\.image_level\.0\.", "deeplab.aspp.concurent.4.gap.1."),
+    (r"aspp\.image_level\.1\.", "deeplab.aspp.concurent.4.gap.2."),
+    (r"aspp\.project\.", "deeplab.aspp.project."),
+    (r"skip\.", "deeplab.skip_project.skip_project."),
+    (r"head\.([01])\.", r"deeplab.head.block.\1.body."),
+    (r"head\.2\.", "deeplab.head.block.2."),
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,14 @@ class DeepLabConfig:
     channels: int = 256
     skip_channels: int = 32
     dilations: tuple[int, int, int] = (12, 24, 36)
+
+    def build(self) -> "DeepLabV3Plus":
+        """Build the backbone."""
+        return DeepLabV3Plus(self)
+
+    def released_name(self, name: str) -> str:
+        """Return what a tensor is called in released weights."""
+        return rename(name, _RELEASED)
 
 
 class ASPP(nn.Module):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from harmonizer.errors import InputError
-from harmonizer.networks.input_sizes import InputSizes
+from harmonizer.networks.network import InputSizes, Network
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,30 @@ class DoveNetConfig:
             raise InputError(f"a DoveNet generator needs a positive width, got {self.width}")
         if not 0 <= self.gates < self.depth:
             raise InputError(f"gates must lie in [0, {self.depth - 1}], got {self.gates}")
+
+    def build(self) -> "DoveNet":
+        """Build the network."""
+        return DoveNet(self)
+
+    def released_name(self, name: str) -> str:
+        """Name what the released network nests: every level is a child of the level around it."""
+        kind, level_text, layer, *rest = name.split(".")
+        level = int(level_text)
+        if kind == "gates":
+            # A gate stands at the connection between two levels and is named after the inner one.
+            return ".".join([_released_level(level + 1), "attention.0", *rest])
+        innermost = level == self.depth - 1
+        if level == 0:
+            position = {"down.conv": 0, "up.conv": 3}
+        elif innermost:
+            position = {"down.conv": 1, "up.conv": 3, "up.norm": 4}
+        else:
+            position = {"down.conv": 1, "down.norm": 2, "up.conv": 5, "up.norm": 6}
+        return ".".join([_released_level(level), "model", str(position[f"{kind}.{layer}"]), *rest])
+
+
+def _released_level(level: int) -> str:
+    return "model" + ".model.1" * (level > 0) + ".model.3" * (level - 1)
 
 
 class DownBlock(nn.Module):
@@ -85,7 +109,7 @@ class SkipGate(nn.Module):
         return torch.sigmoid(self.conv(x)) * x
 
 
-class DoveNet(nn.Module):
+class DoveNet(Network):
     """The generator alone: the discriminators are only needed for its training."""
 
     def __init__(self, config: DoveNetConfig) -> None:

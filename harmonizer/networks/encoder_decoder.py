@@ -12,12 +12,22 @@ import torch
 from torch import nn
 
 from harmonizer.errors import InputError
-from harmonizer.networks.heads import build_head
-from harmonizer.networks.input_sizes import InputSizes
+from harmonizer.networks.heads import HEAD_NAMES, build_head
 from harmonizer.networks.layers import convolve
+from harmonizer.networks.network import InputSizes, Network, Renames, rename
 
 # This block sees a quarter of the resolution, which is where semantic features stand.
 FIRST_FEATURE_BLOCK = 2
+
+_RELEASED: Renames = (
+    (r"encoder\.([01])\.conv\.", r"encoder.block\1.block.0."),
+    (r"encoder\.([01])\.norm\.", r"encoder.block\1.block.1."),
+    (r"encoder\.(\d+)\.conv\.", r"encoder.blocks_connected.block\1.block.0."),
+    (r"encoder\.(\d+)\.norm\.", r"encoder.blocks_connected.block\1.block.1."),
+    (r"decoder\.(\d+)\.conv\.", r"decoder.deconv_blocks.\1.block.0."),
+    (r"decoder\.(\d+)\.norm\.", r"decoder.deconv_blocks.\1.block.1."),
+    *HEAD_NAMES,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,14 @@ class EncoderDecoderConfig:
             raise InputError(f"an encoder-decoder needs an even, positive width, got {self.width}")
         if self.doubling < 1:
             raise InputError(f"channels double after 1 block or more, got {self.doubling}")
+
+    def build(self, feature_channels: Sequence[int] = ()) -> "EncoderDecoder":
+        """Build the network."""
+        return EncoderDecoder(self, feature_channels)
+
+    def released_name(self, name: str) -> str:
+        """Return what a tensor is called in released weights."""
+        return rename(name, _RELEASED)
 
 
 class EncoderBlock(nn.Module):
@@ -84,7 +102,7 @@ class DecoderBlock(nn.Module):
         return self.activation(self.norm(convolve(self.conv, x)))
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Network):
     """DIH or iDIH, alone or with the features of a semantic backbone.
 
     In training, the last encoder block's batch norm sees 1 x 1 maps at the smallest input size:

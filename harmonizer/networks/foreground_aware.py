@@ -2,7 +2,7 @@
 
 Section 3.2 shows the mask to a network that was trained on plain images; section 3.3 hands its
 features to the encoder of a harmonization network. Backbone and base are whatever the configuration
-says; this is the only file that knows both.
+says.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from harmonizer.errors import InputError
-from harmonizer.networks.backbone import SemanticBackbone
-from harmonizer.networks.deeplab import DeepLabConfig, DeepLabV3Plus
-from harmonizer.networks.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
-from harmonizer.networks.hrnet import HRNetConfig
-from harmonizer.networks.ocr import HRNetOCR
-from harmonizer.networks.unet import UNet, UNetConfig
+from harmonizer.networks.backbone import BackboneConfig
+from harmonizer.networks.network import GuidedConfig, Network, Renames, rename
 
 PYRAMID_CHANNELS = 256
+
+_RELEASED: Renames = (
+    (r"mask_features\.conv\.", "mask_conv.0."),
+    (r"mask_features\.scale$", "mask_conv.1.scale"),
+    (r"pyramid\.reduce\.", "backbone.downsize.reduce_conv.block."),
+    (r"pyramid\.levels\.(\d)\.", r"backbone.downsize.convs.\1.block."),
+)
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class ForegroundAwareConfig:
             or 0 to hand the features over at one position, as they are.
     """
 
-    backbone: HRNetConfig | DeepLabConfig
-    base: EncoderDecoderConfig | UNetConfig
+    backbone: BackboneConfig
+    base: GuidedConfig
     mask_features: bool = True
     pyramid_levels: int = 0
 
@@ -49,6 +52,19 @@ class ForegroundAwareConfig:
     def initial_gain(self) -> float:
         """Gain of the released initialisation: that of the base."""
         return self.base.initial_gain
+
+    def build(self) -> "ForegroundAware":
+        """Build the network."""
+        return ForegroundAware(self)
+
+    def released_name(self, name: str) -> str:
+        """Return what a tensor is called in released weights."""
+        part, _, rest = name.partition(".")
+        if part == "base":
+            return f"model.{self.base.released_name(rest)}"
+        if part == "backbone":
+            return f"backbone.{self.backbone.released_name(rest)}"
+        return rename(name, _RELEASED)
 
 
 class MaskFeatures(nn.Module):
@@ -99,13 +115,13 @@ def _conv_norm_elu(in_channels: int, out_channels: int, kernel_size: int) -> nn.
     )
 
 
-class ForegroundAware(nn.Module):
+class ForegroundAware(Network):
     """A harmonization network guided by a foreground-aware semantic backbone."""
 
     def __init__(self, config: ForegroundAwareConfig) -> None:
         """Build backbone, base and what lies between them."""
         super().__init__()
-        self.backbone = _build_backbone(config.backbone)
+        self.backbone = config.backbone.build()
         self.mask_features = (
             MaskFeatures(self.backbone.mask_channels) if config.mask_features else None
         )
@@ -115,7 +131,7 @@ class ForegroundAware(nn.Module):
         else:
             self.pyramid = None
             feature_channels = [self.backbone.out_channels]
-        self.base = _build_base(config.base, feature_channels)
+        self.base = config.base.build(feature_channels)
         self.input_sizes = self.base.input_sizes
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -133,17 +149,3 @@ class ForegroundAware(nn.Module):
         semantics: torch.Tensor = self.backbone(image, mask, mask_features)
         features = [semantics] if self.pyramid is None else self.pyramid(semantics)
         return self.base(image, mask, features)
-
-
-def _build_backbone(config: HRNetConfig | DeepLabConfig) -> SemanticBackbone:
-    if isinstance(config, HRNetConfig):
-        return HRNetOCR(config)
-    return DeepLabV3Plus(config)
-
-
-def _build_base(
-    config: EncoderDecoderConfig | UNetConfig, feature_channels: list[int]
-) -> EncoderDecoder | UNet:
-    if isinstance(config, EncoderDecoderConfig):
-        return EncoderDecoder(config, feature_channels)
-    return UNet(config, feature_channels)

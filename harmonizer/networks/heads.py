@@ -4,6 +4,12 @@ import torch
 from torch import nn
 
 from harmonizer.networks.layers import convolve
+from harmonizer.networks.network import Renames
+
+HEAD_NAMES: Renames = (
+    (r"head\.rgb\.", "decoder.to_rgb."),
+    (r"head\.attention\.", "decoder.conv_attention."),
+)
 
 
 class RGBHead(nn.Module):

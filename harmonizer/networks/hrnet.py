@@ -5,40 +5,15 @@ Module names are those of the usual ImageNet checkpoints, which load without ren
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from harmonizer.errors import InputError
 from harmonizer.networks.layers import conv_norm_relu, resize_like
 from harmonizer.networks.residual import BasicBlock, Bottleneck
 
 STEM_CHANNELS = 64
-
-
-@dataclass(frozen=True)
-class HRNetConfig:
-    """What distinguishes one HRNet from another.
-
-    Attributes:
-        width: Channels of the branch of highest resolution; each next branch has twice as many.
-        modules: Number of modules in stages 2, 3 and 4.
-        blocks: Number of residual blocks in the first stage and in each branch of each module.
-    """
-
-    width: int = 18
-    modules: tuple[int, int, int] = (1, 4, 3)
-    blocks: int = 4
-
-    def __post_init__(self) -> None:
-        """Refuse values that no network can be built from."""
-        if min(self.width, self.blocks, *self.modules) < 1 or len(self.modules) != 3:
-            raise InputError(
-                "an HRNet needs a width and a number of blocks of at least 1, and three numbers of "
-                f"modules of at least 1; got {self}"
-            )
 
 
 class Fusion(nn.ModuleList):
@@ -96,10 +71,10 @@ class HighResolutionModule(nn.Module):
 class HRNet(nn.Module):
     """HRNetV2 without its classifier: all four branches of the last stage."""
 
-    def __init__(self, config: HRNetConfig) -> None:
-        """Build the network."""
+    def __init__(self, width: int, modules: tuple[int, int, int], blocks: int) -> None:
+        """Build the network; see `harmonizer.networks.ocr.HRNetConfig`."""
         super().__init__()
-        w = [config.width * 2**i for i in range(4)]
+        w = [width * 2**i for i in range(4)]
         self.out_channels = sum(w)
         self.conv1 = nn.Conv2d(3, STEM_CHANNELS, 3, stride=2, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(STEM_CHANNELS)
@@ -108,7 +83,7 @@ class HRNet(nn.Module):
         planes = 64
         self.layer1 = nn.Sequential(
             Bottleneck(STEM_CHANNELS, planes),
-            *(Bottleneck(4 * planes, planes) for _ in range(config.blocks - 1)),
+            *(Bottleneck(4 * planes, planes) for _ in range(blocks - 1)),
         )
         self.transition1 = nn.ModuleList(
             [
@@ -116,11 +91,11 @@ class HRNet(nn.Module):
                 nn.Sequential(conv_norm_relu(4 * planes, w[1], 3, stride=2)),
             ]
         )
-        self.stage2 = _stage(w[:2], config.modules[0], config.blocks)
+        self.stage2 = _stage(w[:2], modules[0], blocks)
         self.transition2 = _new_branch(w[1], w[2], kept=2)
-        self.stage3 = _stage(w[:3], config.modules[1], config.blocks)
+        self.stage3 = _stage(w[:3], modules[1], blocks)
         self.transition3 = _new_branch(w[2], w[3], kept=3)
-        self.stage4 = _stage(w, config.modules[2], config.blocks)
+        self.stage4 = _stage(w, modules[2], blocks)
 
     def forward(self, image: torch.Tensor, mask_features: torch.Tensor | None) -> torch.Tensor:
         """Extract features.

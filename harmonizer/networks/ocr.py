@@ -5,15 +5,71 @@ regions are what a classifier takes for each class. Here they are given: the for
 complement.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
+from harmonizer.errors import InputError
 from harmonizer.networks.backbone import SemanticBackbone
-from harmonizer.networks.hrnet import STEM_CHANNELS, HRNet, HRNetConfig
+from harmonizer.networks.hrnet import STEM_CHANNELS, HRNet
 from harmonizer.networks.layers import conv_norm_relu, resize_like
+from harmonizer.networks.network import Renames, rename
 
 MID_CHANNELS = 128
 KEY_CHANNELS = 64
+
+_HEAD = "hrnet.ocr_distri_head"
+_OBJECT_CONTEXT = f"{_HEAD}.object_context_block"
+_RELEASED: Renames = (
+    (r"hrnet\.", "hrnet."),
+    (r"ocr\.reduce\.", "hrnet.conv3x3_ocr."),
+    (r"ocr\.query\.0\.0\.", f"{_OBJECT_CONTEXT}.f_pixel.0."),
+    (r"ocr\.query\.0\.1\.", f"{_OBJECT_CONTEXT}.f_pixel.1.0."),
+    (r"ocr\.query\.1\.0\.", f"{_OBJECT_CONTEXT}.f_pixel.2."),
+    (r"ocr\.query\.1\.1\.", f"{_OBJECT_CONTEXT}.f_pixel.3.0."),
+    (r"ocr\.key\.0\.0\.", f"{_OBJECT_CONTEXT}.f_object.0."),
+    (r"ocr\.key\.0\.1\.", f"{_OBJECT_CONTEXT}.f_object.1.0."),
+    (r"ocr\.key\.1\.0\.", f"{_OBJECT_CONTEXT}.f_object.2."),
+    (r"ocr\.key\.1\.1\.", f"{_OBJECT_CONTEXT}.f_object.3.0."),
+    (r"ocr\.value\.0\.", f"{_OBJECT_CONTEXT}.f_down.0."),
+    (r"ocr\.value\.1\.", f"{_OBJECT_CONTEXT}.f_down.1.0."),
+    (r"ocr\.context\.0\.", f"{_OBJECT_CONTEXT}.f_up.0."),
+    (r"ocr\.context\.1\.", f"{_OBJECT_CONTEXT}.f_up.1.0."),
+    (r"ocr\.merge\.0\.", f"{_HEAD}.conv_bn_dropout.0."),
+    (r"ocr\.merge\.1\.", f"{_HEAD}.conv_bn_dropout.1.0."),
+)
+
+
+@dataclass(frozen=True)
+class HRNetConfig:
+    """What distinguishes one HRNet with OCR from another.
+
+    Attributes:
+        width: Channels of the branch of highest resolution; each next branch has twice as many.
+        modules: Number of modules in stages 2, 3 and 4.
+        blocks: Number of residual blocks in the first stage and in each branch of each module.
+    """
+
+    width: int = 18
+    modules: tuple[int, int, int] = (1, 4, 3)
+    blocks: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse values that no network can be built from."""
+        if min(self.width, self.blocks, *self.modules) < 1 or len(self.modules) != 3:
+            raise InputError(
+                "an HRNet needs a width and a number of blocks of at least 1, and three numbers of "
+                f"modules of at least 1; got {self}"
+            )
+
+    def build(self) -> "HRNetOCR":
+        """Build the backbone."""
+        return HRNetOCR(self)
+
+    def released_name(self, name: str) -> str:
+        """Return what a tensor is called in released weights."""
+        return rename(name, _RELEASED)
 
 
 def gather_regions(features: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
@@ -83,7 +139,7 @@ class HRNetOCR(SemanticBackbone):
     def __init__(self, config: HRNetConfig) -> None:
         """Build the backbone on this HRNet."""
         super().__init__()
-        self.hrnet = HRNet(config)
+        self.hrnet = HRNet(config.width, config.modules, config.blocks)
         self.ocr = ObjectContext(self.hrnet.out_channels)
 
     @property

@@ -13,12 +13,28 @@ import torch.nn.functional as F
 from torch import nn
 
 from harmonizer.errors import InputError
-from harmonizer.networks.heads import build_head
-from harmonizer.networks.input_sizes import InputSizes
+from harmonizer.networks.heads import HEAD_NAMES, build_head
 from harmonizer.networks.layers import conv_norm_relu, resize_like
+from harmonizer.networks.network import InputSizes, Network, Renames, rename
 
 # This block sees a quarter of the resolution, which is where semantic features stand.
 FIRST_FEATURE_BLOCK = 2
+
+_ATTENTION = r"decoder.up_blocks.\1.attention"
+_RELEASED: Renames = (
+    (r"encoder\.([01])\.(\d)\.conv\.", r"encoder.block\1.convs.block.\2.block.0."),
+    (r"encoder\.([01])\.(\d)\.norm\.", r"encoder.block\1.convs.block.\2.block.1."),
+    (r"encoder\.(\d+)\.(\d)\.conv\.", r"encoder.blocks_connected.block\1.convs.block.\2.block.0."),
+    (r"encoder\.(\d+)\.(\d)\.norm\.", r"encoder.blocks_connected.block\1.convs.block.\2.block.1."),
+    (r"decoder\.(\d+)\.up\.conv\.", r"decoder.up_blocks.\1.upconv.1.block.0."),
+    (r"decoder\.(\d+)\.convs\.(\d)\.conv\.", r"decoder.up_blocks.\1.convs.block.\2.block.0."),
+    (r"decoder\.(\d+)\.convs\.(\d)\.norm\.", r"decoder.up_blocks.\1.convs.block.\2.block.1."),
+    (r"decoder\.(\d+)\.attention\.learn\.(\d)\.", rf"{_ATTENTION}.learning_block.\2.block."),
+    (r"decoder\.(\d+)\.attention\.blur_kernel$", rf"{_ATTENTION}.mask_blurring.weight"),
+    (r"decoder\.(\d+)\.attention\.(\w+)\.squeeze\.", rf"{_ATTENTION}.\2.attention_transform.0."),
+    (r"decoder\.(\d+)\.attention\.(\w+)\.excite\.", rf"{_ATTENTION}.\2.attention_transform.2."),
+    *HEAD_NAMES,
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,14 @@ class UNetConfig:
             raise InputError(f"a U-Net needs a positive width, got {self.width}")
         if self.attention_expansion <= 0:
             raise InputError(f"attention_expansion must be above 0, got {self.attention_expansion}")
+
+    def build(self, feature_channels: Sequence[int] = ()) -> "UNet":
+        """Build the network."""
+        return UNet(self, feature_channels)
+
+    def released_name(self, name: str) -> str:
+        """Return what a tensor is called in released weights."""
+        return rename(name, _RELEASED)
 
 
 class ConvReLU(nn.Module):
@@ -161,7 +185,7 @@ class UpBlock(nn.Module):
         return self.convs(merged)
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """S2AM or iS2AM, alone or with the features of a semantic backbone."""
 
     def __init__(self, config: UNetConfig, feature_channels: Sequence[int] = ()) -> None:

@@ -10,9 +10,9 @@ from safetensors.torch import load, save
 
 from harmonizer.errors import InputError, UnknownModelError
 from harmonizer.networks import Network, build_network, list_networks, network_config
-from harmonizer.networks.catalogue import NetworkConfig
 from harmonizer.networks.foreground_aware import ForegroundAwareConfig
-from harmonizer.networks.hrnet import HRNetConfig
+from harmonizer.networks.network import NetworkConfig
+from harmonizer.networks.ocr import HRNetConfig
 
 _TRACED: set[NetworkConfig] = set()
 

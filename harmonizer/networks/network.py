@@ -1,10 +1,17 @@
-"""What a network accepts: shapes that go together and the image sizes it can work at."""
+"""What every network has: a configuration that builds it, and the image sizes it works at."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import Field, dataclass
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import torch
+from torch import nn
 
 from harmonizer.errors import InputError
+
+# (pattern of our name, what stands there in the released name); the first that matches counts.
+Renames: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -54,3 +61,45 @@ class InputSizes:
                 f"this network works at {self}; got {image.shape[2]} x {image.shape[3]}: "
                 "resize image and mask first"
             )
+
+
+class Network(nn.Module):
+    """A network that harmonizes: `forward(image, mask)`, as `build_network` describes it."""
+
+    input_sizes: InputSizes
+
+
+class NetworkConfig(Protocol):
+    """What distinguishes a network from others: a frozen dataclass of typed fields."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def initial_gain(self) -> float:
+        """Gain of the released initialisation."""
+        ...
+
+    def build(self) -> Network:
+        """Build the network."""
+        ...
+
+    def released_name(self, name: str) -> str:
+        """Return what one of the network's tensors is called in the authors' state dicts."""
+        ...
+
+
+class GuidedConfig(NetworkConfig, Protocol):
+    """One of a network that takes the features of a semantic backbone."""
+
+    def build(self, feature_channels: Sequence[int] = ()) -> Network:
+        """Build the network for features of these channels."""
+        ...
+
+
+def rename(name: str, renames: Renames) -> str:
+    """Return the released name of a tensor, by the first pattern that its own begins with."""
+    for pattern, replacement in renames:
+        renamed, count = re.subn(f"^{pattern}", replacement, name)
+        if count:
+            return renamed
+    raise LookupError(f"no released name is known for {name}")
