@@ -4,16 +4,18 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.terminal import check_output
 
 if TYPE_CHECKING:
-    from harmonizer.cli.terminal import Commands
+    pass
 
 
-def add_compare(commands: "Commands") -> None:
+def add_compare(commands: Commands) -> None:
     """Add the command to the command line."""
     compare = commands.add_parser(
         "compare",
+        parents=shared("--device", "--force"),
         help="draw a picture as several models and baselines harmonize it",
         description="Harmonize one picture with several models and baselines, and lay the results "
         "out on a labelled sheet, the composite and its mask first.",
@@ -37,10 +39,6 @@ def add_compare(commands: "Commands") -> None:
         metavar="PIXELS",
         help="longest side of each picture on the sheet (default: 480)",
     )
-    compare.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... or mps (default: auto)"
-    )
-    compare.add_argument("--force", action="store_true", help="replace the sheet if it is there")
     compare.set_defaults(command=_compare)
 
 

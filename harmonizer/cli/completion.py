@@ -2,15 +2,13 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from harmonizer.errors import InputError
-
-if TYPE_CHECKING:
-    from harmonizer.cli.terminal import Commands
+from harmonizer.cli.options import Commands
+from harmonizer.errors import import_extra
 
 
-def add_completion(commands: "Commands", parser: argparse.ArgumentParser) -> None:
+def add_completion(commands: Commands, parser: argparse.ArgumentParser) -> None:
     """Add the command to the command line of `parser`."""
     completion = commands.add_parser(
         "completion",
@@ -28,12 +26,7 @@ def add_completion(commands: "Commands", parser: argparse.ArgumentParser) -> Non
 
 
 def _script(parser: argparse.ArgumentParser, shell: str) -> str:
-    try:
-        import shtab
-    except ImportError as error:
-        raise InputError(
-            "shell completion needs the package shtab: pip install 'image-harmonizer[completion]'"
-        ) from error
+    shtab = import_extra("shtab", "completion")
     from harmonizer.zoo.manifest import list_models
 
     for action in _actions(parser):
@@ -49,6 +42,6 @@ def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     found = list(parser._actions)  # pyright: ignore[reportPrivateUsage] - listed nowhere else
     for action in tuple(found):
         if isinstance(action, argparse._SubParsersAction):  # pyright: ignore[reportPrivateUsage]
-            for command in cast("Commands", action).choices.values():
+            for command in cast(Commands, action).choices.values():
                 found += _actions(command)
     return found

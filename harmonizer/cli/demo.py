@@ -2,18 +2,15 @@
 
 import argparse
 import threading
-from typing import TYPE_CHECKING
 
-from harmonizer.cli.terminal import whole_number
-
-if TYPE_CHECKING:
-    from harmonizer.cli.terminal import Commands
+from harmonizer.cli.options import Commands, shared, whole_number
 
 
-def add_demo(commands: "Commands") -> None:
+def add_demo(commands: Commands) -> None:
     """Add the command to the command line."""
     demo = commands.add_parser(
         "demo",
+        parents=shared("--model", "--device"),
         help="open a page in the browser to try pictures on (the extra `demo`)",
         description="Serve a page to try pictures on. It is reached from this machine alone unless "
         "--host says otherwise; pictures are not sent anywhere.",
@@ -26,14 +23,6 @@ def add_demo(commands: "Commands") -> None:
         type=whole_number(1, 65535),
         metavar="N",
         help="default: the first free one from 7860",
-    )
-    demo.add_argument(
-        "--model",
-        metavar="NAME",
-        help="what is chosen at first: a model of `harmonizer list`, or a folder of a saved model",
-    )
-    demo.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... or mps (default: auto)"
     )
     demo.set_defaults(command=_demo)
 

@@ -2,19 +2,17 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_output, check_output_folder, complain
 
-if TYPE_CHECKING:
-    from harmonizer.cli.terminal import Commands
 
-
-def add_evaluate(commands: "Commands") -> None:
+def add_evaluate(commands: Commands) -> None:
     """Add the command to the command line."""
     evaluate = commands.add_parser(
         "evaluate",
+        parents=shared("--device", "--force"),
         help="measure models and baselines on a dataset",
         description="Harmonize the composites of a dataset and measure the answers against the "
         "real pictures. Untouched composites are measured as well. Published results of the same "
@@ -50,13 +48,7 @@ def add_evaluate(commands: "Commands") -> None:
     )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the means to a file")
     evaluate.add_argument(
-        "--force", action="store_true", help="replace the file and the page if they are there"
-    )
-    evaluate.add_argument(
         "--report", type=Path, metavar="DIR", help="write a page to look at, DIR/index.html"
-    )
-    evaluate.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... or mps (default: auto)"
     )
     evaluate.add_argument(
         "--batch-size", type=int, default=8, metavar="N", help="pictures at a time (default: 8)"

@@ -2,16 +2,13 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.terminal import check_output_folder, complain
 from harmonizer.errors import HarmonizerError, InputError
 
-if TYPE_CHECKING:
-    from harmonizer.cli.terminal import Commands
 
-
-def add_models(commands: "Commands") -> None:
+def add_models(commands: Commands) -> None:
     """Add the commands to the command line."""
     show_all = commands.add_parser(
         "list",
@@ -22,10 +19,7 @@ def add_models(commands: "Commands") -> None:
     )
     show_all.set_defaults(command=_list)
 
-    info = commands.add_parser("info", help="show what is known of a model")
-    info.add_argument(
-        "name", metavar="NAME", help="a model of `harmonizer list`, or a folder of a saved model"
-    )
+    info = commands.add_parser("info", help="show what is known of a model", parents=shared("name"))
     info.set_defaults(command=_info)
 
     fetch = commands.add_parser(
@@ -33,22 +27,22 @@ def add_models(commands: "Commands") -> None:
         help="fetch the weights of models, to work offline later",
         description="Fetch the weights of models into the cache (HF_HOME), so that they load "
         "without a connection later. Prints where they are.",
+        parents=shared("--force"),
     )
     fetch.add_argument("names", nargs="*", metavar="NAME", help="models of `harmonizer list`")
     fetch.add_argument("--all", action="store_true", help="every model that has weights")
-    fetch.add_argument("--force", action="store_true", help="download again what is there")
     fetch.set_defaults(command=_download, usage_error=fetch.error)
 
     convert = commands.add_parser(
         "convert",
         help="convert a released .pth file into a folder that from_pretrained loads",
+        parents=shared("--force"),
     )
     convert.add_argument("file", type=Path, metavar="FILE.pth")
     convert.add_argument("--model", required=True, metavar="NAME", help="which network it is of")
     convert.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write"
     )
-    convert.add_argument("--force", action="store_true", help="replace a model that is there")
     convert.set_defaults(command=_convert)
 
     publish = commands.add_parser(
@@ -62,12 +56,8 @@ def add_models(commands: "Commands") -> None:
     publish.add_argument("--private", action="store_true", help="make a new repository private")
     publish.set_defaults(command=_publish)
 
-    verify = commands.add_parser(
-        "verify",
-        help="fetch, check and load every model that can be reached",
-        description="Fetch, check and load every model that can be reached. Exits with 1 if any of "
-        "them is not what the manifest promises.",
-    )
+    text = "fetch, check and load every model that can be reached"
+    verify = commands.add_parser("verify", help=text, description=f"{text.capitalize()}.")
     verify.set_defaults(command=_verify)
 
 

@@ -7,22 +7,23 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harmonizer.cli.options import Commands, shared, whole_number
 from harmonizer.cli.process import freed_memory_kept
-from harmonizer.cli.terminal import check_output, complain, whole_number
+from harmonizer.cli.terminal import check_output, complain
 from harmonizer.errors import InputError
 
 if TYPE_CHECKING:
-    from harmonizer.cli.terminal import Commands
     from harmonizer.pipeline import Harmonizer
 
 _FORMATS = ("png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp", "jp2", "ppm", "gif")
 _PIPE = Path("-")
 
 
-def add_run(commands: "Commands") -> None:
+def add_run(commands: Commands) -> None:
     """Add the command to the command line."""
     run = commands.add_parser(
         "run",
+        parents=shared("--model", "--device", "--force"),
         help="harmonize a picture, or many",
         description="Harmonize a picture, or many with a folder of masks. "
         "The mask's white (255, or 1) is the foreground to change.",
@@ -47,14 +48,6 @@ def add_run(commands: "Commands") -> None:
         metavar="OUT",
         help="the file to write, its ending says which format, or - for stdout; for several "
         "pictures, a folder (default for one picture: IMAGE_harmonized beside it)",
-    )
-    run.add_argument(
-        "--model",
-        metavar="NAME",
-        help="a model of `harmonizer list`, a folder of a saved model, or owner/name on the Hub",
-    )
-    run.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... or mps (default: auto)"
     )
     run.add_argument(
         "--strength",
@@ -86,7 +79,6 @@ def add_run(commands: "Commands") -> None:
         help="take pictures of up to N million pixels without a warning, and refuse those of more "
         "than 2 N, which may be made to exhaust memory (default: 89, as Pillow has it)",
     )
-    run.add_argument("--force", action="store_true", help="replace what is already there")
     speed = run.add_argument_group("speed")
     speed.add_argument(
         "--backend",

@@ -5,18 +5,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_output, complain
 
 if TYPE_CHECKING:
-    from harmonizer.cli.terminal import Commands
     from harmonizer.training import TrainConfig
 
 
-def add_train(commands: "Commands") -> None:
+def add_train(commands: Commands) -> None:
     """Add the command to the command line."""
     train = commands.add_parser(
         "train",
+        parents=shared("--force"),
         help="train or fine-tune a network",
         description="Train or fine-tune a network. The configuration is a TOML file; "
         "--print-recipe shows those of the paper, to be adapted.",
@@ -32,7 +33,6 @@ def add_train(commands: "Commands") -> None:
         metavar="OUT.png",
         help="do not train: draw what the run would learn from",
     )
-    train.add_argument("--force", action="store_true", help="replace the sheet if it is there")
     train.add_argument(
         "--print-recipe",
         metavar="NAME",

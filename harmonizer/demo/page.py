@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harmonizer.demo import callbacks, work
-from harmonizer.errors import HarmonizerError, InputError, collected_warnings
+from harmonizer.errors import HarmonizerError, InputError, collected_warnings, import_extra
 from harmonizer.zoo.manifest import default_model, list_models
 
 if TYPE_CHECKING:
@@ -53,12 +53,7 @@ def serve(
         os.environ["GRADIO_TEMP_DIR"] = folder
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["GRADIO_RUN_HISTORY"] = "False"
-        try:
-            from gradio import themes
-        except ImportError as error:
-            raise InputError(
-                "the demo needs Gradio: pip install 'image-harmonizer[demo]'"
-            ) from error
+        themes = import_extra("gradio.themes", "demo")
         page = build_page(Path(folder), model, device)
         # System fonts: Gradio's own themes ask a server on the internet for theirs.
         fonts = ("system-ui", "sans-serif")

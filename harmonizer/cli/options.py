@@ -1,0 +1,41 @@
+"""Arguments that several commands have, and readers of their values."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+# argparse has no public name for it
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
+
+_MODEL = "a model of `harmonizer list`, a folder of a saved model, or owner/name on the Hub"
+
+
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "--device": {
+        "default": "auto",
+        "help": "auto, cpu, cuda, cuda:1, ... or mps (default: auto)",
+    },
+    "--force": {"action": "store_true", "help": "replace what is already there"},
+    "--model": {"metavar": "NAME", "help": f"{_MODEL} (default: the bundled one)"},
+    "name": {"metavar": "NAME", "help": _MODEL},
+}
+
+
+def shared(*names: str) -> list[argparse.ArgumentParser]:
+    """Return arguments that several commands have, as parents of a command's parser."""
+    parent = argparse.ArgumentParser(add_help=False)
+    for name in names:
+        parent.add_argument(name, **_OPTIONS[name])
+    return [parent]
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return what reads an argument that is a whole number in a range, for argparse."""
+    span = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+            raise argparse.ArgumentTypeError(f"expected a whole number {span}, got {text!r}")
+        return int(text)
+
+    return read
