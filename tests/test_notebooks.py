@@ -23,11 +23,10 @@ def test_it_is_stored_without_outputs(notebook: Path) -> None:
 def test_it_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> None:
     nbclient = pytest.importorskip("nbclient", reason="the group `notebooks` is not installed")
     pytest.importorskip("ipykernel", reason="the group `notebooks` is not installed")
-    import nbformat
-
+    nbformat: Any = pytest.importorskip("nbformat")
     for name in ("composite.png", "mask.png"):
         shutil.copy(EXAMPLES / name, tmp_path)
-    cells: Any = nbformat.read(notebook, as_version=4)  # pyright: ignore[reportUnknownMemberType]
+    cells: Any = nbformat.read(notebook, as_version=4)
     client = nbclient.NotebookClient(
         cells, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
     )

@@ -6,14 +6,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from harmonizer.demo import callbacks, work
 from harmonizer.errors import HarmonizerError, InputError, collected_warnings, import_extra
 from harmonizer.zoo.manifest import default_model, list_models
-
-if TYPE_CHECKING:
-    import gradio as gr
 
 Result = TypeVar("Result")
 
@@ -86,7 +83,7 @@ def serve(
             page.close(verbose=False)
 
 
-def build_page(folder: Path, model: str | None, device: str) -> "gr.Blocks":
+def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: ANN401 - Gradio's `Blocks`
     """Lay the page out.
 
     Args:
@@ -94,12 +91,12 @@ def build_page(folder: Path, model: str | None, device: str) -> "gr.Blocks":
         model: What is chosen at first; None is the bundled default.
         device: Where networks run.
     """
-    import gradio as gr
+    gr = import_extra("gradio", "demo")
 
     first = model or default_model()
     names = [first, *(name for name in list_models(with_weights=True) if name != first)]
 
-    def upload(label: str, name: str) -> gr.File:
+    def upload(label: str, name: str) -> Any:  # noqa: ANN401
         kinds = list(work.ENDINGS)
         return gr.File(label=label, file_types=kinds, type="filepath", height=140, elem_id=name)
 
@@ -194,7 +191,7 @@ def build_page(folder: Path, model: str | None, device: str) -> "gr.Blocks":
 
 def _with_messages(function: Callable[..., Result]) -> Callable[..., Result]:
     """Show this library's errors and warnings on the page."""
-    import gradio as gr
+    gr = import_extra("gradio", "demo")
 
     def call(*values: object) -> Result:
         noted: list[str] = []

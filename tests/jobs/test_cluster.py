@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray`
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
+    ray: Any = import_module("ray")
 
     ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
     yield
@@ -204,7 +205,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path, noise: Any) -> None:
 def test_nothing_to_do_needs_no_cluster(
     tmp_path: Path, noise: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ray
+    ray: Any = import_module("ray")
 
     make_pictures(tmp_path, noise, 2, (40, 60))
     (tmp_path / "out").mkdir()
