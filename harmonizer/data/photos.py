@@ -1,7 +1,6 @@
 """Photographs with object masks, from which composites can be made."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from harmonizer.data.files import (
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
-from harmonizer.imaging.files import list_pictures
+from harmonizer.imaging.pairing import pair_masks
 
 _HOW_TO_NAME = (
     "a picture ID.jpg (.webp, .png, ...) has the mask ID.png or ID_mask.png beside it, or ID.* in "
@@ -225,16 +224,9 @@ class PhotoDataset:
 
 def _pair(images: Path, masks: Path | None) -> tuple[dict[str, tuple[Path, Path]], list[str]]:
     """Pictures with their masks by name, and the pictures that have none."""
-    if masks is not None and masks.resolve() != images.resolve():
-        by_stem = {path.stem: path for path in list_pictures(masks)}
-        candidates = list_pictures(images)
-    else:
-        together = list_pictures(images)
-        by_stem, candidates = _split_masks(together)
     pairs: dict[str, tuple[Path, Path]] = {}
     missing: list[str] = []
-    for image in candidates:
-        mask = by_stem.get(f"{image.stem}_mask") or by_stem.get(image.stem)
+    for image, mask in pair_masks(images, masks):
         if mask is None:
             missing.append(f"the mask of {image.name}")
         elif image.stem in pairs:
@@ -245,20 +237,3 @@ def _pair(images: Path, masks: Path | None) -> tuple[dict[str, tuple[Path, Path]
         else:
             pairs[image.stem] = (image, mask)
     return pairs, missing
-
-
-def _split_masks(paths: Sequence[Path]) -> tuple[dict[str, Path], list[Path]]:
-    """Masks by stem, and pictures, of a folder that holds both."""
-    count = Counter(path.stem for path in paths)
-    masks: dict[str, Path] = {}
-    images: list[Path] = []
-    for path in paths:
-        of = path.stem.removesuffix("_mask")
-        named = of != path.stem and of in count
-        # Without a name of its own, the mask is the PNG beside the picture.
-        beside = path.suffix.lower() == ".png" and count[path.stem] > 1
-        if named or (beside and f"{path.stem}_mask" not in count):
-            masks[path.stem] = path
-        else:
-            images.append(path)
-    return masks, images

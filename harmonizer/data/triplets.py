@@ -17,6 +17,7 @@ from harmonizer.data.files import (
 )
 from harmonizer.errors import InputError
 from harmonizer.imaging.files import list_pictures
+from harmonizer.imaging.pairing import find_mask
 
 IHARMONY4_PARTS = ("HCOCO", "HFlickr", "HAdobe5k", "Hday2night")
 
@@ -298,7 +299,7 @@ def _match(
     for stem in stems:
         base = stem.rpartition("_")[0]
         composite = composites.get(stem)
-        mask = masks.get(stem) or masks.get(base)
+        mask = find_mask(stem, masks)
         real = reals.get(stem) or reals.get(base.rpartition("_")[0])
         if composite and mask and real:
             name = f"{part}/{stem}" if part else stem

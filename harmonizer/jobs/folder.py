@@ -15,6 +15,7 @@ from harmonizer.errors import InputError, collected_warnings
 from harmonizer.files import write_atomically
 from harmonizer.imaging.files import list_pictures
 from harmonizer.imaging.image import open_image
+from harmonizer.imaging.pairing import pair_masks
 from harmonizer.imaging.saving import encode_image, output_format
 from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.threads import overlap, usual_workers
@@ -55,11 +56,7 @@ class Outcome:
 def find_jobs(
     images: Path | Sequence[Path], masks: Path, output: Path, *, ending: str | None = None
 ) -> list[Job]:
-    """Pair pictures with the masks of a folder.
-
-    The mask of `a.jpg` is called `a` or `a_mask`, with the ending of any image format. That of
-    `a_composite.jpg` may be called `a_mask`, that of `composite.jpg` `mask`, and that of
-    `a_b_c.jpg`, as in iHarmony4, `a_b`.
+    """List what is to be done with pictures and their masks, which `imaging.pairing` finds.
 
     Args:
         images: A folder of composites (folders in it are not looked at), or their files.
@@ -73,34 +70,16 @@ def find_jobs(
             replace the input.
     """
     files = list_pictures(images) if isinstance(images, Path) else list(images)
-    folders = {path.parent.resolve() for path in files}
     if not masks.is_dir():
         raise InputError(f"there is no folder {masks} with the masks of the pictures")
-    if output.resolve() in folders | {masks.resolve()}:
+    if output.resolve() in {path.parent.resolve() for path in files} | {masks.resolve()}:
         raise InputError(f"the output {output} would replace the pictures themselves; name another")
-    together = masks.resolve() in folders
-    composites = [path for path in files if not (together and _is_mask(path.stem))]
-    if not composites:
-        raise InputError(f"{images if isinstance(images, Path) else masks} holds no pictures")
-    by_stem: dict[str, Path] = {}
-    for path in list_pictures(masks):
-        if together and not _is_mask(path.stem):
-            continue  # a picture is no mask of its own
-        if path.stem in by_stem:
-            raise InputError(
-                f"two masks are called {path.stem}: {by_stem[path.stem].name} and {path.name}; "
-                "keep one of them"
-            )
-        by_stem[path.stem] = path
-    stems = {path.stem for path in composites}
     jobs = [
-        Job(
-            path,
-            _mask_for(path.stem, by_stem, stems),
-            output / (path.name if ending is None else path.stem + ending),
-        )
-        for path in composites
+        Job(path, mask, output / (path.name if ending is None else path.stem + ending))
+        for path, mask in pair_masks(images, masks)
     ]
+    if not jobs:
+        raise InputError(f"{images if isinstance(images, Path) else masks} holds no pictures")
     check_outputs(jobs)
     return jobs
 
@@ -145,20 +124,6 @@ def real_paths() -> Callable[[Path], Path]:
 def missing_mask(job: Job) -> InputError:
     """Return the error of a job whose mask was not found."""
     return InputError(f"no mask is called {job.image.stem} or {job.image.stem}_mask")
-
-
-def _is_mask(stem: str) -> bool:
-    return stem == "mask" or stem.endswith("_mask")
-
-
-def _mask_for(stem: str, masks: dict[str, Path], stems: set[str]) -> Path | None:
-    base, _, last = stem.rpartition("_")
-    candidates = [f"{stem}_mask", stem]
-    if last.lower() in ("composite", "comp", "image"):
-        candidates += [f"{base}_mask", base] if base else ["mask"]
-    elif "_" in base and base not in stems:  # a_b_c; but IMG_1 has nothing to do with IMG
-        candidates.append(base)
-    return next((masks[name] for name in candidates if name in masks), None)
 
 
 def harmonize_file(
