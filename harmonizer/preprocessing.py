@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 Range: TypeAlias = tuple[int, int]
+# Floats may overshoot [0, 1] by rounding; more than this is taken for another scale.
+RANGE_TOLERANCE = 1e-3
 Resampler: TypeAlias = Literal["opencv-linear", "opencv-nearest"]
 _INTERPOLATION = {
     "opencv-linear": cv2.INTER_LINEAR,

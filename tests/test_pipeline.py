@@ -59,7 +59,7 @@ def test_harmonize_and_harmonizer_agree(composite: Any, mask: Any, model: Harmon
 
 
 def test_the_default_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harmonizer import pipeline
+    from harmonizer.pipeline import one_call
 
     loads: list[str | None] = []
     original = Harmonizer.from_pretrained
@@ -69,7 +69,7 @@ def test_the_default_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> No
         return original(name, **options)
 
     monkeypatch.setattr(Harmonizer, "from_pretrained", counting)
-    pipeline._load.cache_clear()
+    one_call._load.cache_clear()
     image, mask = np.zeros((32, 32, 3), np.uint8), box_mask(32, 32)
     threads = [threading.Thread(target=harmonize, args=(image, mask)) for _ in range(4)]
     for thread in threads:

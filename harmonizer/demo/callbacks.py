@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from harmonizer.demo import work
 from harmonizer.errors import InputError
-from harmonizer.imaging.picture import Array
+from harmonizer.preprocessing import Array
 
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP, lossless": ".webp", "TIFF": ".tif"}
 
@@ -18,7 +18,7 @@ Pair: TypeAlias = tuple[Array, Array]  # before and after, as they are shown
 
 def harmonize_composite(
     device: str, image: str | None, mask: str | None, model: str, strength: float
-) -> tuple[work.Outcome, Pair]:
+) -> tuple[work.Harmonized, Pair]:
     """Harmonize a composite by its mask."""
     layers = work.open_composite(_given(image, "composite"), _given(mask, "mask"))
     return _harmonized(layers, model, device, strength)
@@ -33,7 +33,7 @@ def harmonize_cutout(
     size: float,
     model: str,
     strength: float,
-) -> tuple[work.Outcome, Pair]:
+) -> tuple[work.Harmonized, Pair]:
     """Paste a cut-out into a background, and harmonize that."""
     place = work.Placement(x / 100, y / 100, size / 100)
     layers = work.paste(_given(cutout, "cut-out"), _given(background, "background"), place)
@@ -46,7 +46,7 @@ def harmonize_painted(
     painting: dict[str, list[Array]] | None,
     model: str,
     strength: float,
-) -> tuple[work.Outcome, Pair]:
+) -> tuple[work.Harmonized, Pair]:
     """Harmonize a composite where it was painted over."""
     path = _given(image, "composite")
     strokes = (painting or {}).get("layers", [])
@@ -71,12 +71,12 @@ def load_editor(image: str | None) -> dict[str, Any] | None:
     return {"background": work.show_file(image), "layers": [], "composite": None}
 
 
-def show_strength(outcome: work.Outcome | None, strength: float) -> Pair | None:
+def show_strength(outcome: work.Harmonized | None, strength: float) -> Pair | None:
     """Show another strength of what was harmonized, without the network."""
     return None if outcome is None else (outcome.shown_before, outcome.shown(strength / 100))
 
 
-def write_file(folder: Path, outcome: work.Outcome | None, strength: float, kind: str) -> str:
+def write_file(folder: Path, outcome: work.Harmonized | None, strength: float, kind: str) -> str:
     """Write the result at full size into a new folder in `folder`, and return its path."""
     if outcome is None:
         raise InputError("there is nothing to download yet; harmonize a picture first")
@@ -86,7 +86,7 @@ def write_file(folder: Path, outcome: work.Outcome | None, strength: float, kind
 
 def _harmonized(
     layers: work.Layers, model: str, device: str, strength: float
-) -> tuple[work.Outcome, Pair]:
+) -> tuple[work.Harmonized, Pair]:
     outcome = work.harmonize_layers(layers, model, device)
     return outcome, (outcome.shown_before, outcome.shown(strength / 100))
 

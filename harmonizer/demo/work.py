@@ -14,9 +14,10 @@ from harmonizer.imaging.drawing import preview
 from harmonizer.imaging.files import open_file
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.mask import open_mask
-from harmonizer.imaging.picture import Array, Picture
+from harmonizer.imaging.picture import Picture
 from harmonizer.imaging.saving import save_image
 from harmonizer.pipeline import apply_strength, harmonize
+from harmonizer.preprocessing import Array
 
 LARGEST_FILE = "100mb"
 ENDINGS: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
@@ -57,7 +58,7 @@ class Layers:
 
 # Compared by identity: the page's sessions hash what they keep.
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class Harmonized:
     """A harmonized picture, from which every strength follows without the network.
 
     Attributes:
@@ -156,14 +157,14 @@ def show_file(image: str) -> NDArray[np.uint8]:
     return preview(open_image(image).pixels, _PREVIEW, _PREVIEW)
 
 
-def harmonize_layers(layers: Layers, model: str | None, device: str) -> Outcome:
+def harmonize_layers(layers: Layers, model: str | None, device: str) -> Harmonized:
     """Run the network, once for all strengths.
 
     Raises:
         HarmonizerError: The model cannot be had, or the device cannot be used.
     """
     full = harmonize(layers.picture.pixels, layers.mask, model, device=device)
-    return Outcome(
+    return Harmonized(
         layers,
         full,
         preview(layers.picture.pixels, _PREVIEW, _PREVIEW),

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from harmonizer.data.color_transfer import TRANSFER_METHODS, TransferMethod
 from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, open_mask, warn_if_nothing_to_do
-from harmonizer.imaging.picture import Array
-from harmonizer.preprocessing import full_scale
+from harmonizer.preprocessing import Array, full_scale
 
 Baseline: TypeAlias = Callable[[ImageLike, MaskLike], Any]
 

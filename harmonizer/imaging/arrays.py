@@ -5,7 +5,6 @@ import torch
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.picture import (
-    Array,
     Picture,
     changed_part,
     check_not_empty,
@@ -13,9 +12,7 @@ from harmonizer.imaging.picture import (
     keep_background,
     to_rgb,
 )
-
-# Float images may overshoot [0, 1] by rounding; more than this is taken for another scale.
-_RANGE_TOLERANCE = 1e-3
+from harmonizer.preprocessing import RANGE_TOLERANCE, Array
 
 
 def from_array(array: Array) -> Picture:
@@ -95,7 +92,7 @@ def _checked_floats(values: Array, what: str) -> Array:
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"the {what} holds NaN or infinite values; replace them first")
-    if low < -_RANGE_TOLERANCE or high > 1 + _RANGE_TOLERANCE:
+    if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
         hint = f" (divide the {what} by 255?)" if 1 < high <= 255 and low >= 0 else ""
         raise InputError(f"a float {what} has values in [0, 1]; got {low:.4g} to {high:.4g}{hint}")
     return values.clip(0, 1)

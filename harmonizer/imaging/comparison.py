@@ -6,7 +6,7 @@ from harmonizer.errors import InputError
 from harmonizer.imaging.drawing import lay_out, preview
 from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, open_mask
-from harmonizer.imaging.picture import Array
+from harmonizer.preprocessing import Array
 
 _GAP = 6  # pixels between two pictures
 

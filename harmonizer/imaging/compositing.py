@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from harmonizer.errors import InputError
 from harmonizer.imaging.image import ImageLike, open_layer
 from harmonizer.imaging.mask import mask_like
-from harmonizer.imaging.picture import Array
-from harmonizer.preprocessing import full_scale
+from harmonizer.preprocessing import Array, full_scale
 
 # Less than half a level of 8 bits is no foreground.
 _LEAST_ALPHA = 1 / 510
@@ -64,7 +63,7 @@ def compose(
             "flatten it first. Are foreground and background swapped?"
         )
     layer = _scaled(cutout.pixels / np.float32(full_scale(cutout.pixels.dtype)), alpha, scale)
-    source, target = _overlap(layer.shape[:2], picture.size, position)
+    source, target = _common_part(layer.shape[:2], picture.size, position)
     layer = layer[source]
 
     mask = np.zeros(picture.size, np.float32)
@@ -94,7 +93,7 @@ def _scaled(colours: Array, alpha: NDArray[np.float32], scale: float) -> NDArray
     return cv2.resize(layer, (width, height), interpolation=method).astype(np.float32, copy=False)
 
 
-def _overlap(
+def _common_part(
     layer: tuple[int, ...], background: tuple[int, int], position: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Which part of the cut-out shows, and where: rows and columns of each."""

@@ -12,7 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 from harmonizer.errors import InputError, note_warning
 from harmonizer.imaging.exif import ORIENTATION, UPRIGHT, descriptive_tags, upright, upright_size
-from harmonizer.imaging.picture import Array, Info
+from harmonizer.imaging.picture import Info
+from harmonizer.preprocessing import Array
 
 # What Pillow knows by its ending, but what holds no photograph, or what it only writes: documents,
 # drawings, films, icons, data.

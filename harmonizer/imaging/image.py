@@ -19,8 +19,8 @@ from harmonizer.imaging.arrays import from_array, from_tensor, to_working_dtype
 from harmonizer.imaging.exif import upright
 from harmonizer.imaging.files import FileLike, is_file, load_pixels, open_file
 from harmonizer.imaging.modes import from_pil
-from harmonizer.imaging.picture import Array, Picture
-from harmonizer.preprocessing import full_scale
+from harmonizer.imaging.picture import Picture
+from harmonizer.preprocessing import Array, full_scale
 
 # What users may hand over as an image.
 ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike | Picture

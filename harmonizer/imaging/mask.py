@@ -18,7 +18,7 @@ from harmonizer.imaging.arrays import check_tensor
 from harmonizer.imaging.exif import upright, upright_size
 from harmonizer.imaging.files import FileLike, is_file, load_pixels, open_file
 from harmonizer.imaging.palette import palette_of
-from harmonizer.imaging.picture import Array
+from harmonizer.preprocessing import RANGE_TOLERANCE, Array
 
 # What users may hand over as a mask.
 MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike
@@ -26,7 +26,6 @@ MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike
 # A mask saved as a colour picture has equal channels up to what JPEG and resizing do to its edges.
 # Mean difference between a pixel's channels, as a share of full scale, that passes for grey.
 _COLOUR_TOLERANCE = 0.02
-_RANGE_TOLERANCE = 1e-3
 # A mask of integers whose brightest value is below this is taken for a map of numbered labels.
 _LEAST_WHITE = 32
 
@@ -187,7 +186,7 @@ def _unit_range(values: Array) -> NDArray[np.float32]:
     if kind != "f" and low >= 0 and high <= 65535:
         full = next(limit for limit in (1, 255, 65535) if high <= limit)
         return (values / np.float32(full)).astype(np.float32, copy=False)
-    if kind == "f" and low >= -_RANGE_TOLERANCE and high <= 1 + _RANGE_TOLERANCE:
+    if kind == "f" and low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE:
         return values.astype(np.float32).clip(0, 1)
     if kind == "f" and np.isin(values, (0, 255)).all():
         return (values / 255).astype(np.float32)

@@ -11,7 +11,6 @@ from harmonizer.errors import InputError
 from harmonizer.imaging.arrays import to_working_dtype
 from harmonizer.imaging.palette import from_palette, image_like
 from harmonizer.imaging.picture import (
-    Array,
     Picture,
     changed_part,
     check_not_empty,
@@ -19,6 +18,7 @@ from harmonizer.imaging.picture import (
     keep_background,
     to_rgb,
 )
+from harmonizer.preprocessing import Array
 
 _AS_STORED = ("L", "LA", "RGB", "RGBA", "RGBX", "I;16", "I;16L", "I;16B", "I;16N")
 _BY_PILLOW = ("YCbCr", "HSV", "LAB")

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harmonizer.imaging.picture import Array, Picture
+from harmonizer.imaging.picture import Picture
+from harmonizer.preprocessing import Array
 
 
 def palette_of(image: Image.Image) -> NDArray[np.uint8]:

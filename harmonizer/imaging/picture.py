@@ -6,12 +6,10 @@ from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
-from harmonizer.preprocessing import bounding_box
+from harmonizer.preprocessing import Array, bounding_box
 
-Array: TypeAlias = NDArray[Any]
 Info: TypeAlias = dict[Any, Any]  # metadata, as Pillow keeps it
 
 

@@ -12,7 +12,8 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from harmonizer.errors import InputError
 from harmonizer.files import write_atomically
-from harmonizer.imaging.picture import Array, Info
+from harmonizer.imaging.picture import Info
+from harmonizer.preprocessing import Array
 
 _FORMATS = ("PNG", "TIFF", "WEBP", "JPEG", "BMP", "JPEG2000", "PPM", "GIF")
 _QUALITY = 95  # above this, JPEG files grow much and gain little

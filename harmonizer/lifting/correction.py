@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Floats = NDArray[np.float32]
 _CURVE_RANGE = 5.0
 # Small enough that OpenBLAS computes the product on the calling thread: waking its own for so
 # little takes longer.
@@ -18,11 +18,11 @@ _PRODUCT_PIXELS = 3072
 class Curve:
     """The curved part of a change of colour, held within the bounds that its fit found."""
 
-    coefficients: Array  # 4 x 20, of the monomials; the last row is 0: by fours is faster
-    lowest: Array  # 3 x 1
-    highest: Array  # 3 x 1
+    coefficients: Floats  # 4 x 20, of the monomials; the last row is 0: by fours is faster
+    lowest: Floats  # 3 x 1
+    highest: Floats  # 3 x 1
 
-    def __call__(self, whitened: Array) -> Array:
+    def __call__(self, whitened: Floats) -> Floats:
         """Whitened colours (3 x n) to changes (3 x n)."""
         monomials = cubic_monomials(whitened)
         change = np.empty((4, whitened.shape[1]), np.float32)
@@ -35,13 +35,13 @@ class Curve:
 class Correction:
     """A change of colour: ``linear @ whitened + curve(whitened) + field(position)``."""
 
-    whitening: Array  # 3 x 4: whitened = whitening @ (r, g, b, 1)
-    linear: Array  # 3 x 3
+    whitening: Floats  # 3 x 4: whitened = whitening @ (r, g, b, 1)
+    linear: Floats  # 3 x 3
     curve: Curve | None
-    field: Array  # h x w x 3, stretched bilinearly over the image
+    field: Floats  # h x w x 3, stretched bilinearly over the image
 
     @classmethod
-    def of_field(cls, field: Array, *, keep: float) -> "Correction":
+    def of_field(cls, field: Floats, *, keep: float) -> "Correction":
         """A correction that adds a field to ``keep`` times the colour."""
         linear = np.diag(np.full(3, keep - 1, np.float32))
         return cls(np.eye(3, 4, dtype=np.float32), linear, None, field)
@@ -57,14 +57,14 @@ class Correction:
         whitening = self.whitening / np.array([scale, scale, scale, 1], np.float32)
         return Correction(whitening, self.linear * factor, curve, self.field * factor)
 
-    def of_colours(self, colours: Array) -> Array:
+    def of_colours(self, colours: Floats) -> Floats:
         """The part of the change that depends on the colour: 3 x n to 3 x n."""
         whitened = self.whitening[:, :3] @ colours
         whitened += self.whitening[:, 3:]
         change = self.linear @ whitened
         if self.curve:
             change += self.curve(whitened)
-        return cast(Array, change)
+        return cast(Floats, change)
 
 
 def cubic_monomials(whitened: NDArray[Any]) -> NDArray[Any]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.lifting.correction import Array, Correction, Curve, cubic_monomials
+from harmonizer.lifting.correction import Correction, Curve, Floats, cubic_monomials
 from harmonizer.lifting.noise import without_noise
 from harmonizer.lifting.resampling import GREY_LEVEL, filled, interpolation
 from harmonizer.preprocessing import Range
@@ -33,9 +33,9 @@ _MAX_FIT_PIXELS = 1 << 14
 def fit_around(
     box: tuple[Range, Range],
     shape: tuple[int, ...],
-    before: Array,
-    after: Array,
-    weight: Array,
+    before: Floats,
+    after: Floats,
+    weight: Floats,
 ) -> Correction:
     """Fit on the part of the low-resolution images that the box of the mask needs."""
     part: list[slice] = []
@@ -49,7 +49,7 @@ def fit_around(
     return replace(correction, field=field)
 
 
-def _fit(before: Array, after: Array, weight: Array) -> Correction:
+def _fit(before: Floats, after: Floats, weight: Floats) -> Correction:
     """Fit the change from one low-resolution image to the other where ``weight`` is not 0."""
     before = _blurred_alike(before, after, weight)
     change = after - before
@@ -76,7 +76,7 @@ def _fit(before: Array, after: Array, weight: Array) -> Correction:
     return replace(correction, field=field)
 
 
-def _blurred_alike(before: Array, after: Array, weight: Array) -> Array:
+def _blurred_alike(before: Floats, after: Floats, weight: Floats) -> Floats:
     """Blur the image as the network's answer is blurred, so that the two differ in colour alone.
 
     A fit to a blurred answer would take the lost contrast for a wish of less contrast. The blur is
@@ -87,8 +87,8 @@ def _blurred_alike(before: Array, after: Array, weight: Array) -> Array:
     w = weight[pixels]
     target = after[pixels] * w[:, None]
 
-    def unexplained(image: Array) -> float:
-        design: Array = np.column_stack([image[pixels], np.ones_like(w)]) * w[:, None]
+    def unexplained(image: Floats) -> float:
+        design: Floats = np.column_stack([image[pixels], np.ones_like(w)]) * w[:, None]
         gram = (design.T @ design).astype(np.float64)
         moment = (design.T @ target).astype(np.float64)
         gram[np.diag_indices(3)] += 1e-6 * len(w)
@@ -96,7 +96,7 @@ def _blurred_alike(before: Array, after: Array, weight: Array) -> Array:
 
     best, least = before, _LEFT_BY_A_BLUR * unexplained(before)
     for sigma in _BLURS:
-        candidate = cast(Array, cv2.GaussianBlur(before, (0, 0), sigma))
+        candidate = cast(Floats, cv2.GaussianBlur(before, (0, 0), sigma))
         left = unexplained(candidate)
         if left >= least:
             break

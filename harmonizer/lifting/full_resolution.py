@@ -7,17 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
-from harmonizer.lifting.correction import Array, Correction, pieces
+from harmonizer.lifting.correction import Correction, Floats, pieces
 from harmonizer.lifting.fit import fit_around
 from harmonizer.lifting.resampling import filled, interpolation, low_res_weight
-from harmonizer.preprocessing import Range, bounding_box
+from harmonizer.preprocessing import RANGE_TOLERANCE, Range, bounding_box
 
 LiftingMethod = Literal["auto", "fitted", "residual", "resize"]
 LIFTING_METHODS: tuple[LiftingMethod, ...] = get_args(LiftingMethod)
 Pixel = TypeVar("Pixel", bound=np.generic)
 _DEPTHS = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U}
-# Floats may overshoot [0, 1] by rounding.
-_RANGE_TOLERANCE = 1e-3
 # A mask that is less than this everywhere changes nothing that shows, and cannot be divided by: a
 # segmentation that found no object may give 1e-30.
 _LEAST_MASK = 1e-6
@@ -72,7 +70,7 @@ def lift(
     else:
         weight = low_res_weight(image, mask, before, scale)
         if method == "residual":
-            change = cast(Array, after - before)
+            change = cast(Floats, after - before)
             correction = Correction.of_field(filled(change, weight), keep=1.0)
         else:
             correction = fit_around(box, mask.shape, before, after, weight)
@@ -81,7 +79,7 @@ def lift(
 
 
 def _apply(
-    correction: Correction, mask: Array, out: NDArray[Any], box: tuple[Range, Range]
+    correction: Correction, mask: Floats, out: NDArray[Any], box: tuple[Range, Range]
 ) -> None:
     """Correct the pixels of the box in place, in pieces of bounded size.
 
@@ -100,11 +98,11 @@ def _apply(
             if len(inside):
                 first, last = int(inside[0]), int(inside[-1]) + 1
                 piece = (rows, slice(tile.start + first, tile.start + last))
-                field = cast(Array, weights @ stretched[:, needed, first:last])
+                field = cast(Floats, weights @ stretched[:, needed, first:last])
                 _correct(correction, out[piece], mask[piece], field)
 
 
-def _correct(correction: Correction, pixels: NDArray[Any], mask: Array, field: Array) -> None:
+def _correct(correction: Correction, pixels: NDArray[Any], mask: Floats, field: Floats) -> None:
     """Correct a piece in place: pixels n x m x 3, mask n x m, field 3 x n x m."""
     colours = np.empty(field.shape, np.float32)
     for plane, values in zip(colours, cv2.split(pixels), strict=True):
@@ -129,7 +127,7 @@ def _checked(
     low_res_image: NDArray[Any],
     low_res_harmonized: NDArray[Any],
     method: str,
-) -> Array:
+) -> Floats:
     """Refuse what cannot be lifted; return the mask as contiguous float32."""
     if method not in LIFTING_METHODS:
         raise InputError(f"method must be one of {', '.join(LIFTING_METHODS)}; got {method!r}.")
@@ -156,7 +154,7 @@ def _checked(
         )
     if image.dtype.kind == "f":
         lowest, highest = float(image.min()), float(image.max())
-        if not (lowest >= -_RANGE_TOLERANCE and highest <= 1 + _RANGE_TOLERANCE):  # NaN, too
+        if not (lowest >= -RANGE_TOLERANCE and highest <= 1 + RANGE_TOLERANCE):  # NaN, too
             raise InputError(
                 f"a floating point image must lie in [0, 1]; it goes from {lowest} to {highest}."
                 " Divide an image of 0 to 255 by 255."
@@ -178,7 +176,7 @@ def _checked(
         raise InputError(f"mask must be bool or hold real numbers in [0, 1]; got {mask.dtype}.")
     mask = np.ascontiguousarray(mask, dtype=np.float32)
     lowest, highest = float(mask.min()), float(mask.max())
-    if not (lowest >= -_RANGE_TOLERANCE and highest <= 1 + _RANGE_TOLERANCE):  # NaN, too
+    if not (lowest >= -RANGE_TOLERANCE and highest <= 1 + RANGE_TOLERANCE):  # NaN, too
         raise InputError(
             f"mask must lie in [0, 1]; it goes from {lowest} to {highest}."
             " Divide a mask of 0 to 255 by 255."

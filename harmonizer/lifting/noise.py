@@ -7,19 +7,19 @@ from typing import cast
 import cv2
 import numpy as np
 
-from harmonizer.lifting.correction import Array
+from harmonizer.lifting.correction import Floats
 
 # The residual is split into bands by Gaussians of these sigmas, in low-resolution pixels.
 _BAND_SIGMAS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0)
 
 
-def without_noise(residual: Array, weight: Array) -> Array:
+def without_noise(residual: Floats, weight: Floats) -> Floats:
     """Attenuate each frequency band of the residual by the share of noise in it (a Wiener filter).
 
     White noise has a known variance in each band; what a band has beyond it is worth keeping.
     """
     # 3 x h x w: with colours innermost, numpy is slow.
-    planes = cast(Array, np.stack(cv2.split(residual)))
+    planes = cast(Floats, np.stack(cv2.split(residual)))
     noise = _noise_variance(planes, weight)
     kept = np.zeros_like(planes)
     finer = planes
@@ -36,10 +36,10 @@ def without_noise(residual: Array, weight: Array) -> Array:
         share = noise * _white_noise_gain(previous, sigma) / max(energy, 1e-20)
         kept += max(0.0, 1.0 - share) * band
         finer, previous = coarser, sigma
-    return cast(Array, cv2.merge(tuple(kept + finer)))
+    return cast(Floats, cv2.merge(tuple(kept + finer)))
 
 
-def _noise_variance(residual: Array, weight: Array) -> float:
+def _noise_variance(residual: Floats, weight: Floats) -> float:
     """The variance of the white noise in a residual: its nugget, in the words of geostatistics.
 
     The half mean squared difference of pixels one and two apart, carried on to pixels no distance
@@ -55,7 +55,7 @@ def _noise_variance(residual: Array, weight: Array) -> float:
     return 1.1 * max(0.0, float(np.quantile((2 * one - two)[inner], 0.05)))
 
 
-def _semivariance(residual: Array, weight: Array, lag: int) -> tuple[Array, Array]:
+def _semivariance(residual: Floats, weight: Floats, lag: int) -> tuple[Floats, Floats]:
     """Local half mean squared difference of pixels ``lag`` apart, and the weight behind it."""
     total, support = np.zeros_like(weight), np.zeros_like(weight)
     for first, second in (
@@ -66,7 +66,7 @@ def _semivariance(residual: Array, weight: Array, lag: int) -> tuple[Array, Arra
         total[first] += both * np.square(residual[first] - residual[second]).mean(axis=0)
         support[first] += both
     total, support = smoothed(total, 4.0), smoothed(support, 4.0)
-    return cast(Array, total / np.maximum(2 * support, 1e-6)), support
+    return cast(Floats, total / np.maximum(2 * support, 1e-6)), support
 
 
 @cache
@@ -79,6 +79,6 @@ def _white_noise_gain(finer: float, coarser: float) -> float:
     return float((one @ one) ** 2 - 2 * (one @ other) ** 2 + (other @ other) ** 2)
 
 
-def smoothed(values: Array, sigma: float) -> Array:
+def smoothed(values: Floats, sigma: float) -> Floats:
     """Gaussian smoothing with nothing beyond the border."""
-    return cast(Array, cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT))
+    return cast(Floats, cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.lifting.correction import Array
+from harmonizer.lifting.correction import Floats
 
 # All colours are handled as fractions of the image's full scale.
 GREY_LEVEL = 1 / 255
@@ -21,7 +21,7 @@ _BORDER = 2
 _EVERY = 4
 
 
-def low_res_weight(image: NDArray[Any], mask: Array, low: Array, scale: float) -> Array:
+def low_res_weight(image: NDArray[Any], mask: Floats, low: Floats, scale: float) -> Floats:
     """How far each low-resolution pixel (of h x w x 3) speaks for the foreground: h x w in [0, 1].
 
     A pixel at the rim holds the background's colour too, and less of the change, so only what shows
@@ -46,12 +46,12 @@ def low_res_weight(image: NDArray[Any], mask: Array, low: Array, scale: float) -
     return inner if inner.any() else weight
 
 
-def _sampled(image: NDArray[Any], height: int, width: int, every: int) -> Array:
+def _sampled(image: NDArray[Any], height: int, width: int, every: int) -> Floats:
     """Resize by linear interpolation between the nearest pixels (H x W x C to h x w x C).
 
     Returned is each ``every``-th row and column of it.
     """
-    ends: list[list[tuple[NDArray[np.intp], Array]]] = []
+    ends: list[list[tuple[NDArray[np.intp], Floats]]] = []
     for size, low_size in zip(image.shape[:2], (height, width), strict=True):
         centres = (np.arange(0, low_size, every) + 0.5) * (size / low_size) - 0.5
         position = np.minimum(np.maximum(centres, 0), size - 1)
@@ -66,21 +66,21 @@ def _sampled(image: NDArray[Any], height: int, width: int, every: int) -> Array:
     return total
 
 
-def _averaged(mask: Array, height: int, width: int) -> Array:
+def _averaged(mask: Floats, height: int, width: int) -> Floats:
     """Resize by averaging, one axis after the other: OpenCV does not if either is enlarged."""
     for size in ((width, mask.shape[0]), (width, height)):
         shrinks = size[0] < mask.shape[1] or size[1] < mask.shape[0]
         mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        mask = cast(Array, cv2.resize(mask, size, interpolation=mode))
+        mask = cast(Floats, cv2.resize(mask, size, interpolation=mode))
     return mask
 
 
-def filled(values: Array, weight: Array) -> Array:
+def filled(values: Floats, weight: Floats) -> Floats:
     """Values where they have weight, going over into those around where they have none.
 
     Without it the bilinear stretch would mix the background's values in along the rim.
     """
-    weighted: Array = np.dstack([values * weight[..., None], weight])
+    weighted: Floats = np.dstack([values * weight[..., None], weight])
     total = weighted.copy()
     height, width = weight.shape
     share = 1.0
@@ -93,7 +93,7 @@ def filled(values: Array, weight: Array) -> Array:
     return (total[..., :3] / np.maximum(total[..., 3:], 1e-30)).astype(np.float32)
 
 
-def interpolation(pixels: slice, size: int, low_size: int) -> tuple[slice, Array]:
+def interpolation(pixels: slice, size: int, low_size: int) -> tuple[slice, Floats]:
     """Linear interpolation along one axis, from ``low_size`` pixels to a range of ``size``.
 
     Returns the k low-resolution pixels that the range needs, and the n x k weights of each.

@@ -1,22 +1,16 @@
-"""The whole way from a composite to a harmonized picture: image, network, full resolution.
-
-This is the only file where images, networks and lifting meet.
-"""
+"""A network with its weights, and what it does with pictures."""
 
 import hashlib
 import os
 import tempfile
-import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from itertools import zip_longest
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, get_args, overload
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,48 +18,24 @@ from PIL import Image
 from torch import nn
 
 from harmonizer.errors import InputError, WeightsCorruptedError, collected_warnings, warn
-from harmonizer.imaging.files import FileLike, is_file
+from harmonizer.imaging.batch import check_batch, pairs, split_masks
+from harmonizer.imaging.files import FileLike
 from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, open_mask, warn_if_nothing_to_do
-from harmonizer.imaging.picture import Array, Picture
+from harmonizer.imaging.picture import Picture
 from harmonizer.inference.backends import Backend, check_backend, open_backend
 from harmonizer.inference.runtime import resolve_device, resolve_dtype
 from harmonizer.lifting import lift
-from harmonizer.preprocessing import full_scale
+from harmonizer.pipeline.composite import Composite, apply_strength, check_strength
+from harmonizer.preprocessing import Array
 from harmonizer.threads import overlap, usual_workers
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import push_folder, save_model
 from harmonizer.zoo.sources import FetchOptions
 
-# What becomes of a picture of many that cannot be harmonized: see `Harmonizer.harmonize_batch`.
-OnError: TypeAlias = Literal["raise", "return"]
 # What comes out as the kind that it was.
 Kind = TypeVar("Kind", Image.Image, Array, torch.Tensor)
-
-
-@dataclass(frozen=True)
-class Composite:
-    """One picture and its mask, ready for the network.
-
-    Attributes:
-        picture: The composite.
-        mask: (H, W), in [0, 1]; 1 is the foreground to change.
-        low_res: The picture at the size of the network's input, in its own dtype.
-        low_res_mask: The mask at that size.
-        changes: Whether there is anything to harmonize.
-    """
-
-    picture: Picture
-    mask: NDArray[np.float32]
-    low_res: Array
-    low_res_mask: NDArray[np.float32]
-    changes: bool = True
-
-    @property
-    def scale(self) -> float:
-        """What white is: 255, 65535 or 1."""
-        return full_scale(self.picture.pixels.dtype)
 
 
 class Harmonizer:
@@ -97,12 +67,11 @@ class Harmonizer:
         """Wrap a network. `from_pretrained` is the usual way to one.
 
         Args:
-            network: `forward(image (N, 3, H, W) normalised, mask (N, 1, H, W) in [0, 1])` gives
-                (N, 3, H, W), normalised.
+            network: What `harmonizer.networks.build_network` gives, or a module with its `forward`.
             info: What is known of it; its preprocessing is applied to every picture.
-            device: As in `from_pretrained`.
-            dtype: As in `from_pretrained`.
-            backend: As in `from_pretrained`.
+            device: Where it shall run; see `from_pretrained`.
+            dtype: Of its arithmetic; see `from_pretrained`.
+            backend: What shall run it; see `from_pretrained`.
 
         Raises:
             InputError: The device, dtype or backend cannot be used.
@@ -297,7 +266,7 @@ class Harmonizer:
             InputError: Something is not as described here; the message says what.
         """
         if isinstance(image, torch.Tensor) and image.ndim == 4:
-            images, masks = list(image), _split_masks(mask, len(image))
+            images, masks = list(image), split_masks(mask, len(image))
             results = self.harmonize_batch(
                 *(images, masks),
                 batch_size=max(1, len(images)),
@@ -320,7 +289,7 @@ class Harmonizer:
         batch_size: int = 8,
         strength: float = 1.0,
         resize_mask: bool = False,
-        on_error: OnError = "raise",
+        on_error: Literal["raise", "return"] = "raise",
         workers: int | None = None,
     ) -> Iterator[Any]:
         """Harmonize many pictures, with one call of the network for each batch.
@@ -331,12 +300,12 @@ class Harmonizer:
         however many there are; so many are drawn from `images` before the first result.
 
         Args:
-            images: As for one picture; sizes and kinds may differ. Paths are read when their turn
-                comes. May be endless.
+            images: Images of any kind that `harmonize` takes; sizes and kinds may differ. Paths are
+                read when their turn comes. May be endless.
             masks: As many masks.
             batch_size: Pictures in one call of the network.
-            strength: As for one picture.
-            resize_mask: As for one picture.
+            strength: How much of the change to apply, from 0 to 1.
+            resize_mask: Accept masks of another size but the same aspect, and resize them.
             on_error: What becomes of a picture that cannot be harmonized, such as a damaged file:
                 `"raise"` raises its error when its turn comes, which ends the work; `"return"`
                 hands the exception out in the place of the result, and goes on.
@@ -349,8 +318,8 @@ class Harmonizer:
             InputError: Something is not as described here; the message says what.
         """
         check_strength(strength)
-        _check_batch(images, masks, batch_size)
-        if on_error not in get_args(OnError):
+        check_batch(images, masks, batch_size)
+        if on_error not in ("raise", "return"):
             raise InputError(f"on_error is 'raise' or 'return'; got {on_error!r}")
         if workers is not None and (not isinstance(workers, int) or workers < 1):
             raise InputError(f"workers is a whole number of at least 1, or None; got {workers!r}")
@@ -369,30 +338,20 @@ class Harmonizer:
                 return self.finish(composite, answer, strength=strength), messages
 
         finished = overlap(
-            _pairs(images, masks),
+            pairs(images, masks),
             prepare,
             lambda batch: self.answer([composite for composite, _ in batch]),
             finish,
             batch_size=batch_size,
             workers=workers or usual_workers(),
         )
-        return _results(finished, on_error)
+        return _results(finished, return_errors=on_error == "return")
 
     def prepare(self, image: ImageLike, mask: MaskLike, *, resize_mask: bool = False) -> Composite:
         """Open a picture and its mask: the first of the three steps of `harmonize`.
 
-        A program that arranges its work itself calls the steps one by one; any thread may.
-
-        Args:
-            image: As for `harmonize`, one picture.
-            mask: As for `harmonize`.
-            resize_mask: As for `harmonize`.
-
-        Returns:
-            What the other steps take.
-
-        Raises:
-            InputError: As for `harmonize`.
+        A program that arranges its work itself calls the steps one by one; any thread may. They
+        take and raise what `harmonize` does.
         """
         composite = self._open(image, mask, resize_mask)
         return replace(composite, changes=not warn_if_nothing_to_do(composite.mask))
@@ -427,10 +386,10 @@ class Harmonizer:
         Args:
             composite: What `prepare` returned.
             answer: What `answer` returned for it.
-            strength: As for `harmonize`.
+            strength: How much of the change to apply, from 0 to 1.
 
         Returns:
-            What `harmonize` returns.
+            The harmonized picture, of the kind that came in.
 
         Raises:
             InputError: `strength` is not from 0 to 1.
@@ -449,17 +408,11 @@ class Harmonizer:
     ) -> NDArray[np.float32]:
         """Return the network's own answer, at its own input size, without the way back.
 
-        Args:
-            image: As for `harmonize`, one picture.
-            mask: As for `harmonize`.
-            resize_mask: As for `harmonize`.
+        It takes and raises what `harmonize` does, for one picture.
 
         Returns:
             (h, w, 3), RGB, float32, not rounded, on the image's own scale: 0 to 255 for 8 bits, 0
             to 65535 for 16 bits, 0 to 1 for floats; what `harmonizer.lifting.lift` takes.
-
-        Raises:
-            InputError: As for `harmonize`.
         """
         composite = self._open(image, mask, resize_mask)
         (answer,) = self.answer([composite])
@@ -472,14 +425,7 @@ class Harmonizer:
         return Composite(picture, plane, resize(picture.pixels), resize(plane))
 
     def scaled(self, composite: Composite, answer: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Bring an answer of the network to its picture's own scale.
-
-        Args:
-            composite: What `prepare` returned.
-            answer: What `answer` returned for it, (3, h, w), normalised.
-
-        Returns:
-            What `predict` returns.
+        """Bring what `answer` returned for a composite to what `predict` returns.
 
         Raises:
             WeightsCorruptedError: The answer holds NaN or infinity.
@@ -492,170 +438,15 @@ class Harmonizer:
         return self.info.preprocessing.from_network(answer, composite.scale)
 
 
-def apply_strength(before: Array, after: Array, strength: float) -> Array:
-    """Take a part of the change: what `strength` does, without the network.
-
-    Args:
-        before: The composite's pixels; uint8, uint16, or float32.
-        after: The same pixels with the full change, of the same shape and dtype.
-        strength: From 0 to 1.
-
-    Returns:
-        `before + strength * (after - before)`, rounded for integers.
-    """
-    if strength == 1:
-        return after
-    if before.dtype.kind == "u":
-        return cv2.addWeighted(before, 1 - strength, after, strength, 0)
-    return before + np.float32(strength) * (after - before)
-
-
-def check_strength(strength: float) -> None:
-    """Refuse what is no strength.
-
-    Raises:
-        InputError: It is not from 0 to 1.
-    """
-    if not isinstance(strength, int | float | np.floating) or not 0 <= strength <= 1:
-        raise InputError(
-            f"strength is a number from 0 (no change) to 1 (the full change); got {strength!r}"
-        )
-
-
-def _check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike], batch_size: int) -> None:
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
-    for one in (images, masks):
-        if isinstance(one, Image.Image) or is_file(one) or _is_single_array(one):
-            raise InputError(
-                "a batch takes several images and masks, such as two lists; got a single "
-                f"{type(cast(object, one)).__name__}: use harmonize, or put it into a list"
-            )
-
-
-def _is_single_array(one: object) -> bool:
-    """Whether it is one image or mask, whose rows would be taken for several."""
-    shape: tuple[int, ...] = tuple(getattr(one, "shape", ()))
-    return len(shape) == 2 or (len(shape) == 3 and 3 <= shape[2] <= 4 < min(shape[:2]))
-
-
 def _results(
-    finished: Generator[Future[tuple[Any, list[str]]]], on_error: OnError
+    finished: Generator[Future[tuple[Any, list[str]]]], *, return_errors: bool
 ) -> Iterator[Any]:
     with closing(finished):
         for future in finished:
-            error = future.exception() if on_error == "return" else None
-            if error is not None:
+            if return_errors and (error := future.exception()) is not None:
                 yield error
                 continue
             result, messages = future.result()
             for message in messages:
                 warn(message)
             yield result
-
-
-def _pairs(
-    images: Iterable[ImageLike], masks: Iterable[MaskLike]
-) -> Iterator[tuple[ImageLike, MaskLike]]:
-    if isinstance(images, Sized) and isinstance(masks, Sized) and len(images) != len(masks):
-        raise InputError(
-            "there must be as many masks as images; got "
-            f"{len(images)} images and {len(masks)} masks"
-        )
-    missing = object()
-    for image, mask in zip_longest(images, masks, fillvalue=missing):
-        if image is missing or mask is missing:
-            raise InputError("there must be as many masks as images")
-        yield cast(ImageLike, image), cast(MaskLike, mask)
-
-
-def _split_masks(mask: MaskLike, count: int) -> list[Any]:
-    """The masks of a batch of tensors: (B, 1, H, W) or (B, H, W)."""
-    shape = getattr(mask, "shape", None)
-    if shape is None or len(shape) not in (3, 4) or shape[0] != count:
-        raise InputError(
-            f"a batch of {count} images needs a mask tensor of shape ({count}, 1, H, W) or "
-            f"({count}, H, W); got {'a ' + type(mask).__name__ if shape is None else tuple(shape)}"
-        )
-    return list(mask)  # pyright: ignore[reportArgumentType, reportUnknownVariableType]
-
-
-_loading = threading.Lock()
-
-
-@lru_cache(maxsize=4)
-def _load(model: str | os.PathLike[str] | None, device: str) -> Harmonizer:
-    return Harmonizer.from_pretrained(model, device=device)
-
-
-@overload
-def harmonize(
-    image: Kind,
-    mask: MaskLike,
-    model: str | os.PathLike[str] | Harmonizer | None = ...,
-    *,
-    device: str | torch.device | None = ...,
-    strength: float = ...,
-    resize_mask: bool = ...,
-) -> Kind: ...
-
-
-@overload
-def harmonize(
-    image: FileLike | Picture,
-    mask: MaskLike,
-    model: str | os.PathLike[str] | Harmonizer | None = ...,
-    *,
-    device: str | torch.device | None = ...,
-    strength: float = ...,
-    resize_mask: bool = ...,
-) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
-
-
-def harmonize(
-    image: ImageLike,
-    mask: MaskLike,
-    model: str | os.PathLike[str] | Harmonizer | None = None,
-    *,
-    device: str | torch.device | None = None,
-    strength: float = 1.0,
-    resize_mask: bool = False,
-) -> Any:
-    """Harmonize one picture in one call.
-
-    The model is loaded at the first call and kept for the next ones; for a folder whose weights
-    change meanwhile, use `Harmonizer.from_pretrained`.
-
-    Args:
-        image: The composite; every kind that `Harmonizer.harmonize` takes.
-        mask: Its foreground, of the same size; white (1) is what will change.
-        model: What `Harmonizer.from_pretrained` takes, or a `Harmonizer`; None is the bundled
-            default.
-        device: Where to load the model: `"auto"` or None (CUDA, else MPS, else the CPU), or a
-            device as torch names it. A ready `Harmonizer` has one already.
-        strength: From 0 (no change) to 1 (the full change).
-        resize_mask: Accept a mask of another size but the same aspect, and resize it.
-
-    Returns:
-        The harmonized picture, of the same kind as `image`; see `Harmonizer.harmonize`.
-
-    Raises:
-        InputError: Something is not as described here, or `device` was given beside a ready
-            `Harmonizer`; the message says what.
-        UnknownModelError: No model has this name.
-        WeightsUnavailableError: Its weights cannot be had; the message says why.
-        WeightsCorruptedError: Its weights are not the ones that were promised.
-    """
-    if isinstance(model, Harmonizer):
-        if device is not None:
-            raise InputError(
-                f"this Harmonizer runs on {str(model.device)!r} already; leave out device=, or "
-                "move it first: model.to(device)"
-            )
-        harmonizer = model
-    elif not isinstance(model, str | os.PathLike | None):
-        raise InputError(f"model is a name, a path or a Harmonizer; got {type(model).__name__}")
-    else:
-        with _loading:  # threads that arrive together must not load the model twice
-            harmonizer = _load(model, str(device or "auto"))
-    return harmonizer(cast(Any, image), mask, strength=strength, resize_mask=resize_mask)

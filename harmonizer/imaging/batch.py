@@ -1,0 +1,57 @@
+"""Several images and their masks, handed over at once."""
+
+from collections.abc import Iterable, Iterator, Sized
+from itertools import zip_longest
+from typing import Any, cast
+
+from PIL import Image
+
+from harmonizer.errors import InputError
+from harmonizer.imaging.files import is_file
+from harmonizer.imaging.image import ImageLike
+from harmonizer.imaging.mask import MaskLike
+
+
+def check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike], batch_size: int) -> None:
+    """Refuse what is no batch: a single image or mask, or pictures by less than one at a time."""
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
+    for one in (images, masks):
+        if isinstance(one, Image.Image) or is_file(one) or _is_single(one):
+            raise InputError(
+                "a batch takes several images and masks, such as two lists; got a single "
+                f"{type(cast(object, one)).__name__}: use harmonize, or put it into a list"
+            )
+
+
+def _is_single(one: object) -> bool:
+    """Whether it is one image or mask, whose rows would be taken for several."""
+    shape: tuple[int, ...] = tuple(getattr(one, "shape", ()))
+    return len(shape) == 2 or (len(shape) == 3 and 3 <= shape[2] <= 4 < min(shape[:2]))
+
+
+def pairs(
+    images: Iterable[ImageLike], masks: Iterable[MaskLike]
+) -> Iterator[tuple[ImageLike, MaskLike]]:
+    """Yield each image with its mask; refuse more of one than of the other."""
+    if isinstance(images, Sized) and isinstance(masks, Sized) and len(images) != len(masks):
+        raise InputError(
+            "there must be as many masks as images; got "
+            f"{len(images)} images and {len(masks)} masks"
+        )
+    missing = object()
+    for image, mask in zip_longest(images, masks, fillvalue=missing):
+        if image is missing or mask is missing:
+            raise InputError("there must be as many masks as images")
+        yield cast(ImageLike, image), cast(MaskLike, mask)
+
+
+def split_masks(mask: MaskLike, count: int) -> list[Any]:
+    """The masks of a batch of tensors: (B, 1, H, W) or (B, H, W)."""
+    shape = getattr(mask, "shape", None)
+    if shape is None or len(shape) not in (3, 4) or shape[0] != count:
+        raise InputError(
+            f"a batch of {count} images needs a mask tensor of shape ({count}, 1, H, W) or "
+            f"({count}, H, W); got {'a ' + type(mask).__name__ if shape is None else tuple(shape)}"
+        )
+    return list(mask)  # pyright: ignore[reportArgumentType, reportUnknownVariableType]

@@ -1,0 +1,10 @@
+"""The whole way from a composite to a harmonized picture: image, network, full resolution.
+
+This is the only place where images, networks and lifting meet.
+"""
+
+from harmonizer.pipeline.composite import Composite, apply_strength, check_strength
+from harmonizer.pipeline.harmonizer import Harmonizer
+from harmonizer.pipeline.one_call import harmonize
+
+__all__ = ["Composite", "Harmonizer", "apply_strength", "check_strength", "harmonize"]

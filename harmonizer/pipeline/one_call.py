@@ -1,0 +1,95 @@
+"""One picture in one call, by a model that is loaded once."""
+
+import os
+import threading
+from functools import lru_cache
+from typing import Any, cast, overload
+
+import torch
+
+from harmonizer.errors import InputError
+from harmonizer.imaging.files import FileLike
+from harmonizer.imaging.image import ImageLike
+from harmonizer.imaging.mask import MaskLike
+from harmonizer.imaging.picture import Picture
+from harmonizer.pipeline.harmonizer import Harmonizer, Kind
+
+_loading = threading.Lock()
+
+
+@lru_cache(maxsize=4)
+def _load(model: str | os.PathLike[str] | None, device: str) -> Harmonizer:
+    return Harmonizer.from_pretrained(model, device=device)
+
+
+@overload
+def harmonize(
+    image: Kind,
+    mask: MaskLike,
+    model: str | os.PathLike[str] | Harmonizer | None = ...,
+    *,
+    device: str | torch.device | None = ...,
+    strength: float = ...,
+    resize_mask: bool = ...,
+) -> Kind: ...
+
+
+@overload
+def harmonize(
+    image: FileLike | Picture,
+    mask: MaskLike,
+    model: str | os.PathLike[str] | Harmonizer | None = ...,
+    *,
+    device: str | torch.device | None = ...,
+    strength: float = ...,
+    resize_mask: bool = ...,
+) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
+
+
+def harmonize(
+    image: ImageLike,
+    mask: MaskLike,
+    model: str | os.PathLike[str] | Harmonizer | None = None,
+    *,
+    device: str | torch.device | None = None,
+    strength: float = 1.0,
+    resize_mask: bool = False,
+) -> Any:
+    """Harmonize one picture in one call.
+
+    The model is loaded at the first call and kept for the next ones; for a folder whose weights
+    change meanwhile, use `Harmonizer.from_pretrained`.
+
+    Args:
+        image: The composite; every kind that `Harmonizer.harmonize` takes.
+        mask: Its foreground, of the same size; white (1) is what will change.
+        model: What `Harmonizer.from_pretrained` takes, or a `Harmonizer`; None is the bundled
+            default.
+        device: Where to load the model: `"auto"` or None (CUDA, else MPS, else the CPU), or a
+            device as torch names it. A ready `Harmonizer` has one already.
+        strength: From 0 (no change) to 1 (the full change).
+        resize_mask: Accept a mask of another size but the same aspect, and resize it.
+
+    Returns:
+        The harmonized picture, of the same kind as `image`; see `Harmonizer.harmonize`.
+
+    Raises:
+        InputError: Something is not as described here, or `device` was given beside a ready
+            `Harmonizer`; the message says what.
+        UnknownModelError: No model has this name.
+        WeightsUnavailableError: Its weights cannot be had; the message says why.
+        WeightsCorruptedError: Its weights are not the ones that were promised.
+    """
+    if isinstance(model, Harmonizer):
+        if device is not None:
+            raise InputError(
+                f"this Harmonizer runs on {str(model.device)!r} already; leave out device=, or "
+                "move it first: model.to(device)"
+            )
+        harmonizer = model
+    elif not isinstance(model, str | os.PathLike | None):
+        raise InputError(f"model is a name, a path or a Harmonizer; got {type(model).__name__}")
+    else:
+        with _loading:  # threads that arrive together must not load the model twice
+            harmonizer = _load(model, str(device or "auto"))
+    return harmonizer(cast(Any, image), mask, strength=strength, resize_mask=resize_mask)
