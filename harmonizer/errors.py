@@ -85,15 +85,7 @@ def warn(message: str) -> None:
 
 
 def import_extra(module: str, extra: str) -> Any:  # noqa: ANN401 - it may not be there to look at
-    """Import a module of a package that comes with an extra.
-
-    Args:
-        module: What to import.
-        extra: The extra's name in `pip install 'image-harmonizer[extra]'`.
-
-    Raises:
-        InputError: It is not installed; the message says how to.
-    """
+    """Import a module of a package that comes with an extra, or say how to install it."""
     try:
         return import_module(module)
     except ImportError as error:

@@ -10,11 +10,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it.
-
-    Raises:
-        OSError: The file cannot be written; nothing is left behind.
-    """
+    """Write a file so that nobody ever sees a part of it."""
     place = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
     if place.is_symlink():  # links in a circle
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))

@@ -30,16 +30,7 @@ class _Readable(Protocol[_Item]):
 
 
 def refuse_missing(missing: Sequence[str], where: Path | str, advice: str) -> None:
-    """Stop if anything is missing, and say everything that is.
-
-    Args:
-        missing: One text for each missing thing.
-        where: The folder or table that was looked at.
-        advice: What to do about it.
-
-    Raises:
-        InputError: `missing` is not empty.
-    """
+    """Stop if anything is missing `where` we looked, and say everything that is and what to do."""
     if not missing:
         return
     listed = "".join(f"\n  {text}" for text in missing[:_LISTED])
@@ -54,11 +45,7 @@ def refuse_missing_files(files: Iterable[Path], where: Path | str) -> None:
 
 
 def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The column names and the rows of a CSV file with a header.
-
-    Raises:
-        InputError: It cannot be read, has no rows, or rows of different lengths.
-    """
+    """Read the column names and the rows of a CSV file with a header."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restkey="", restval="")
@@ -77,11 +64,7 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Read a picture: (H, W, 3), RGB, upright, 8 bits a channel.
-
-    Raises:
-        InputError: It cannot be read; the message names the file.
-    """
+    """Read a picture: (H, W, 3), RGB, upright, 8 bits a channel."""
     pixels = open_image(path).pixels
     if pixels.dtype == np.uint8:
         return pixels
@@ -90,15 +73,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Read a mask that has a foreground: (H, W), in [0, 1].
-
-    Args:
-        path: The file.
-        size: Height and width of the picture it belongs to.
-
-    Raises:
-        InputError: It cannot be read, has another size, or is empty; the message names the file.
-    """
+    """Read a mask that has a foreground, for a picture of a height and width: (H, W), in [0, 1]."""
     try:
         mask = open_mask(path, size)
     except InputError as error:
@@ -120,20 +95,10 @@ def read_or_replace(
     on_error: OnError,
     skipped: MutableMapping[int, str],
 ) -> tuple[int, _Item]:
-    """Read a sample; in place of a damaged one, another one drawn from `generator`.
+    """Read a sample; with `on_error="skip"`, another one drawn in place of a damaged one.
 
-    Args:
-        dataset: What to read from.
-        index: Which sample.
-        generator: Chooses the replacement.
-        on_error: "raise" to have none.
-        skipped: Takes the index and the reason of every sample that could not be read.
-
-    Returns:
-        The index of the sample that was read, and the sample.
-
-    Raises:
-        InputError: It is damaged and `on_error` is "raise", or so are many in a row.
+    `skipped` takes the index and the reason of every sample that could not be read. Returned are
+    the index of the sample that was read, and the sample. Many damaged ones in a row are an error.
     """
     for _ in range(_TRIES):
         try:

@@ -27,7 +27,7 @@ def serve(
     model: str | None = None,
     device: str = "auto",
 ) -> Generator[str, None, None]:
-    """Serve the page while the context lasts.
+    """Serve the page while the context lasts, and yield its address.
 
     Uploads and results lie in a temporary folder that nothing else uses, and that is removed at the
     end. No other file can be read through the page, and nothing is sent anywhere.
@@ -35,15 +35,8 @@ def serve(
     Args:
         host: The address to listen on; 127.0.0.1 is reached from this machine alone.
         port: None is the first free one from 7860.
-        model: What is chosen at first: a model of the zoo, or a folder of a saved one; None is the
-            bundled default.
+        model: What is chosen at first; None is the bundled default.
         device: Where networks run.
-
-    Yields:
-        The page's address.
-
-    Raises:
-        InputError: Gradio is not installed, or the port is taken.
     """
     with tempfile.TemporaryDirectory(prefix="harmonizer-demo-") as folder:
         # Gradio reads these when it is imported and when a page is built.
@@ -84,13 +77,7 @@ def serve(
 
 
 def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: ANN401 - Gradio's `Blocks`
-    """Lay the page out.
-
-    Args:
-        folder: Where files to be downloaded are written.
-        model: What is chosen at first; None is the bundled default.
-        device: Where networks run.
-    """
+    """Lay the page out; files to be downloaded are written to a folder."""
     gr = import_extra("gradio", "demo")
 
     first = model or default_model()

@@ -28,13 +28,7 @@ _PLACEMENT = 640  # the same while a cut-out is moved about
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a cut-out goes.
-
-    Attributes:
-        x: Its centre, from 0 (the background's left edge) to 1.
-        y: Its centre, from 0 (the top) to 1.
-        size: 1 is as large as fits into the background.
-    """
+    """Where a cut-out's centre goes, x and y from 0 to 1; a size of 1 is as large as fits."""
 
     x: float
     y: float
@@ -43,13 +37,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Layers:
-    """A composite at full size and its mask.
-
-    Attributes:
-        picture: The composite, with the metadata of its file.
-        mask: (H, W), in [0, 1].
-        name: What to call the result.
-    """
+    """A composite at full size, its mask (H, W) in [0, 1], and what to call the result."""
 
     picture: Picture
     mask: NDArray[np.float32]
@@ -61,11 +49,7 @@ class Layers:
 class Harmonized:
     """A harmonized picture, from which every strength follows without the network.
 
-    Attributes:
-        layers: What was harmonized.
-        full: The composite's pixels with the full change.
-        shown_before: A small copy of the composite, uint8.
-        shown_full: A small copy of `full`, uint8.
+    `full` has the composite's pixels with the full change; the others are small copies, uint8.
     """
 
     layers: Layers
@@ -78,11 +62,7 @@ class Harmonized:
         return apply_strength(self.shown_before, self.shown_full, strength)
 
     def save(self, folder: Path, ending: str, strength: float) -> Path:
-        """Write the picture at full size with its metadata, and return where.
-
-        Raises:
-            InputError: The format cannot hold it.
-        """
+        """Write the picture at full size with its metadata, and return where."""
         picture = self.layers.picture
         changed = apply_strength(picture.pixels, self.full, strength)
         path = folder / f"{self.layers.name}_harmonized{ending}"
@@ -91,11 +71,7 @@ class Harmonized:
 
 
 def open_composite(image: str, mask: str) -> Layers:
-    """Read a composite and its mask from files.
-
-    Raises:
-        InputError: A file is not what it should be.
-    """
+    """Read a composite and its mask from files."""
     _check_file(image)
     _check_file(mask)
     picture = open_image(image)
@@ -103,15 +79,7 @@ def open_composite(image: str, mask: str) -> Layers:
 
 
 def open_painted(image: str, painted: Array) -> Layers:
-    """Read a composite whose mask was painted on a small copy of it.
-
-    Args:
-        image: The composite's file.
-        painted: (H, W), bool, of the small copy's size.
-
-    Raises:
-        InputError: The file is not an image, or nothing was painted.
-    """
+    """Read a composite whose mask, (H, W) bool, was painted on a small copy of it."""
     if not painted.any():
         raise InputError("nothing is painted; paint over the foreground first")
     _check_file(image)
@@ -120,11 +88,7 @@ def open_painted(image: str, painted: Array) -> Layers:
 
 
 def paste(cutout: str, background: str, placement: Placement) -> Layers:
-    """Paste a cut-out into a background.
-
-    Raises:
-        InputError: A file is not what it should be; the cut-out has no alpha channel.
-    """
+    """Paste a cut-out into a background."""
     _check_file(cutout)
     _check_file(background)
     layer, _ = open_file(cutout)
@@ -135,11 +99,7 @@ def paste(cutout: str, background: str, placement: Placement) -> Layers:
 
 
 def show_pasted(cutout: str, background: str, placement: Placement) -> Array:
-    """Draw quickly what `paste` would make: (H, W, 3), uint8, reduced.
-
-    Raises:
-        InputError: As for `paste`.
-    """
+    """Draw quickly what `paste` would make: (H, W, 3), uint8, reduced."""
     _check_file(cutout)
     _check_file(background)
     layer, _ = open_file(cutout)
@@ -148,21 +108,13 @@ def show_pasted(cutout: str, background: str, placement: Placement) -> Array:
 
 
 def show_file(image: str) -> NDArray[np.uint8]:
-    """Read a file and return a small copy, uint8.
-
-    Raises:
-        InputError: It is no image, or too large.
-    """
+    """Read a file and return a small copy, uint8."""
     _check_file(image)
     return preview(open_image(image).pixels, _PREVIEW, _PREVIEW)
 
 
 def harmonize_layers(layers: Layers, model: str | None, device: str) -> Harmonized:
-    """Run the network, once for all strengths.
-
-    Raises:
-        HarmonizerError: The model cannot be had, or the device cannot be used.
-    """
+    """Run the network, once for all strengths."""
     full = harmonize(layers.picture.pixels, layers.mask, model, device=device)
     return Harmonized(
         layers,

@@ -61,16 +61,7 @@ def lay_out(
 
 
 def preview(values: Array, width: int, height: int | None = None) -> NDArray[np.uint8]:
-    """Make a small 8-bit copy of a picture or a mask.
-
-    Args:
-        values: (H, W, 3) or (H, W); uint8, uint16, or float in [0, 1].
-        width: The copy is at most so wide, in pixels. It is never enlarged.
-        height: And at most so high; None is no limit.
-
-    Returns:
-        The copy, of the same aspect to a pixel.
-    """
+    """Make a small 8-bit copy of a picture or mask, never larger than it, of at most a size."""
     white = full_scale(values.dtype)
     if white != 255:
         values = np.rint(values * (255 / white)).astype(np.uint8)

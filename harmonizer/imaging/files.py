@@ -26,11 +26,7 @@ FileLike: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes]
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Return the picture files of a folder, sorted; folders in it and hidden files are left out.
-
-    Raises:
-        InputError: There is no such folder.
-    """
+    """Return the picture files of a folder, sorted; folders in it and hidden files are left out."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
     formats = Image.registered_extensions()
@@ -115,15 +111,7 @@ def open_file(
 
 
 def load_pixels(image: Image.Image, what: str) -> None:
-    """Decode an image that Pillow has opened and not read yet.
-
-    Args:
-        image: Any.
-        what: What to call it in an error.
-
-    Raises:
-        InputError: Its file is damaged, or closed.
-    """
+    """Decode an image that Pillow has opened and not read yet; `what` is its name in an error."""
     try:
         image.load()
     except MemoryError:

@@ -68,17 +68,9 @@ def open_image(image: ImageLike, *, once: bool = False) -> Picture:
 
 
 def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
-    """Open an image together with its alpha channel.
+    """Open an image together with how opaque each pixel is: (H, W), from 0 to 1.
 
-    Args:
-        image: As for `open_image`.
-
-    Returns:
-        The picture, and how opaque each pixel is: (H, W), from 0 to 1, where colours are not
-        multiplied by it. None if the image has no transparency.
-
-    Raises:
-        InputError: As for `open_image`.
+    Colours are not multiplied by it. It is None if the image has no transparency.
     """
     if is_file(image):
         image, _ = open_file(image)

@@ -198,15 +198,10 @@ def _unit_range(values: Array) -> NDArray[np.float32]:
 
 
 def mask_like(plane: NDArray[np.float32], image: object) -> Image.Image | Array | torch.Tensor:
-    """Hand a mask out as the kind that belongs to an image.
+    """Hand a mask, (H, W) in [0, 1], out as the kind that belongs to an image.
 
-    Args:
-        plane: (H, W), in [0, 1].
-        image: The image, of any accepted kind.
-
-    Returns:
-        A `PIL.Image.Image` of mode L (0 to 255) for a `PIL.Image.Image`, a tensor (1, H, W) on the
-        same device for a tensor, else the array itself; the latter two are float32 in [0, 1].
+    That is a `PIL.Image.Image` of mode L (0 to 255) for a `PIL.Image.Image`, a float32 tensor (1,
+    H, W) on the same device for a tensor, else the array itself.
     """
     if isinstance(image, Image.Image):
         return Image.fromarray(np.rint(plane * 255).astype(np.uint8))
@@ -216,14 +211,7 @@ def mask_like(plane: NDArray[np.float32], image: object) -> Image.Image | Array 
 
 
 def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
-    """Whether the mask leaves nothing to harmonize: no foreground, or no background.
-
-    Args:
-        mask: (H, W), in [0, 1].
-
-    Returns:
-        True, after a `UserWarning` that says why, if the picture should come back as it is.
-    """
+    """Warn if the mask has no foreground, or no background; return whether that is so."""
     if mask.max() == 0:
         reason = "the mask is empty: there is no foreground to harmonize"
     elif mask.min() == 1:

@@ -23,19 +23,9 @@ _LARGEST_JPEG_XMP = 65_502  # what a segment holds beside the packet's name
 def save_image(
     image: Image.Image | Array, path: Path, info: Info, *, quality: int | None = None
 ) -> None:
-    """Write a picture to a file.
+    """Write a picture to a file, in the format of its ending; the file is whole or not there.
 
-    The file appears under its name only when it is complete; an existing one is replaced.
-
-    Args:
-        image: As for `encode_image`.
-        path: Where to; the ending says which format.
-        info: As for `encode_image`.
-        quality: As for `encode_image`.
-
-    Raises:
-        InputError: The format is unknown, or cannot hold this kind of picture.
-        OSError: The file cannot be written.
+    The arguments are those of `encode_image`.
     """
     write_atomically(path, encode_image(image, output_format(path), info, quality=quality))
 
@@ -117,11 +107,7 @@ def _xmp_options(format_name: str, info: Info) -> dict[str, Any]:
 
 
 def output_format(path: Path) -> str:
-    """Return which format the ending of a file's name stands for, as Pillow calls it.
-
-    Raises:
-        InputError: It is none that keeps a picture's size and colours.
-    """
+    """Return which format the ending of a file's name stands for, as Pillow calls it."""
     format_name = Image.registered_extensions().get(path.suffix.lower())
     if format_name not in _FORMATS:
         raise InputError(

@@ -25,12 +25,7 @@ _TOLERANCE = 1e-3  # of normalised values: a seventeenth of a grey level of 255
 
 
 def trace_network(network: nn.Module, input_size: tuple[int, int]) -> torch.export.ExportedProgram:
-    """Trace a network into a graph that other programs can translate; its batch norms are folded.
-
-    Args:
-        network: In evaluation mode, on the CPU; it is left as it is.
-        input_size: Height and width of its input, which are fixed; the batch is not.
-    """
+    """Trace a network into a graph of a fixed height and width; its batch norms are folded."""
     height, width = input_size
     # Two pictures, because torch takes a batch of one for a size that never changes.
     example = (torch.zeros(2, 3, height, width), torch.zeros(2, 1, height, width))
@@ -42,19 +37,12 @@ def trace_network(network: nn.Module, input_size: tuple[int, int]) -> torch.expo
 
 
 def to_onnx(network: nn.Module, input_size: tuple[int, int]) -> Any:  # noqa: ANN401 - no types
-    """Translate a network into an ONNX model.
-
-    Args:
-        network: In evaluation mode, on the CPU.
-        input_size: Height and width of its input, which are fixed; the batch is not.
+    """Translate a network, in evaluation mode on the CPU, into an ONNX model.
 
     Returns:
         An `onnx.ModelProto` with the inputs `image` (N, 3, H, W), normalised, and `mask` (N, 1, H,
         W), in [0, 1], and the output `harmonized` (N, 3, H, W), normalised; all float32. The axis N
-        is called `batch`.
-
-    Raises:
-        InputError: ONNX is not installed.
+        is called `batch`; H and W are fixed.
     """
     onnx = import_extra("onnx", "onnx")
     import_extra("onnxscript", "onnx")  # torch translates with it
@@ -97,11 +85,7 @@ def _quiet_torch() -> Generator[None]:
 
 
 def check_ending(path: Path) -> None:
-    """Refuse a name under which no program would look for an ONNX file.
-
-    Raises:
-        InputError: It does not end in `.onnx`.
-    """
+    """Refuse a name under which no program would look for an ONNX file."""
     if path.suffix.lower() != ".onnx":
         raise InputError(f"an ONNX file is written, so end its name in .onnx; got {path.name!r}")
 
@@ -112,18 +96,12 @@ def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
     How a picture is resized and normalised, and the answer's colours are brought back, stands in
     the file's metadata, under the key `preprocessing`, as JSON: `input_size` (height, width),
     `mean` and `std` of R, G, B in [0, 1], and `resampler`. `name`, `licence` and `trained_on` stand
-    beside it. The answer is of `input_size`: how this library carries it to
-    the picture's own size (`harmonizer.lifting.lift`) is not in the file.
-
-    Args:
-        network: In evaluation mode, on the CPU.
-        info: What is known of it.
-        path: The file, `.onnx`, which is whole or not there.
+    beside it. How the answer is carried to the picture's own size (`harmonizer.lifting.lift`) is
+    not in the file.
 
     Raises:
         InputError: `path` ends otherwise, or ONNX or ONNX Runtime is not installed.
-        ExportError: The ONNX model answers differently.
-        OSError: The file cannot be written.
+        ExportError: The ONNX model answers differently; nothing is written.
     """
     check_ending(path)
     onnxruntime = import_extra("onnxruntime", "onnx")

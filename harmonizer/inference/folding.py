@@ -10,16 +10,10 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def fold_batch_norm(network: _Network) -> _Network:
-    """Return a copy that gives the same answers with fewer steps.
+    """Return a copy, for inference, that gives the same answers with fewer steps.
 
     A batch norm that a module names right after a convolution belongs to it: all networks of this
-    library are written so.
-
-    Args:
-        network: Any network of this library; it is left as it is.
-
-    Returns:
-        The copy, in evaluation mode. It cannot be trained, and its weights have other names.
+    library are written so. The copy's weights have other names.
     """
     folded = deepcopy(network).eval().requires_grad_(False)
     for module in list(folded.modules()):

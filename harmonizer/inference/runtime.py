@@ -8,14 +8,7 @@ from harmonizer.errors import InputError
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Choose a device.
-
-    Args:
-        device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
-
-    Raises:
-        InputError: Torch does not know the device, or this machine does not have it.
-    """
+    """Choose a device: `"auto"` (CUDA, else MPS, else the CPU), or one as torch names it."""
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -48,14 +41,7 @@ _DTYPES = {
 
 
 def resolve_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """Choose the arithmetic of a network.
-
-    Args:
-        dtype: `"float32"` (`"auto"`), `"bfloat16"`, `"float16"`, or one of these of torch.
-
-    Raises:
-        InputError: It is none of these.
-    """
+    """Choose the arithmetic of a network: `"float32"` (`"auto"`), `"bfloat16"` or `"float16"`."""
     chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen not in _DTYPES.values():
         raise InputError(f"the network's dtype is one of {', '.join(_DTYPES)}; got dtype={dtype!r}")

@@ -23,13 +23,7 @@ from harmonizer.threads import overlap, usual_workers
 
 @dataclass(frozen=True)
 class Job:
-    """One picture of many.
-
-    Attributes:
-        image: The composite's file.
-        mask: The mask's file; None if the folder of masks has none for it.
-        output: Where the harmonized picture goes.
-    """
+    """One picture of many: its file, its mask's (None: there is none), and the result's."""
 
     image: Path
     mask: Path | None
@@ -40,11 +34,8 @@ class Job:
 class Outcome:
     """What became of a job.
 
-    Attributes:
-        job: The job.
-        error: What went wrong; None if it is done, or was done before.
-        warnings: What the user should know about the picture.
-        skipped: Whether it was done before.
+    `error` is None if it is done, or was done before (`skipped`); `warnings` is what the user
+    should know about the picture.
     """
 
     job: Job
@@ -65,9 +56,7 @@ def find_jobs(
         ending: The ending to write instead of the composites' own, such as `.png`.
 
     Raises:
-        InputError: A folder is missing, there is no picture in it, two masks have the same name but
-            for the ending, two pictures would be written to the same file, or the output would
-            replace the input.
+        InputError: Something is missing, or would be replaced; the message names it.
     """
     files = list_pictures(images) if isinstance(images, Path) else list(images)
     if not masks.is_dir():
@@ -85,11 +74,7 @@ def find_jobs(
 
 
 def check_outputs(jobs: Sequence[Job]) -> None:
-    """Refuse jobs whose results would replace each other, or a picture.
-
-    Raises:
-        InputError: With the paths.
-    """
+    """Refuse jobs whose results would replace each other, or a picture."""
     where = real_paths()
     inputs = {where(path) for job in jobs for path in (job.image, job.mask) if path is not None}
     written: dict[Path, Path] = {}
@@ -136,22 +121,9 @@ def harmonize_file(
     resize_mask: bool = False,
     quality: int | None = None,
 ) -> bytes:
-    """Harmonize one file into another; metadata is kept.
+    """Harmonize one file, or its bytes, into the bytes of another; metadata is kept.
 
-    Args:
-        harmonizer: The model.
-        image: The composite's file, or its bytes.
-        mask: The mask's file, or its bytes.
-        format_name: What `harmonizer.imaging.saving.output_format` returned.
-        strength: From 0 (no change) to 1 (the full change).
-        resize_mask: Accept a mask of another size but the same aspect, and resize it.
-        quality: As for `harmonizer.imaging.saving.encode_image`.
-
-    Returns:
-        The bytes of the harmonized file.
-
-    Raises:
-        InputError: A file is not what it should be; the message says what.
+    `format_name` is what `output_format` returned, `quality` as in `encode_image`.
     """
     picture = open_image(image, once=True)
     result = harmonizer(picture, mask, strength=strength, resize_mask=resize_mask)

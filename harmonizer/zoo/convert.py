@@ -108,15 +108,10 @@ def _take(
 def list_misfits(
     expected: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...] | str]
 ) -> str:
-    """List what keeps tensors from fitting a network.
+    """List what keeps tensors of some shapes from fitting a network's state dict.
 
-    Args:
-        expected: The network's state dict.
-        shapes: What there is: its shape, or what it is in place of a tensor.
-
-    Returns:
-        How many are missing, unexpected or misshapen, and which, the first 20 of each by name;
-        empty if everything fits.
+    What is no tensor has a text in the place of its shape. The result says how many are missing,
+    unexpected or misshapen, and which, the first 20 of each by name; it is empty if all fits.
     """
     wanted = {key: tuple(tensor.shape) for key, tensor in expected.items()}
     problems = {

@@ -25,14 +25,10 @@ _BROKEN = (
 
 
 def download(url: str, destination: Path) -> None:
-    """Download a file.
+    """Download a file by HTTPS (or HTTP, on this machine); an existing one is replaced.
 
     What has arrived stays in `destination` + `.part` if the connection breaks or the process ends,
     and the next call goes on from there, provided that the server says the file is still the same.
-
-    Args:
-        url: `https://...`, or `http://` on this machine.
-        destination: Where to; an existing file is replaced.
 
     Raises:
         WeightsUnavailableError: It cannot be had: no connection, an HTTP error, a web page instead

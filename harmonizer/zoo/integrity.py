@@ -21,11 +21,8 @@ def check_file(
         path: The file.
         sha256: What its hash has to be; None checks only that it is no web page or pointer.
         size: What its size in bytes has to be, if it is known.
-        what: What to call it in an error.
+        what: What to call it in an error, a `WeightsCorruptedError` with both hashes.
         cached: Whether it is in the cache.
-
-    Raises:
-        WeightsCorruptedError: It is something else; the message has both hashes.
     """
     problem = _find_problem(path, sha256, size, what)
     if problem is None:

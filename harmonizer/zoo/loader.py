@@ -36,19 +36,12 @@ def load_model(
 
     Args:
         name_or_path: As `harmonizer.zoo.names.parse_name` takes it.
-        revision: Branch, tag or commit of a repository on the Hub. The zoo's own models are pinned
-            by the manifest.
+        revision: Branch, tag or commit of a repository on the Hub; the manifest pins the zoo's own.
         options: How weights may be fetched.
 
     Returns:
-        The network in evaluation mode, float32, on the CPU, its parameters without gradients; and
-        what is known of the model.
-
-    Raises:
-        InputError: The name is ambiguous, or a revision was given where there is none.
-        UnknownModelError: No model has this name.
-        WeightsUnavailableError: Its weights cannot be had.
-        WeightsCorruptedError: Its weights are not what was promised.
+        The network in evaluation mode, float32, on the CPU, without gradients; and what is known of
+        the model. Errors are those of `Harmonizer.from_pretrained`.
     """
     info, path = find_model(name_or_path, revision, options)
     return read_network(path, info), info
@@ -59,16 +52,8 @@ def find_model(
 ) -> tuple[ModelInfo, Path]:
     """Find a model without building its network.
 
-    Args:
-        name_or_path: As for `load_model`.
-        revision: As for `load_model`.
-        options: How weights may be fetched.
-
     Returns:
-        What is known of the model; and its weights, a safetensors file that has been checked.
-
-    Raises:
-        HarmonizerError: As for `load_model`.
+        What is known of it; and its weights, a safetensors file that has been checked.
     """
     place = parse_name(name_or_path)
     if revision is not None and not isinstance(place, HubName):
@@ -86,14 +71,7 @@ def find_model(
 
 
 def known_of(name_or_path: str | os.PathLike[str] | None) -> ModelInfo:
-    """Return what is known of a model, without fetching the weights of one of the zoo.
-
-    Args:
-        name_or_path: As for `load_model`. A repository of the Hub is downloaded.
-
-    Raises:
-        HarmonizerError: As for `load_model`.
-    """
+    """Return what is known of a model, without fetching the weights of one of the zoo."""
     place = parse_name(name_or_path)
     if isinstance(place, ZooName):
         return model_info(place.name)
@@ -148,13 +126,8 @@ def _read_config(config: Path, weights: Path, where: str, *, cached: bool) -> Mo
 def read_network(path: Path, info: ModelInfo) -> nn.Module:
     """Build a model's network around weights that have been checked.
 
-    Args:
-        path: A safetensors file under this project's names; float16 and bfloat16 become float32.
-        info: Which network.
-
-    Raises:
-        WeightsCorruptedError: The file is no sound safetensors file, or does not fit the network;
-            the message lists what is missing, unexpected and misshapen.
+    Float16 and bfloat16 become float32. What is missing, unexpected or misshapen in the file is
+    listed in one `WeightsCorruptedError`.
     """
     try:
         # Nothing is allocated before the shapes in the file are known to fit.

@@ -22,13 +22,7 @@ Status: TypeAlias = Literal["bundled", "available", "origin-only", "unpublished"
 
 @dataclass(frozen=True)
 class BundledFile:
-    """Weights inside this package.
-
-    Attributes:
-        file: Path of a safetensors file, from the folder of `harmonizer.zoo`.
-        sha256: Hash of its content, in hexadecimal.
-        size: Its size in bytes.
-    """
+    """Weights inside this package: a safetensors file, by its path from `harmonizer.zoo`."""
 
     file: str
     sha256: str
@@ -39,13 +33,9 @@ class BundledFile:
 class HubFile:
     """Weights in a repository of the Hugging Face Hub.
 
-    Attributes:
-        repo: `owner/name`.
-        file: Path in the repository; `.safetensors` holds this project's names, `.pth` and `.pt` a
-            state dict under the released names.
-        revision: The commit, 40 hexadecimal digits; None is the newest.
-        sha256: Hash of its content; None if nobody has vouched for one.
-        size: Its size in bytes, if it is known.
+    A `.safetensors` file holds this project's names, `.pth` and `.pt` a state dict under the
+    released names. Without a revision it is the newest; the hash is None if nobody has vouched for
+    one.
     """
 
     repo: str
@@ -59,11 +49,7 @@ class HubFile:
 class ReleasedFile:
     """Weights where the authors of a network published them: a state dict under their own names.
 
-    Attributes:
-        url: Of a `.pth` file.
-        sha256: Hash of its content; None if nobody has vouched for one: then the hash of the first
-            download is recorded, and a later difference is an error.
-        size: Its size in bytes, if it is known.
+    Without a hash that of the first download is recorded, and a later difference is an error.
     """
 
     url: str
@@ -177,13 +163,8 @@ def is_model(name: str) -> bool:
 def parse_model_info(entry: Mapping[str, Any], where: str) -> ModelInfo:
     """Read an entry of a manifest, or the `config.json` of a saved model.
 
-    Args:
-        entry: The parsed JSON object; keys that are not fields of `ModelInfo` are ignored, so that
-            files of later versions can be read.
-        where: What to call it in an error.
-
-    Raises:
-        WeightsCorruptedError: Something is missing or of the wrong type; the message says what.
+    Keys that are not fields of `ModelInfo` are ignored, so that files of later versions can be
+    read. `where` is what an error calls it: a `WeightsCorruptedError`, which says what is wrong.
     """
     try:
         values = {

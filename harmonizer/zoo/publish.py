@@ -24,19 +24,10 @@ CARD_FILE = "README.md"
 def save_model(
     network: nn.Module, info: ModelInfo, directory: Path, repo_id: str = "OWNER/NAME"
 ) -> None:
-    """Write a model as a folder: `config.json`, `model.safetensors` and a model card.
+    """Write a model as a folder: `config.json`, `model.safetensors` (float32) and a model card.
 
     Each file is whole or not there; the config, which holds the weights' hash, comes last.
-
-    Args:
-        network: Its weights are stored as float32.
-        info: What is known of it.
-        directory: Made if it is not there; files of these names are replaced.
-        repo_id: What the model card calls it.
-
-    Raises:
-        InputError: `directory` is a file.
-        OSError: A file cannot be written.
+    `repo_id` is what the card calls the model.
     """
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; name a folder to save the model in")
@@ -144,23 +135,8 @@ def push_folder(
 ) -> CommitInfo:
     """Upload a folder that `save_model` wrote, after loading it once to see that it works.
 
-    Args:
-        directory: The folder.
-        repo_id: `owner/name`; made if it does not exist.
-        commit_message: Of the commit on the Hub.
-        private: Whether a new repository is private; None is the owner's default.
-        token: A token with the right to write; None takes the one of `hf auth login`.
-        branch: Where to commit; None is the main branch.
-        create_pr: Open a pull request in place of committing.
-        endpoint: The Hub's address; None is what HF_ENDPOINT says.
-
-    Returns:
-        The commit; its `oid` is the revision for a manifest entry.
-
-    Raises:
-        InputError: `repo_id` is not `owner/name`.
-        WeightsUnavailableError: The folder lacks a file, or the Hub refused.
-        WeightsCorruptedError: The folder's weights are not what its config promises.
+    The arguments are those of `Harmonizer.push_to_hub`; `endpoint` is the Hub's address, None what
+    HF_ENDPOINT says. The commit's `oid` is the revision for a manifest entry.
     """
     if repo_id.count("/") != 1:
         raise InputError(f"a repository of the Hub is called owner/name; got {repo_id!r}")
@@ -185,13 +161,7 @@ def push_folder(
 
 
 def manifest_entry(directory: Path, repo_id: str, revision: str) -> dict[str, Any]:
-    """Return the entry of `weights_manifest.json` for a model that was uploaded.
-
-    Args:
-        directory: The folder that was uploaded.
-        repo_id: Where to.
-        revision: The commit, 40 hexadecimal digits.
-    """
+    """Return the entry of `weights_manifest.json` for a folder that was uploaded as a commit."""
     config = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
     weights = config.pop("weights")
     config = {key: value for key, value in config.items() if not key.startswith("library")}

@@ -62,16 +62,9 @@ class FetchOptions:
 
 
 def fetch_weights(info: ModelInfo, options: FetchOptions) -> Path:
-    """Find the weights of a model, downloading them if need be.
+    """Find the weights of a model, downloading them if need be: a checked safetensors file.
 
     Sources are tried in their order; the next one is only tried if one cannot be reached.
-
-    Args:
-        info: Which model.
-        options: How they may be fetched.
-
-    Returns:
-        A safetensors file under this project's names, whose content has been checked.
 
     Raises:
         WeightsUnavailableError: There are none, or no source could be reached.
@@ -125,17 +118,7 @@ def _bundled(source: BundledFile) -> Path:
 
 
 def fetch_from_hub(repo: str, file: str, revision: str | None, options: FetchOptions) -> Path:
-    """Fetch one file of a repository on the Hub into its cache; its content is not checked.
-
-    Args:
-        repo: `owner/name`.
-        file: Path in the repository.
-        revision: A branch, tag or commit; None is the newest.
-        options: How it may be fetched.
-
-    Raises:
-        WeightsUnavailableError: It cannot be had; the message says why and what to do.
-    """
+    """Fetch one file of a repository on the Hub into its cache; its content is not checked."""
     try:
         return Path(
             huggingface_hub.hf_hub_download(
@@ -316,11 +299,7 @@ def _check_against_record(
 
 
 def read_released(path: Path) -> dict[str, Any]:
-    """Read a released state dict (`.pth`, `.pt`), without running any code that it may hold.
-
-    Raises:
-        WeightsCorruptedError: It is not a plain state dict.
-    """
+    """Read a released state dict (`.pth`, `.pt`), without running any code that it may hold."""
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -12,11 +12,7 @@ Backend: TypeAlias = Literal["torch", "onnx", "openvino"]
 
 
 def check_backend(backend: str) -> None:
-    """Refuse what is no backend.
-
-    Raises:
-        InputError: With the names of those that are.
-    """
+    """Refuse what is no backend."""
     if backend not in get_args(Backend):
         names = ", ".join(map(repr, get_args(Backend)))
         raise InputError(f"the backend is one of {names}; got {backend!r}")
@@ -29,14 +25,10 @@ def open_backend(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Run:
-    """Prepare a network to be run.
+    """Prepare a network, in evaluation mode on the CPU, to be run; it is left as it is.
 
-    Args:
-        backend: What runs it.
-        network: In evaluation mode, on the CPU; it is left as it is.
-        input_size: Height and width of its input.
-        device: Where it shall run; `onnx` and `openvino` run on the CPU.
-        dtype: Its arithmetic: float32, bfloat16 or float16; for `onnx` float32.
+    `onnx` and `openvino` run on the CPU, at a fixed `input_size` (height, width); `onnx` computes
+    in float32, `openvino` in float32 or bfloat16.
 
     Raises:
         InputError: The backend is unknown or not installed, or cannot work with this device or

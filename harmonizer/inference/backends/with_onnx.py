@@ -11,16 +11,7 @@ from harmonizer.inference.export import IMAGE, MASK, to_onnx
 
 
 def run_with_onnx(network: nn.Module, input_size: tuple[int, int], dtype: torch.dtype) -> Run:
-    """Prepare a network to be run by ONNX Runtime.
-
-    Args:
-        network: In evaluation mode; it is left as it is.
-        input_size: Height and width of its input.
-        dtype: float32.
-
-    Raises:
-        InputError: ONNX Runtime is not installed, or another dtype is asked for.
-    """
+    """Prepare a network to be run by ONNX Runtime, in float32, at a height and width."""
     if dtype != torch.float32:
         raise InputError(f"the backend 'onnx' computes in float32; got dtype={dtype}")
     onnxruntime = import_extra("onnxruntime", "onnx")

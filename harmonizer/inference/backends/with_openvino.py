@@ -13,16 +13,7 @@ _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 def run_with_openvino(network: nn.Module, input_size: tuple[int, int], dtype: torch.dtype) -> Run:
-    """Prepare a network to be run by OpenVINO.
-
-    Args:
-        network: In evaluation mode; it is left as it is.
-        input_size: Height and width of its input.
-        dtype: float32, or bfloat16 where the processor has it.
-
-    Raises:
-        InputError: OpenVINO is not installed, or another dtype is asked for.
-    """
+    """Prepare a network to be run by OpenVINO, in float32, or bfloat16 where there is hardware."""
     if dtype not in _PRECISIONS:
         raise InputError(f"the backend 'openvino' computes in float32 or bfloat16; got {dtype}")
     openvino = import_extra("openvino", "openvino")

@@ -12,11 +12,8 @@ from harmonizer.inference.folding import fold_batch_norm
 def run_with_torch(network: nn.Module, device: torch.device, dtype: torch.dtype) -> Run:
     """Prepare a network to be run by torch.
 
-    Args:
-        network: In evaluation mode; it is left as it is.
-        device: Where it shall run.
-        dtype: Of its arithmetic. The picture itself stays float32, and so does its blending with
-            what the network predicts.
+    The picture itself stays float32 whatever the dtype of the arithmetic, and so does its blending
+    with what the network predicts.
     """
     ready = fold_batch_norm(network).to(device, dtype)
     ready.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
