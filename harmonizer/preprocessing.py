@@ -48,28 +48,15 @@ class Preprocessing:
         return resample(values, self.input_size, self.resampler)
 
     def to_network(self, image: Array, full_scale: float) -> NDArray[np.float32]:
-        """Normalise a resized image.
-
-        Args:
-            image: (H, W, 3), RGB, from 0 to `full_scale`.
-            full_scale: What white is: 255, 65535 or 1.
-
-        Returns:
-            (3, H, W), contiguous.
-        """
+        """Normalise a resized image, (H, W, 3) from 0 to `full_scale`: (3, H, W), contiguous."""
         unit = np.asarray(image, np.float32) / np.float32(full_scale)
         normalised = (unit - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(normalised.transpose(2, 0, 1))
 
     def from_network(self, answer: Array, full_scale: float) -> NDArray[np.float32]:
-        """Undo the normalisation of a network's answer.
+        """Undo the normalisation of a network's answer, (3, H, W).
 
-        Args:
-            answer: (3, H, W), float32, normalised.
-            full_scale: What white is: 255, 65535 or 1.
-
-        Returns:
-            (H, W, 3), float32, from 0 to `full_scale`, clamped and not rounded.
+        Returned are (H, W, 3), from 0 to `full_scale`, clamped and not rounded.
         """
         std, mean = np.array(self.std, np.float32), np.array(self.mean, np.float32)
         unit = answer.transpose(1, 2, 0) * std + mean
@@ -77,13 +64,7 @@ class Preprocessing:
 
 
 def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Array:
-    """Resize an image (H, W, 3) or a plane (H, W), in its own dtype.
-
-    Args:
-        values: uint8, uint16 or float32.
-        size: The new height and width.
-        resampler: As in `Preprocessing`.
-    """
+    """Resize an image (H, W, 3) or a plane (H, W) to a height and width, in its own dtype."""
     return cv2.resize(values, (size[1], size[0]), interpolation=_INTERPOLATION[resampler])
 
 
@@ -93,11 +74,7 @@ def full_scale(dtype: np.dtype[Any]) -> float:
 
 
 def bounding_box(mask: NDArray[Any]) -> tuple[Range, Range] | None:
-    """Find where a mask (H, W) is not 0.
-
-    Returns:
-        The half-open ranges of rows and columns outside which it is 0; None if it is 0 everywhere.
-    """
+    """Find the half-open ranges of rows and columns outside which a mask (H, W) is 0, or None."""
     rows = np.flatnonzero(mask.max(axis=1))
     if not len(rows):
         return None

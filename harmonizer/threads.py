@@ -45,8 +45,8 @@ def overlap(
     Args:
         sources: What to work on; may be endless.
         prepare: The first step, for one source; called in `workers` threads.
-        answer: The second, for a batch of what is prepared: as many answers, in the same order.
-            Called in one thread.
+        answer: The second, for up to `batch_size` of what is prepared: as many answers, in the same
+            order. Called in one thread.
         finish: The third, for one; called in the same threads as the first.
         batch_size: The most that one call of `answer` gets.
         workers: Threads for the first step and the third.

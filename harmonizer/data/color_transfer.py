@@ -1,7 +1,8 @@
 """Colour transfer without learning: give one set of pixels the colours of another.
 
-The methods that iHarmony4 made its composites with, and that serve as baselines. All take and
-return colours alone; where the pixels stand plays no part.
+The methods that iHarmony4 made its composites with, and that serve as baselines. All take colours,
+(N, 3), and those of a reference, (M, 3), RGB from 0 to 255, and return (N, 3), float32, clipped to
+this range; where the pixels stand plays no part.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,13 +24,6 @@ def reinhard(source: Colours, reference: Colours) -> Colours:
 
     Reinhard, Ashikhmin, Gooch, Shirley: Color transfer between images. IEEE CG&A, 2001 (there in
     the similar space l-alpha-beta).
-
-    Args:
-        source: (N, 3), RGB, from 0 to 255.
-        reference: (M, 3), RGB, from 0 to 255.
-
-    Returns:
-        (N, 3), RGB, float32, clipped to 0 to 255.
     """
     lab, target = _to_lab(source), _to_lab(reference)
     (mean, deviation), (wanted_mean, wanted_deviation) = _statistics(lab), _statistics(target)
@@ -44,13 +38,6 @@ def xiao(source: Colours, reference: Colours) -> Colours:
     """Match mean and covariance in RGB, axis by principal axis.
 
     Xiao, Ma: Color transfer in correlated color space. VRCIA, 2006.
-
-    Args:
-        source: (N, 3), RGB, from 0 to 255.
-        reference: (M, 3), RGB, from 0 to 255.
-
-    Returns:
-        (N, 3), RGB, float32, clipped to 0 to 255.
     """
     own_values, own_axes = _principal_axes(source)
     values, axes = _principal_axes(reference)
@@ -65,13 +52,6 @@ def monge_kantorovich(source: Colours, reference: Colours) -> Colours:
 
     Pitie, Kokaram: The linear Monge-Kantorovitch linear colour mapping for example-based colour
     transfer. CVMP, 2007.
-
-    Args:
-        source: (N, 3), RGB, from 0 to 255.
-        reference: (M, 3), RGB, from 0 to 255.
-
-    Returns:
-        (N, 3), RGB, float32, clipped to 0 to 255.
     """
     values, axes = _principal_axes(source)
     root = axes @ np.diag(np.sqrt(values)) @ axes.T
@@ -88,13 +68,6 @@ def histogram_matching(source: Colours, reference: Colours) -> Colours:
 
     Fecker, Barkowsky, Kaup: Histogram-based prefiltering for luminance and chrominance compensation
     of multiview video. IEEE TCSVT, 2008.
-
-    Args:
-        source: (N, 3), RGB, from 0 to 255.
-        reference: (M, 3), RGB, from 0 to 255.
-
-    Returns:
-        (N, 3), RGB, float32, clipped to 0 to 255.
     """
     result = np.empty(source.shape, np.float32)
     for i in range(3):
@@ -110,14 +83,7 @@ def iterative_distribution_transfer(
     Pitie, Kokaram, Dahyot: Automated colour grading using colour distribution transfer. CVIU, 2007;
     without its regrain step, which only concerns pictures, not colours.
 
-    Args:
-        source: (N, 3), RGB, from 0 to 255.
-        reference: (M, 3), RGB, from 0 to 255.
-        iterations: How many rotations of the axes.
-        seed: Of the rotations.
-
-    Returns:
-        (N, 3), RGB, float32, clipped to 0 to 255.
+    The axes are rotated `iterations` times, drawn from the seed.
     """
     generator = np.random.default_rng(seed)
     # One row a channel: each step goes through memory in order.

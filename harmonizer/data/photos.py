@@ -25,14 +25,7 @@ _HOW_TO_NAME = (
 
 
 class PhotoFiles(NamedTuple):
-    """The files of one photograph, and what it is.
-
-    Attributes:
-        image: The picture's file.
-        mask: The mask's file.
-        group: The collection it belongs to, for balanced sampling.
-        label: What the object is; colours are taken from objects of the same label.
-    """
+    """The files of one photograph, its collection (for balanced sampling) and its object's label."""
 
     image: Path
     mask: Path
@@ -99,15 +92,6 @@ class PhotoDataset:
 
         The mask of `ID.jpg` is `ID.png` or `ID_mask.png` beside it; in a folder of its own it is
         `ID` or `ID_mask`, with any ending.
-
-        Args:
-            images: The folder of pictures.
-            masks: The folder of masks; None: the same.
-            short_side: As in the constructor.
-            cache: As in the constructor.
-
-        Raises:
-            InputError: A folder or masks are missing; all of them are named.
         """
         images = Path(images)
         pairs, missing = _pair(images, None if masks is None else Path(masks))
@@ -141,9 +125,6 @@ class PhotoDataset:
             label: Name of the column that says what the object is.
             short_side: As in the constructor.
             cache: As in the constructor.
-
-        Raises:
-            InputError: Columns, rows of this split, or files are missing; all files are named.
         """
         path = Path(path)
         columns, rows = read_table(path)
@@ -180,12 +161,7 @@ class PhotoDataset:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Photo:
-        """Read one photograph.
-
-        Raises:
-            InputError: A file is damaged, their sizes differ, or the mask is empty.
-            IndexError: There is no such photograph.
-        """
+        """Read one photograph; an error names the damaged file."""
         if self._cache is None:
             return self._read(index)
         photo = self._cache.get(index)
@@ -194,11 +170,7 @@ class PhotoDataset:
         return photo
 
     def preload(self) -> int:
-        """Read every photograph into the cache.
-
-        Returns:
-            How many could not be read; drawing one of these raises, or skips, as usual.
-        """
+        """Read every photograph into the cache; return how many could not be read."""
         failed = 0
         for index in range(len(self)):
             try:

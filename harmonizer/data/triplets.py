@@ -102,12 +102,12 @@ class TripletDataset:
             path: A CSV file as in `from_csv`, a folder as in `from_iharmony4`, or else one as in
                 `from_folder`.
             split: Of iHarmony4, the list to take. The others have no splits.
-            parts: Of iHarmony4, the parts to take; None takes all that are there.
+            parts: Of iHarmony4, the parts to take, in order; None takes all that are there.
             on_missing: "raise" if files are missing, or "skip": leave their triplets out, and list
                 them in `missing`.
 
         Raises:
-            InputError: As in those.
+            InputError: Something is missing or misnamed; all of it is named.
         """
         path = Path(path)
         if path.is_file():
@@ -131,20 +131,12 @@ class TripletDataset:
         parts: Sequence[str] | None = None,
         on_missing: OnError = "raise",
     ) -> "TripletDataset":
-        """Open iHarmony4 as it is released, by its own lists.
+        """Open iHarmony4 as it is released, by its own lists; the options are those of `open`.
 
         Each part is a folder with `composite_images`, `masks`, `real_images`, `<part>_train.txt`
         and `<part>_test.txt`. The composite `a_b_c.jpg` has the mask `a_b.png` and the real image
-        `a.jpg`; other endings are accepted, so that a resized copy works as well.
-
-        Args:
-            root: The folder that holds the parts, or one of them.
-            split: The list to take.
-            parts: The parts to take, in order; None takes all that are there.
-            on_missing: As for `open`.
-
-        Raises:
-            InputError: A part or files of it are missing; all of them are named.
+        `a.jpg`; other endings are accepted, so that a resized copy works as well. `root` holds the
+        parts, or is one of them.
         """
         root = Path(root)
         if split not in ("train", "test"):
@@ -183,13 +175,6 @@ class TripletDataset:
 
         Where there are no such sub-folders, the files `ID_composite`, `ID_mask` and `ID_real`, with
         any endings, are a triplet. They may also lie in folders of the folder, each a part.
-
-        Args:
-            folder: The folder.
-            on_missing: As for `open`.
-
-        Raises:
-            InputError: A sub-folder is missing, or files in it are; all of them are named.
         """
         folder = Path(folder)
         names = next(
@@ -217,13 +202,8 @@ class TripletDataset:
     def from_csv(cls, path: Path | str, *, on_missing: OnError = "raise") -> "TripletDataset":
         """Open a table with the columns `composite`, `mask` and `real`.
 
-        Args:
-            path: The CSV file, with a header; relative paths are taken from its folder. A column
-                `part` says which part of the dataset a triplet belongs to; others are ignored.
-            on_missing: As for `open`.
-
-        Raises:
-            InputError: A column, or files, are missing; all of them are named.
+        Relative paths are taken from the table's folder. A column `part` says which part of the
+        dataset a triplet belongs to; others are ignored.
         """
         path = Path(path)
         columns, rows = read_table(path)
@@ -255,12 +235,7 @@ class TripletDataset:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Triplet:
-        """Read one triplet, at full size.
-
-        Raises:
-            InputError: A file is damaged, or their sizes differ; the message names it.
-            IndexError: There is no such triplet.
-        """
+        """Read one triplet, at full size; an error names the damaged file."""
         files = self.files[index]
         composite, real = read_rgb(files.composite), read_rgb(files.real)
         if composite.shape != real.shape:

@@ -60,10 +60,6 @@ def open_file(
         The image and its metadata (`icc_profile`, `exif`, ...). RGB of 16 bits a channel is a
         uint16 array (H, W, 3 or 4) in RGB(A) order, because Pillow would cut it to 8; everything
         else is a loaded `PIL.Image.Image`.
-
-    Raises:
-        InputError: No such file, not an image, truncated, too large for Pillow's guard against
-            decompression bombs, or animated.
     """
     name, data = _read(source)
     try:

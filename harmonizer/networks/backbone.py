@@ -27,16 +27,11 @@ class SemanticBackbone(nn.Module, ABC):
     def forward(
         self, image: torch.Tensor, mask: torch.Tensor, mask_features: torch.Tensor | None
     ) -> torch.Tensor:
-        """Extract semantic features.
+        """Extract semantic features (N, out_channels, H / 4, W / 4).
 
-        Args:
-            image: (N, 3, H, W), normalised as for ImageNet.
-            mask: (N, 1, H, W) in [0, 1], 1 = foreground.
-            mask_features: (N, mask_channels, H / 2, W / 2) to be added after the first convolution,
-                or None for a backbone whose ImageNet part does not see the mask.
-
-        Returns:
-            (N, out_channels, H / 4, W / 4).
+        The image is normalised as for ImageNet, the mask in [0, 1]. Mask features, (N,
+        mask_channels, H / 2, W / 2), are added after the first convolution; None leaves the
+        ImageNet part without them.
         """
 
 

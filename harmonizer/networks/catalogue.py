@@ -47,11 +47,7 @@ def list_networks() -> list[str]:
 
 
 def network_config(name: str, **overrides: object) -> NetworkConfig:
-    """Return the configuration of a network.
-
-    Args:
-        name: One of `list_networks()`.
-        **overrides: Fields of that configuration to replace, for example `width=32`.
+    """Return the configuration of a network, with some of its fields replaced.
 
     Raises:
         UnknownModelError: If no network has this name; the message lists close matches.

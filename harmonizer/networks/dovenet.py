@@ -135,15 +135,7 @@ class DoveNet(Network):
         self.gates = nn.ModuleList(SkipGate(2 * widths[i]) for i in range(config.gates))
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Harmonize a batch.
-
-        Args:
-            image: (N, 3, H, W) in [-1, 1] (mean 0.5, std 0.5); H and W as in `input_sizes`.
-            mask: (N, 1, H, W) in [0, 1], 1 = foreground.
-
-        Returns:
-            (N, 3, H, W) in [-1, 1].
-        """
+        """Harmonize a batch in [-1, 1] (mean 0.5, std 0.5); see `Network`."""
         self.input_sizes.check(image, mask)
         x = torch.cat([image, mask], dim=1)
         skips: list[torch.Tensor] = []

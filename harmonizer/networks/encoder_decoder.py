@@ -112,10 +112,8 @@ class EncoderDecoder(Network):
     def __init__(self, config: EncoderDecoderConfig, feature_channels: Sequence[int] = ()) -> None:
         """Build the network.
 
-        Args:
-            config: Which encoder-decoder.
-            feature_channels: Channels of the semantic features that are concatenated to the inputs
-                of encoder blocks 2, 3, ...; empty for the network alone.
+        Semantic features of these channels are concatenated to the inputs of encoder blocks 2, 3,
+        ...
         """
         super().__init__()
         depth = config.depth
@@ -148,17 +146,7 @@ class EncoderDecoder(Network):
     def forward(
         self, image: torch.Tensor, mask: torch.Tensor, features: Sequence[torch.Tensor] = ()
     ) -> torch.Tensor:
-        """Harmonize a batch.
-
-        Args:
-            image: (N, 3, H, W), normalised; H and W as in `input_sizes`.
-            mask: (N, 1, H, W) in [0, 1], 1 = foreground.
-            features: The semantic features, one tensor for each entry of `feature_channels`, the
-                i-th of shape (N, C_i, H / 2**(i + 2), W / 2**(i + 2)).
-
-        Returns:
-            (N, 3, H, W) in the normalised space of `image`.
-        """
+        """Harmonize a batch; see `Network`."""
         self.input_sizes.check(image, mask)
         extra = dict(enumerate(features, start=FIRST_FEATURE_BLOCK))
         x = torch.cat([image, mask], dim=1)

@@ -135,15 +135,7 @@ class ForegroundAware(Network):
         self.input_sizes = self.base.input_sizes
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Harmonize a batch.
-
-        Args:
-            image: (N, 3, H, W), normalised as for ImageNet; H and W as in `input_sizes`.
-            mask: (N, 1, H, W) in [0, 1], 1 = foreground.
-
-        Returns:
-            (N, 3, H, W) in the normalised space of `image`.
-        """
+        """Harmonize a batch; see `Network`."""
         self.input_sizes.check(image, mask)
         mask_features = None if self.mask_features is None else self.mask_features(mask)
         semantics: torch.Tensor = self.backbone(image, mask, mask_features)

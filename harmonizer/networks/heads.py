@@ -41,15 +41,7 @@ class BlendingHead(nn.Module):
         self.attention = nn.Conv2d(in_channels, 1, kernel_size=1)
 
     def forward(self, features: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        """Blend the prediction into the input.
-
-        Args:
-            features: (N, C, H, W), the decoder's last features.
-            image: (N, 3, H, W), the normalised input image.
-
-        Returns:
-            (N, 3, H, W) in the normalised space of `image`.
-        """
+        """Blend what the features (N, C, H, W) predict into the input image (N, 3, H, W)."""
         keep = torch.sigmoid(3.0 * convolve(self.attention, features))
         return keep * image + (1.0 - keep) * convolve(self.rgb, features)
 

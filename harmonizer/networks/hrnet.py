@@ -98,14 +98,9 @@ class HRNet(nn.Module):
         self.stage4 = _stage(w, modules[2], blocks)
 
     def forward(self, image: torch.Tensor, mask_features: torch.Tensor | None) -> torch.Tensor:
-        """Extract features.
+        """Extract features (N, 15 * width, H / 4, W / 4) of an image normalised as for ImageNet.
 
-        Args:
-            image: (N, 3, H, W), normalised as for ImageNet.
-            mask_features: (N, 64, H / 2, W / 2), added after the first convolution (section 3.2).
-
-        Returns:
-            (N, 15 * width, H / 4, W / 4): all branches at the highest resolution, high to low.
+        Mask features (N, 64, H / 2, W / 2) are added after the first convolution (section 3.2).
         """
         x = F.relu(self.bn1(self.conv1(image)))
         if mask_features is not None:

@@ -14,10 +14,6 @@ def initialize(network: nn.Module, gain: float) -> None:
     `sqrt(gain / ((fan_in + fan_out) / 2))`. The part of a backbone that is meant to hold ImageNet
     weights is left as it is, as are buffers (the blurring kernel of S2AM) and the scale of the mask
     features.
-
-    Args:
-        network: Any network of this package.
-        gain: 2 for all released networks but those on iS2AM, which used 1.
     """
     # A network on the meta device has no values to draw; asking for them anyway would make torch
     # import its compiler, which takes as long as everything else in loading a model.

@@ -30,17 +30,10 @@ class InputSizes:
         return all(side >= self.minimum and side % self.multiple == 0 for side in (height, width))
 
     def check(self, image: torch.Tensor, mask: torch.Tensor) -> None:
-        """Refuse what the network cannot work with.
+        """Refuse what the network cannot work with, and say which sizes work.
 
         Every condition is a comparison of sizes, so `torch.export` and `torch.compile` decide
         it while tracing and leave nothing of it in the graph.
-
-        Args:
-            image: Should be (N, 3, H, W), floating point.
-            mask: Should be (N, 1, H, W), floating point.
-
-        Raises:
-            InputError: With what was expected, what came, and the sizes that work.
         """
         if image.ndim != 4 or image.shape[1] != 3:
             raise InputError(f"expected an image of shape (N, 3, H, W), got {tuple(image.shape)}")
@@ -64,7 +57,14 @@ class InputSizes:
 
 
 class Network(nn.Module):
-    """A network that harmonizes: `forward(image, mask)`, as `build_network` describes it."""
+    """A network that harmonizes.
+
+    Its `forward(image, mask)` takes an image (N, 3, H, W), normalised as its preprocessing says,
+    and a mask (N, 1, H, W) in [0, 1], 1 = foreground; H and W as in `input_sizes`. It gives (N, 3,
+    H, W) in the normalised space of the image. One that a backbone guides also takes `features`, a
+    tensor for each entry of its `feature_channels`, the i-th of shape (N, C_i, H / 2**(i + 2), W /
+    2**(i + 2)).
+    """
 
     input_sizes: InputSizes
 

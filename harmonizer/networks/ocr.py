@@ -73,17 +73,10 @@ class HRNetConfig:
 
 
 def gather_regions(features: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
-    """Average the features of each region.
+    """Average the features (N, C, H, W) of each region (N, R, H, W), in [0, 1]: (N, C, R, 1).
 
     The weights are a softmax over space of the region maps, so a region that is nowhere is the mean
     of all pixels and nothing is ever divided by zero.
-
-    Args:
-        features: (N, C, H, W).
-        regions: (N, R, H, W), in [0, 1].
-
-    Returns:
-        (N, C, R, 1), one vector for each region.
     """
     weights = torch.softmax(regions.flatten(2), dim=2)
     return torch.matmul(features.flatten(2), weights.transpose(1, 2)).unsqueeze(3)
@@ -108,15 +101,7 @@ class ObjectContext(nn.Module):
         self.dropout = nn.Dropout2d(0.05)
 
     def forward(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Add the context of foreground and background.
-
-        Args:
-            features: (N, C, h, w), of the backbone.
-            mask: (N, 1, H, W) in [0, 1], of any size.
-
-        Returns:
-            (N, 128, h, w).
-        """
+        """Add the context of foreground and background: features (N, C, h, w) to (N, 128, h, w)."""
         pixels: torch.Tensor = self.reduce(features)
         mask = resize_like(mask, pixels)
         regions = gather_regions(pixels, torch.cat([mask, 1.0 - mask], dim=1))

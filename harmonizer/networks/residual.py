@@ -100,14 +100,11 @@ class ResNet34(nn.Module):
     def forward(
         self, image: torch.Tensor, mask_features: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Extract features.
+        """Extract features of an image normalised as for ImageNet.
 
-        Args:
-            image: (N, 3, H, W), normalised as for ImageNet.
-            mask_features: (N, 64, H / 2, W / 2), added after the first convolution (section 3.2).
-
-        Returns:
-            (N, 64, H / 4, W / 4), the first stage's, and (N, 512, H / 8, W / 8), the last stage's.
+        Mask features (N, 64, H / 2, W / 2) are added after the first convolution (section 3.2).
+        Returned are (N, 64, H / 4, W / 4), the first stage's, and (N, 512, H / 8, W / 8), the last
+        stage's.
         """
         x = F.relu(self.bn1(self.conv1(image)))
         if mask_features is not None:

@@ -149,15 +149,7 @@ class SpatialSeparatedAttention(nn.Module):
         self.register_buffer("blur_kernel", gaussian_kernel())
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Attend.
-
-        Args:
-            x: (N, C, H, W), encoder and decoder features.
-            mask: (N, 1, H', W') in [0, 1].
-
-        Returns:
-            (N, C, H, W).
-        """
+        """Attend: x (N, C, H, W), mask (N, 1, H', W') in [0, 1], to (N, C, H, W)."""
         border = self.blur_kernel.shape[-1] // 2
         mask = F.conv2d(resize_like(mask, x), self.blur_kernel, padding=border)
         background = self.background_gate(x)
@@ -191,10 +183,8 @@ class UNet(Network):
     def __init__(self, config: UNetConfig, feature_channels: Sequence[int] = ()) -> None:
         """Build the network.
 
-        Args:
-            config: Which U-Net.
-            feature_channels: Channels of the semantic features that are concatenated to the inputs
-                of encoder blocks 2, 3, ...; empty for the network alone.
+        Semantic features of these channels are concatenated to the inputs of encoder blocks 2, 3,
+        ...
         """
         super().__init__()
         depth = config.depth
@@ -231,17 +221,7 @@ class UNet(Network):
     def forward(
         self, image: torch.Tensor, mask: torch.Tensor, features: Sequence[torch.Tensor] = ()
     ) -> torch.Tensor:
-        """Harmonize a batch.
-
-        Args:
-            image: (N, 3, H, W), normalised; H and W as in `input_sizes`.
-            mask: (N, 1, H, W) in [0, 1], 1 = foreground.
-            features: The semantic features, one tensor for each entry of `feature_channels`, the
-                i-th of shape (N, C_i, H / 2**(i + 2), W / 2**(i + 2)).
-
-        Returns:
-            (N, 3, H, W) in the normalised space of `image`.
-        """
+        """Harmonize a batch; see `Network`."""
         self.input_sizes.check(image, mask)
         extra = dict(enumerate(features, start=FIRST_FEATURE_BLOCK))
         x = torch.cat([image, mask], dim=1)
