@@ -25,7 +25,7 @@ _HOW_TO_NAME = (
 
 
 class PhotoFiles(NamedTuple):
-    """The files of one photograph, its collection (for balanced sampling) and its object's label."""
+    """A photograph's files, its collection (for balanced sampling) and its object's label."""
 
     image: Path
     mask: Path

@@ -62,11 +62,7 @@ class _Settings:
     device: str
     dtype: str
     backend: Backend
-    strength: float
-    resize_mask: bool
-    quality: int | None
-    force: bool
-    batch_size: int | None
+    options: Mapping[str, Any]  # of `run_jobs`
     cores: int
     attempts: Path  # the folder where workers note what they begin
 
@@ -113,12 +109,12 @@ def harmonize_dataset(
             the output folder; otherwise that is the name of the image.
         output: The folder to write to; made if it is not there.
         masks: The folder of masks; None is the folder of composites itself. Not for a table.
-        model: As for `Harmonizer.from_pretrained`.
+        model: A name, a folder or a repository, as `Harmonizer.from_pretrained` takes it.
         device: Of each worker; None is `"cuda"` if it has a GPU, else `"cpu"`.
-        dtype: As for `Harmonizer.from_pretrained`.
-        backend: As for `Harmonizer.from_pretrained`.
-        strength: As for `Harmonizer.harmonize`.
-        resize_mask: As for `Harmonizer.harmonize`.
+        dtype: Of the network's arithmetic, as `Harmonizer.from_pretrained` takes it.
+        backend: What runs the network: `"torch"`, `"onnx"` or `"openvino"`.
+        strength: How much of the change to apply, from 0 to 1.
+        resize_mask: Accept masks of another size but the same aspect, and resize them.
         ending: The ending to write instead of the composites' own, such as `.png`.
         quality: Of JPEG and WebP, from 1 to 100.
         force: Do again what is already there.
@@ -137,7 +133,7 @@ def harmonize_dataset(
     Raises:
         InputError: Ray is not installed, or an argument, the folders or the table are not as
             described here. Pictures that cannot be harmonized are in the report instead.
-        UnknownModelError: As for `Harmonizer.from_pretrained`, and so are its other errors.
+        UnknownModelError: No model has this name. (Its weights' errors are raised, too.)
     """
     ray = import_extra("ray", "ray")
     import_extra("ray.data", "ray")
@@ -165,11 +161,13 @@ def harmonize_dataset(
             device=device or ("cuda" if room.gpus else "cpu"),
             dtype=dtype,
             backend=backend,
-            strength=strength,
-            resize_mask=resize_mask,
-            quality=quality,
-            force=force,
-            batch_size=batch_size,
+            options={
+                "strength": strength,
+                "resize_mask": resize_mask,
+                "quality": quality,
+                "force": force,
+                "batch_size": batch_size,
+            },
             cores=room.cpus,
             attempts=output / f".{uuid.uuid4().hex}.tmp",
         )
@@ -294,11 +292,7 @@ class _Worker:
         outcomes = run_jobs(
             lambda: self.harmonizer,
             jobs,
-            strength=settings.strength,
-            resize_mask=settings.resize_mask,
-            quality=settings.quality,
-            force=settings.force,
-            batch_size=settings.batch_size,
+            **settings.options,
             workers=settings.cores + 1,  # writing waits for the disk
         )
         return _columns(list(outcomes))

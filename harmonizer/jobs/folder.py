@@ -150,7 +150,7 @@ def run_jobs(
         jobs: What to do.
         strength: From 0 (no change) to 1 (the full change).
         resize_mask: Accept masks of another size but the same aspect, and resize them.
-        quality: As for `harmonizer.imaging.saving.encode_image`.
+        quality: Of JPEG and WebP, from 1 to 100.
         force: Do again what is already there.
         batch_size: Pictures in one call of the network; None takes 8 on a GPU, and 1 on a CPU,
             whose cores are busy with one.

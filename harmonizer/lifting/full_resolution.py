@@ -153,12 +153,7 @@ def _checked(
             f" {low_res_image.shape} and {low_res_harmonized.shape}. Resize one to the other."
         )
     if image.dtype.kind == "f":
-        lowest, highest = float(image.min()), float(image.max())
-        if not (lowest >= -RANGE_TOLERANCE and highest <= 1 + RANGE_TOLERANCE):  # NaN, too
-            raise InputError(
-                f"a floating point image must lie in [0, 1]; it goes from {lowest} to {highest}."
-                " Divide an image of 0 to 255 by 255."
-            )
+        _check_unit(image, "a floating point image")
     for name in ("low_res_image", "low_res_harmonized"):
         if named[name].dtype.kind not in "uif":
             raise InputError(f"{name} must hold real numbers; got {named[name].dtype}.")
@@ -175,10 +170,14 @@ def _checked(
     if mask.dtype.kind not in "buif":
         raise InputError(f"mask must be bool or hold real numbers in [0, 1]; got {mask.dtype}.")
     mask = np.ascontiguousarray(mask, dtype=np.float32)
-    lowest, highest = float(mask.min()), float(mask.max())
+    _check_unit(mask, "mask")
+    return mask
+
+
+def _check_unit(values: NDArray[Any], what: str) -> None:
+    lowest, highest = float(values.min()), float(values.max())
     if not (lowest >= -RANGE_TOLERANCE and highest <= 1 + RANGE_TOLERANCE):  # NaN, too
         raise InputError(
-            f"mask must lie in [0, 1]; it goes from {lowest} to {highest}."
-            " Divide a mask of 0 to 255 by 255."
+            f"{what} must lie in [0, 1]; it goes from {lowest} to {highest}."
+            " Divide values of 0 to 255 by 255."
         )
-    return mask

@@ -229,9 +229,7 @@ def test_a_picture_that_takes_its_workers_down_is_given_up(
         raise KilledError
 
     monkeypatch.setattr(cluster_jobs, "run_jobs", deadly)
-    settings = cluster_jobs._Settings(
-        None, "cpu", "auto", "torch", 1.0, False, None, False, None, 1, tmp_path
-    )
+    settings = cluster_jobs._Settings(None, "cpu", "auto", "torch", {}, 1, tmp_path)
     monkeypatch.setattr(cluster_jobs._Settings, "load", lambda _: None)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     for task in (["a.png", "b.png"], ["a.png"]):  # a task, and then one by one
