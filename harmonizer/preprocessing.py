@@ -1,4 +1,4 @@
-"""A picture to a network's input, and the network's answer back to a picture's scale.
+"""Turn a picture into a network's input, and the network's answer back to the picture's scale.
 
 What a network was trained on has to be done to its input again: its size, the way it was resized
 and its normalisation travel with the weights, as one `Preprocessing`.
@@ -69,7 +69,7 @@ def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Arra
 
 
 def full_scale(dtype: np.dtype[Any]) -> float:
-    """What white is for images of a dtype: 255, 65535, or 1 for floats."""
+    """Return what white is for images of a dtype: 255, 65535, or 1 for floats."""
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
 
 

@@ -1,4 +1,4 @@
-"""`harmonizer compare`: one picture through several models and baselines, side by side."""
+"""Draw one picture as several models and baselines harmonize it: `harmonizer compare`."""
 
 import argparse
 from pathlib import Path

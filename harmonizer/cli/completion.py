@@ -1,4 +1,4 @@
-"""`harmonizer completion`: what makes a shell complete this command line."""
+"""Print what makes a shell complete this command line: `harmonizer completion`."""
 
 import argparse
 from pathlib import Path
@@ -38,7 +38,7 @@ def _script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """The arguments of a parser and of its commands."""
+    """Return the arguments of a parser and of its commands."""
     found = list(parser._actions)  # pyright: ignore[reportPrivateUsage] - listed nowhere else
     for action in tuple(found):
         if isinstance(action, argparse._SubParsersAction):  # pyright: ignore[reportPrivateUsage]

@@ -1,4 +1,4 @@
-"""`harmonizer demo`: a page to try the library on."""
+"""Serve a page to try the library on: `harmonizer demo`."""
 
 import argparse
 import threading

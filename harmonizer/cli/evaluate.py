@@ -1,4 +1,4 @@
-"""`harmonizer evaluate`: models and baselines on a dataset."""
+"""Measure models and baselines on a dataset: `harmonizer evaluate`."""
 
 import argparse
 from pathlib import Path

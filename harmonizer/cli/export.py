@@ -1,4 +1,4 @@
-"""`harmonizer export`: a model for programs without torch."""
+"""Write a model for programs without torch: `harmonizer export`."""
 
 import argparse
 from pathlib import Path

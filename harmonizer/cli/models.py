@@ -1,4 +1,4 @@
-"""`harmonizer list`, `info`, `download`, `convert`, `publish`, `verify`: the zoo."""
+"""List, fetch and fill the zoo: `harmonizer list`, `info`, `download`, `convert`, `publish` ..."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Arguments that several commands have, and readers of their values."""
+"""Define arguments that several commands have, and read their values."""
 
 import argparse
 from collections.abc import Callable, Mapping

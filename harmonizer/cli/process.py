@@ -1,4 +1,4 @@
-"""What our own commands change in the process that they have for themselves."""
+"""Change what a process does with memory and warnings, for our own commands alone."""
 
 import ctypes
 import platform

@@ -1,4 +1,4 @@
-"""`harmonizer run`: a picture, or many."""
+"""Harmonize a picture, or many: `harmonizer run`."""
 
 import argparse
 import glob
@@ -139,7 +139,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 
 def _expand(path: Path) -> list[Path]:
-    """The files that a pattern stands for, where the shell has not put them in already."""
+    """Return the files that a pattern stands for, where the shell has not put them in already."""
     if path.exists() or not glob.has_magic(str(path)):
         return [path]
     found = sorted(Path(one) for one in glob.glob(str(path)))  # noqa: PTH207 - may be absolute
@@ -200,7 +200,7 @@ def _load(parsed: argparse.Namespace) -> "Harmonizer":
 
 
 def _beside(image: Path, ending: str | None) -> Path:
-    """Where a picture goes when nothing is said: beside the original, in its format."""
+    """Return where a picture goes when nothing is said: beside the original, in its format."""
     if ending is None:
         own = image.suffix.lower().removeprefix(".")
         ending = image.suffix.removeprefix(".") if own in _FORMATS else "png"

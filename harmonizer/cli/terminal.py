@@ -1,4 +1,4 @@
-"""What the commands have in common: what they say, and what they never overwrite."""
+"""Speak to the terminal, and refuse to overwrite files, for all commands."""
 
 import re
 import sys

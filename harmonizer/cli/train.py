@@ -1,4 +1,4 @@
-"""`harmonizer train`: train or fine-tune a network."""
+"""Train or fine-tune a network: `harmonizer train`."""
 
 import argparse
 import os

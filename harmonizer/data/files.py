@@ -1,4 +1,4 @@
-"""What the datasets share: finding files, reading them, and saying which are missing."""
+"""Find and read files of datasets, and say which are missing."""
 
 import csv
 from collections.abc import Iterable, MutableMapping, Sequence

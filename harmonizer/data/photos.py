@@ -1,4 +1,4 @@
-"""Photographs with object masks, from which composites can be made."""
+"""Read photographs with object masks, from which composites can be made."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -157,7 +157,7 @@ class PhotoDataset:
         return cls(photos, short_side=short_side, cache=cache)
 
     def __len__(self) -> int:
-        """How many photographs there are."""
+        """Return how many photographs there are."""
         return len(self.files)
 
     def __getitem__(self, index: int) -> Photo:

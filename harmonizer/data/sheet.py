@@ -1,4 +1,4 @@
-"""A picture of what training data looks like."""
+"""Draw what training data looks like."""
 
 import cv2
 import numpy as np

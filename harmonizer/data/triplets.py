@@ -1,4 +1,4 @@
-"""Composites with their masks and real images: iHarmony4, a folder, or a table."""
+"""Read composites with their masks and real images: iHarmony4, a folder, or a table."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -47,7 +47,7 @@ class TrainingData(Protocol):
     """What training draws its samples from."""
 
     def __len__(self) -> int:
-        """How many samples make an epoch."""
+        """Return how many samples make an epoch."""
         ...
 
     def draw(self, index: int, epoch: int) -> Triplet:
@@ -231,7 +231,7 @@ class TripletDataset:
         return cls(whole, [text for gone in absent for text in gone])
 
     def __len__(self) -> int:
-        """How many triplets there are."""
+        """Return how many triplets there are."""
         return len(self.files)
 
     def __getitem__(self, index: int) -> Triplet:
@@ -249,7 +249,7 @@ class TripletDataset:
 
 
 def _parts_in(root: Path) -> dict[str, Path]:
-    """The parts of iHarmony4 in a folder, which may itself be one."""
+    """Return the parts of iHarmony4 in a folder, which may itself be one."""
     if root.name in IHARMONY4_PARTS and (root / _FOLDER_NAMES[0][0]).is_dir():
         return {root.name: root}
     return {name: root / name for name in IHARMONY4_PARTS if (root / name).is_dir()}
@@ -265,7 +265,7 @@ def _lines(listing: Path) -> list[str]:
 def _match(
     folder: Path, names: tuple[str, str, str], stems: Iterable[str], part: str = ""
 ) -> tuple[list[TripletFiles], list[str]]:
-    """The triplets of these composites, and what is missing of them."""
+    """Return the triplets of these composites, and what is missing of them."""
     composites, masks, reals = (
         {path.stem: path for path in list_pictures(folder / name)} for name in names
     )
@@ -287,7 +287,7 @@ def _match(
 
 
 def _side_by_side(folder: Path) -> tuple[list[TripletFiles], list[str]]:
-    """The triplets of files that differ by their suffixes, and what is missing of them."""
+    """Return the triplets of files that differ by their suffixes, and what is missing of them."""
     triplets: list[TripletFiles] = []
     missing: list[str] = []
     for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):

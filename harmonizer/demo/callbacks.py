@@ -1,4 +1,4 @@
-"""What each control of the page calls: Gradio's values in, Gradio's values out.
+"""Answer each control of the page: Gradio's values in, Gradio's values out.
 
 Sliders give per cents; files come as the path of the upload, or None.
 """

@@ -1,4 +1,4 @@
-"""The page itself, in Gradio: what stands where, and how it is served."""
+"""Lay out the page, in Gradio, and serve it."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""What the page does, without the page: files in, a harmonized picture of any strength out."""
+"""Do the page's work without the page: files in, a harmonized picture of any strength out."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

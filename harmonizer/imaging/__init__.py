@@ -1,1 +1,1 @@
-"""What users hand over, to arrays and back: files, Pillow's modes, tensors, masks, metadata."""
+"""Turn what users hand over into arrays, and back: files, tensors, Pillow's modes, masks."""

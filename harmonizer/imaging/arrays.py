@@ -1,4 +1,4 @@
-"""Images in arrays and tensors."""
+"""Open images in arrays and tensors."""
 
 import numpy as np
 import torch

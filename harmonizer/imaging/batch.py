@@ -1,4 +1,4 @@
-"""Several images and their masks, handed over at once."""
+"""Check several images and their masks, handed over at once."""
 
 from collections.abc import Iterable, Iterator, Sized
 from itertools import zip_longest
@@ -25,7 +25,7 @@ def check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike], batch_si
 
 
 def _is_single(one: object) -> bool:
-    """Whether it is one image or mask, whose rows would be taken for several."""
+    """Return whether it is one image or mask, whose rows would be taken for several."""
     shape: tuple[int, ...] = tuple(getattr(one, "shape", ()))
     return len(shape) == 2 or (len(shape) == 3 and 3 <= shape[2] <= 4 < min(shape[:2]))
 
@@ -47,7 +47,7 @@ def pairs(
 
 
 def split_masks(mask: MaskLike, count: int) -> list[Any]:
-    """The masks of a batch of tensors: (B, 1, H, W) or (B, H, W)."""
+    """Return the masks of a batch of tensors: (B, 1, H, W) or (B, H, W)."""
     shape = getattr(mask, "shape", None)
     if shape is None or len(shape) not in (3, 4) or shape[0] != count:
         raise InputError(

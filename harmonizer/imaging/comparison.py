@@ -1,4 +1,4 @@
-"""Before and after, side by side, for a notebook or a page."""
+"""Draw before and after side by side, for a notebook or a page."""
 
 from PIL import Image
 

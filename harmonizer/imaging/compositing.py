@@ -1,4 +1,4 @@
-"""The step before harmonizing: a cut-out over a background.
+"""Paste a cut-out into a background: the step before harmonizing.
 
 Everybody writes it by hand, and mostly with a dark or bright rim: the colours of transparent pixels
 mean nothing (most programs store black), so a cut-out must be multiplied by its alpha before it is
@@ -77,7 +77,7 @@ def compose(
 
 
 def _scaled(colours: Array, alpha: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    """The cut-out at its new size: (H, W, 4), colours multiplied by alpha, all in [0, 1]."""
+    """Return the cut-out at its new size: (H, W, 4), colours multiplied by alpha, all in [0, 1]."""
     if not isinstance(scale, int | float | np.number) or not 0 < scale < np.inf:
         raise InputError(f"the scale is a number above 0, such as 0.5 for half; got {scale!r}")
     layer = np.dstack([colours * alpha[..., None], alpha])
@@ -96,7 +96,7 @@ def _scaled(colours: Array, alpha: NDArray[np.float32], scale: float) -> NDArray
 def _common_part(
     layer: tuple[int, ...], background: tuple[int, int], position: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Which part of the cut-out shows, and where: rows and columns of each."""
+    """Return which part of the cut-out shows, and where: rows and columns of each."""
     left, top = _whole(position)
     source: list[slice] = []
     target: list[slice] = []

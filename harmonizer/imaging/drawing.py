@@ -1,4 +1,4 @@
-"""Pictures for a screen, and text beside them."""
+"""Draw small pictures, rows of them, and text beside them."""
 
 from collections.abc import Sequence
 

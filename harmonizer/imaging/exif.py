@@ -1,4 +1,4 @@
-"""EXIF: pictures are turned upright, and say so."""
+"""Turn pictures upright by their EXIF, and have the EXIF say so."""
 
 from PIL import Image, ImageOps
 
@@ -52,7 +52,7 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def descriptive_tags(exif: Image.Exif) -> Image.Exif:
-    """The EXIF of a TIFF file without the tags that lay out its pixels."""
+    """Return the EXIF of a TIFF file without the tags that lay out its pixels."""
     result = Image.Exif()
     for tag in _DESCRIPTIVE:
         if tag in exif:

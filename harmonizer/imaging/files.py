@@ -1,4 +1,4 @@
-"""Image files, read without losing bits."""
+"""Read image files without losing bits."""
 
 import io
 import os
@@ -37,7 +37,7 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def is_file(source: object) -> TypeGuard[FileLike]:
-    """Whether something is what `open_file` takes, and no image or mask yet."""
+    """Return whether something is what `open_file` takes, and no image or mask yet."""
     return isinstance(source, str | os.PathLike | bytes | bytearray | memoryview) or callable(
         getattr(source, "read", None)
     )
@@ -123,7 +123,7 @@ def _readable_formats() -> list[str]:
 
 
 def _read(source: FileLike) -> tuple[str, bytes]:
-    """What to call a file in an error, and its content."""
+    """Return what to call a file in an error, and its content."""
     if isinstance(source, bytes | bytearray | memoryview):
         return f"{len(source)} bytes", bytes(source)
     if not isinstance(source, str | os.PathLike):

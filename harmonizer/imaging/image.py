@@ -1,4 +1,4 @@
-"""What users hand over as an image, to an array and back.
+"""Turn what users hand over as an image into an array, and back.
 
 `open_image` turns any accepted kind of image into a `Picture`: RGB pixels the library can work on,
 and a function that hands changed pixels back as the same kind, dtype, size and mode, with ICC
@@ -95,6 +95,6 @@ def _alpha(image: ImageLike) -> NDArray[np.float32] | None:
 
 
 def _unit(plane: Array) -> NDArray[np.float32]:
-    """A plane of uint8, uint16 or floats in [0, 1], as floats in [0, 1]."""
+    """Return a plane of uint8, uint16 or floats in [0, 1], as floats in [0, 1]."""
     values = to_working_dtype(np.asarray(plane))
     return values.astype(np.float32) / np.float32(full_scale(values.dtype))

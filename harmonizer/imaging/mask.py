@@ -1,4 +1,4 @@
-"""What users hand over as a mask, to one float plane: 1 is the foreground to change.
+"""Turn what users hand over as a mask into one float plane: 1 is the foreground to change.
 
 Masks come in every shape that annotation tools write; whatever is ambiguous is refused.
 """

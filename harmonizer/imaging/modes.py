@@ -1,4 +1,4 @@
-"""Images of Pillow, of each mode, to RGB and back."""
+"""Turn Pillow's images, of each mode, into RGB and back."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
@@ -53,7 +53,7 @@ def from_pil(image: Image.Image, *, in_place: bool = False) -> Picture:
 
 
 def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, _ToMode]:
-    """RGB pixels of an image, and the way back from RGB to its mode's colour channels."""
+    """Return RGB pixels of an image, and the way back from RGB to its mode's colour channels."""
     mode = image.mode
     if mode in _AS_STORED:
         return to_rgb(to_working_dtype(stored)), lambda pixels, _: from_rgb(pixels, stored)

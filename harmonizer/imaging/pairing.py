@@ -1,4 +1,4 @@
-"""Which mask belongs to which picture, by the names of their files.
+"""Find which mask belongs to which picture, by the names of their files.
 
 The mask of `a.jpg` is called `a` or `a_mask`, with the ending of any image format. That of
 `a_composite.jpg` may be called `a_mask`, that of `composite.jpg` `mask`, and that of `a_b_c.jpg`,
@@ -67,7 +67,7 @@ def find_mask(stem: str, masks: Mapping[str, Path], pictures: Collection[str] = 
 
 
 def _is_mask(path: Path, count: Mapping[str, int]) -> bool:
-    """Whether a file is a mask, of a folder where so many have each name."""
+    """Return whether a file is a mask, of a folder where so many have each name."""
     if count[path.stem] > 1 and f"{path.stem}_mask" not in count:
         return path.suffix.lower() == ".png"  # the PNG beside the picture
     return path.stem == "mask" or path.stem.endswith("_mask")

@@ -1,4 +1,4 @@
-"""Images of up to 256 colours (Pillow's mode P)."""
+"""Turn images of up to 256 colours (Pillow's mode P) into RGB and back."""
 
 from typing import cast
 
@@ -11,7 +11,7 @@ from harmonizer.preprocessing import Array
 
 
 def palette_of(image: Image.Image) -> NDArray[np.uint8]:
-    """The colours of an image of mode P: (256, 3), RGB; entries that it lacks are black."""
+    """Return the colours of an image of mode P: (256, 3), RGB; entries that it lacks are black."""
     stored = cast(list[int], image.getpalette("RGB"))  # a loaded image of this mode has one
     colours = np.zeros((256, 3), np.uint8)
     count = min(len(stored) // 3, 256)

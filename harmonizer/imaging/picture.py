@@ -1,4 +1,4 @@
-"""A picture as the library works on it, and what its kinds have in common."""
+"""Define a picture as the library works on it, and what all kinds of them need."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ def keep_background(original: Array, changed: Array, mask: Array) -> Array:
 
 
 def to_rgb(stored: Array) -> Array:
-    """RGB of an array (H, W) or (H, W, C): C is grey, grey + alpha, RGB, or RGB + alpha."""
+    """Return RGB of an array (H, W) or (H, W, C): C is grey, grey + alpha, RGB, or RGB + alpha."""
     if _is_grey(stored):
         grey = stored if stored.ndim == 2 else stored[..., 0]
         return np.repeat(grey[..., None], 3, axis=2)

@@ -1,4 +1,4 @@
-"""Pictures to files: whole or not at all, with their metadata and all their bits."""
+"""Write pictures to files: whole or not at all, with their metadata and all their bits."""
 
 import io
 import struct
@@ -83,7 +83,7 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
 
 
 def _xmp_options(format_name: str, info: Info) -> dict[str, Any]:
-    """What tells Pillow's writers to keep an XMP packet."""
+    """Return what tells Pillow's writers to keep an XMP packet."""
     xmp = info.get("xmp")
     if not isinstance(xmp, bytes) or not xmp:
         return {}

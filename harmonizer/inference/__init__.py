@@ -1,1 +1,1 @@
-"""Where and how a network runs: devices, dtypes, backends, export."""
+"""Run a network: device, dtype, backends, export."""

@@ -1,4 +1,4 @@
-"""Networks as ONNX models, for programs without Python or torch."""
+"""Write networks as ONNX models, for programs without Python or torch."""
 
 import io
 import json

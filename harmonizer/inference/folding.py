@@ -1,4 +1,4 @@
-"""Networks for inference, in which batch norm has become part of the convolution before it."""
+"""Fold batch norm into the convolution before it, for inference."""
 
 from copy import deepcopy
 from typing import TypeVar

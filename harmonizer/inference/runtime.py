@@ -1,4 +1,4 @@
-"""Where a network runs."""
+"""Choose the device and the arithmetic of a network."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""Many pictures: folders of them, and clusters; started, stopped, and started again."""
+"""Harmonize many pictures, of folders and on clusters; a stopped job goes on where it was."""
 
 from harmonizer.jobs.cluster import DatasetSummary, harmonize_dataset
 

@@ -1,4 +1,4 @@
-"""Very many pictures on many processors or machines, with Ray Data (the extra `ray`)."""
+"""Harmonize very many pictures on many processors or machines, with Ray Data (the extra `ray`)."""
 
 import csv
 import hashlib
@@ -227,7 +227,7 @@ _TABLES: Mapping[str, Callable[[Path], Iterable[Mapping[str, str | None]]]] = {
 
 
 def _portable(model: str | os.PathLike[str] | None) -> str | None:
-    """The model's name, or its path from wherever a worker runs."""
+    """Return the model's name, or its path from wherever a worker runs."""
     if model is None:
         return None
     place = parse_name(model)

@@ -1,4 +1,4 @@
-"""Files of pictures: find their masks, harmonize what is not done yet, go on past bad files."""
+"""Harmonize files: find their masks, skip what is done, go on past bad files."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence

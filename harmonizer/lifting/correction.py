@@ -1,4 +1,4 @@
-"""A change of colour: a cubic polynomial of the colour, and a field over the picture."""
+"""Define a change of colour: a cubic polynomial of the colour, and a field over the picture."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Correction:
 
     @classmethod
     def of_field(cls, field: Floats, *, keep: float) -> "Correction":
-        """A correction that adds a field to ``keep`` times the colour."""
+        """Return a correction that adds a field to ``keep`` times the colour."""
         linear = np.diag(np.full(3, keep - 1, np.float32))
         return cls(np.eye(3, 4, dtype=np.float32), linear, None, field)
 
@@ -58,7 +58,7 @@ class Correction:
         return Correction(whitening, self.linear * factor, curve, self.field * factor)
 
     def of_colours(self, colours: Floats) -> Floats:
-        """The part of the change that depends on the colour: 3 x n to 3 x n."""
+        """Return the part of the change that depends on the colour: 3 x n to 3 x n."""
         whitened = self.whitening[:, :3] @ colours
         whitened += self.whitening[:, 3:]
         change = self.linear @ whitened

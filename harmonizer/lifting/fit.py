@@ -1,4 +1,4 @@
-"""The change from one low-resolution image to another, fitted."""
+"""Fit the change from one low-resolution image to another."""
 
 import math
 from dataclasses import replace
@@ -105,7 +105,7 @@ def _blurred_alike(before: Floats, after: Floats, weight: Floats) -> Floats:
 
 
 def _whitening(colours: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The 3 x 4 map that gives weighted colours (3 x n) mean 0 and unit covariance."""
+    """Return the 3 x 4 map that gives weighted colours (3 x n) mean 0 and unit covariance."""
     mean = (colours @ w / w.sum())[:, None]
     centred = colours - mean
     variances, axes = np.linalg.eigh((centred * w) @ centred.T / w.sum())

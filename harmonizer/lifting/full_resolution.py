@@ -1,4 +1,4 @@
-"""The correction, found at low resolution and applied at full resolution."""
+"""Apply a correction that was found at low resolution to the full-resolution image."""
 
 from typing import Any, Literal, TypeVar, cast, get_args
 

@@ -1,4 +1,4 @@
-"""What of a residual is worth keeping."""
+"""Keep of a residual what is no noise."""
 
 import math
 from functools import cache
@@ -71,7 +71,7 @@ def _semivariance(residual: Floats, weight: Floats, lag: int) -> tuple[Floats, F
 
 @cache
 def _white_noise_gain(finer: float, coarser: float) -> float:
-    """The variance that white noise of variance 1 has in the band between two Gaussians."""
+    """Return the variance that white noise of variance 1 has in the band between two Gaussians."""
     positions = np.arange(-40, 41)
     lines = [np.exp(-0.5 * (positions / max(s, 1e-3)) ** 2) for s in (finer, coarser)]
     one, other = (line / line.sum() for line in lines)

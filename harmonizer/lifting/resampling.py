@@ -1,4 +1,4 @@
-"""Between the resolutions: which pixels of one speak for which of the other."""
+"""Resample between the resolutions, and weigh which pixels of one speak for the other."""
 
 import math
 from typing import Any, cast
@@ -76,7 +76,7 @@ def _averaged(mask: Floats, height: int, width: int) -> Floats:
 
 
 def filled(values: Floats, weight: Floats) -> Floats:
-    """Values where they have weight, going over into those around where they have none.
+    """Keep values where they have weight, and fill the others from those around.
 
     Without it the bilinear stretch would mix the background's values in along the rim.
     """

@@ -1,4 +1,4 @@
-"""What a semantic backbone promises, whatever it is made of."""
+"""Define what a semantic backbone promises, whatever it is made of."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol

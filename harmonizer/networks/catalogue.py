@@ -1,4 +1,4 @@
-"""The networks by name: one table, and the functions that read it."""
+"""List the networks by name, and build them."""
 
 import dataclasses
 import difflib

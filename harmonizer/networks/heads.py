@@ -1,4 +1,4 @@
-"""The last layers of a network: from decoder features to the harmonized image."""
+"""Turn decoder features into the harmonized image."""
 
 import torch
 from torch import nn

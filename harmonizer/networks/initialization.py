@@ -1,4 +1,4 @@
-"""The initialisation and the learning rates that the released networks were trained with."""
+"""Draw initial weights and set learning rates as for the released networks."""
 
 import math
 

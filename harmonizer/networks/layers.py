@@ -1,4 +1,4 @@
-"""The building blocks that several networks share."""
+"""Build what several networks share."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What every network has: a configuration that builds it, and the image sizes it works at."""
+"""Define what every network has: a configuration that builds it, and image sizes it works at."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class InputSizes:
         return f"heights and widths that are multiples of {self.multiple}, from {self.minimum}"
 
     def accepts(self, height: int, width: int) -> bool:
-        """Whether the network works on images of this size."""
+        """Return whether the network works on images of this size."""
         return all(side >= self.minimum and side % self.multiple == 0 for side in (height, width))
 
     def check(self, image: torch.Tensor, mask: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The whole way from a composite to a harmonized picture: image, network, full resolution.
+"""Go the whole way from a composite to a harmonized picture: image, network, full resolution.
 
 This is the only place where images, networks and lifting meet.
 """

@@ -1,4 +1,4 @@
-"""A picture on its way through a network, and how much of the change it gets."""
+"""Keep a picture on its way through a network, and take a part of its change."""
 
 from dataclasses import dataclass
 

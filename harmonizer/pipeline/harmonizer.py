@@ -1,4 +1,4 @@
-"""A network with its weights, and what it does with pictures."""
+"""Harmonize pictures with a network and its weights."""
 
 import hashlib
 import os

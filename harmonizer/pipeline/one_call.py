@@ -1,4 +1,4 @@
-"""One picture in one call, by a model that is loaded once."""
+"""Harmonize one picture in one call, by a model that is loaded once."""
 
 import os
 import threading

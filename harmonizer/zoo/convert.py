@@ -1,4 +1,4 @@
-"""Weights of others into this project's networks: names, shapes and dtypes, all checked.
+"""Convert weights of others for this project's networks: names, shapes and dtypes, all checked.
 
 The authors' state dicts fit networks that are called differently inside; the configurations of ours
 know the names there. Nothing of a tensor changes but its dtype.

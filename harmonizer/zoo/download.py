@@ -1,4 +1,4 @@
-"""A file by HTTPS: resumed where it broke off, and only there under its name when it is whole."""
+"""Download a file by HTTPS: resumed where it broke off, under its name only when it is whole."""
 
 import http.client
 import json

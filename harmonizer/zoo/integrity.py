@@ -1,4 +1,4 @@
-"""Are these the bytes that were promised?"""
+"""Check that files hold the bytes that were promised."""
 
 import hashlib
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""A model's name to a network with its weights."""
+"""Load a network and its weights by a model's name."""
 
 import json
 import os

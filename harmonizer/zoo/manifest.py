@@ -1,4 +1,4 @@
-"""Which models exist and where their weights are: `weights_manifest.json` as dataclasses."""
+"""Read which models exist and where their weights are: `weights_manifest.json` as dataclasses."""
 
 import difflib
 import json
@@ -156,7 +156,7 @@ def model_info(name: str) -> ModelInfo:
 
 
 def is_model(name: str) -> bool:
-    """Whether `name` is a model of the manifest, or an alias."""
+    """Return whether `name` is a model of the manifest, or an alias."""
     return name in _manifest().models or name in _manifest().aliases
 
 

@@ -1,4 +1,4 @@
-"""What a user calls a model, to where it is; whatever could mean two things is refused."""
+"""Resolve a model name to a zoo entry, a folder or a Hub repository; refuse what is ambiguous."""
 
 import os
 import re

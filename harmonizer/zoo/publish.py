@@ -1,4 +1,4 @@
-"""A model to a folder that anybody can load, and from there to the Hub."""
+"""Write a model as a folder that anybody can load, and upload it to the Hub."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""From a source of weights to a checked safetensors file on this machine."""
+"""Fetch weights from their sources, as checked safetensors files on this machine."""
 
 import hashlib
 import json
@@ -287,7 +287,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
 def _check_against_record(
     record: dict[str, Any], sha256: str, source: HubFile | ReleasedFile
 ) -> None:
-    """Where nobody has vouched for a hash, the first download's is the one to keep to."""
+    """Compare a hash with the promised one, or else with that of the first download."""
     expected = source.sha256 or record.get("sha256", sha256)
     if sha256 != expected:
         raise WeightsCorruptedError(

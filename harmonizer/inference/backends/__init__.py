@@ -1,4 +1,4 @@
-"""What runs a network: torch, ONNX Runtime or OpenVINO; one file each."""
+"""Choose what runs a network: torch, ONNX Runtime or OpenVINO; one file each."""
 
 from typing import Literal, TypeAlias, get_args
 

@@ -1,4 +1,4 @@
-"""What every backend makes of a network."""
+"""Define what every backend makes of a network."""
 
 from collections.abc import Callable
 from typing import TypeAlias

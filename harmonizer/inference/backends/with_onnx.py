@@ -1,4 +1,4 @@
-"""A network run by ONNX Runtime, on the CPU."""
+"""Run a network by ONNX Runtime, on the CPU."""
 
 import numpy as np
 import torch

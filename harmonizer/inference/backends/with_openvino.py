@@ -1,4 +1,4 @@
-"""A network run by OpenVINO, on the CPU."""
+"""Run a network by OpenVINO, on the CPU."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""A network run by torch, on any device."""
+"""Run a network by torch, on any device."""
 
 import numpy as np
 import torch
