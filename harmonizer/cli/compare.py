@@ -45,8 +45,6 @@ def add_compare(commands: Commands) -> None:
 def _compare(parsed: argparse.Namespace) -> int:
     check_output(parsed.output, force=parsed.force)
 
-    from PIL import Image
-
     from harmonizer.data.files import read_mask, read_rgb
     from harmonizer.evaluation.baselines import BASELINES
     from harmonizer.evaluation.methods import open_methods
@@ -59,5 +57,5 @@ def _compare(parsed: argparse.Namespace) -> int:
     names = parsed.models or [None, *(name for name in BASELINES if name != "composite")]
     methods = open_methods(names, SHOWN, parsed.device)
     sheet = comparison_sheet(composite, mask, methods, side=parsed.side)
-    save_image(Image.fromarray(sheet), parsed.output, {})
+    save_image(sheet, parsed.output)
     return 0

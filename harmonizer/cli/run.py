@@ -120,9 +120,9 @@ def _strength(text: str) -> float:
 
 def _run(parsed: argparse.Namespace) -> int:
     if parsed.max_megapixels is not None:
-        from PIL import Image
+        from harmonizer.imaging.files import limit_pixels
 
-        Image.MAX_IMAGE_PIXELS = parsed.max_megapixels * 1_000_000
+        limit_pixels(parsed.max_megapixels * 1_000_000)
     images = [found for path in parsed.images for found in _expand(path)]
     if len(images) > 1 or images[0].is_dir() or parsed.mask.is_dir():
         if parsed.output is None:
@@ -213,13 +213,12 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
     if len(images) > 1 and (folders := [str(path) for path in images if path.is_dir()]):
         raise InputError(f"give one folder, or files; got the folder {folders[0]} beside others")
 
-    from PIL import Image
     from tqdm import tqdm
 
     from harmonizer.jobs.folder import find_jobs, run_jobs
 
-    # Said with the picture's name instead.
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    # Jobs name the picture that is too large; Pillow does not.
+    warnings.filterwarnings("ignore", r"Image size \(\d+ pixels\) exceeds limit")
 
     jobs = find_jobs(
         images[0] if images[0].is_dir() else images,

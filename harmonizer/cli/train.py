@@ -70,8 +70,6 @@ def _train(parsed: argparse.Namespace) -> int:
 def _draw_sheet(config: "TrainConfig", output: Path) -> int:
     from dataclasses import replace
 
-    from PIL import Image
-
     from harmonizer.data import contact_sheet
     from harmonizer.imaging.saving import save_image
     from harmonizer.training.build import settle
@@ -81,5 +79,5 @@ def _draw_sheet(config: "TrainConfig", output: Path) -> int:
     config = replace(config, train=replace(config.train, in_memory=False))
     pictures = training_pictures(settle(config))
     sheet = contact_sheet(pictures, count=min(24, len(pictures)), columns=3)
-    save_image(Image.fromarray(sheet), output, {})
+    save_image(sheet, output)
     return 0

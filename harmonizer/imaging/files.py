@@ -36,6 +36,14 @@ def list_pictures(folder: Path) -> list[Path]:
     return [folder / name for name in names if Path(name).suffix.lower() in endings]
 
 
+def limit_pixels(count: int) -> None:
+    """Set how many pixels a picture may have before Pillow, in this process, warns of it.
+
+    It refuses pictures of more than twice as many.
+    """
+    Image.MAX_IMAGE_PIXELS = count
+
+
 def is_file(source: object) -> TypeGuard[FileLike]:
     """Return whether something is what `open_file` takes, and no image or mask yet."""
     return isinstance(source, str | os.PathLike | bytes | bytearray | memoryview) or callable(

@@ -7,7 +7,7 @@ come back bit for bit even where the way through RGB is not exact (CMYK, palette
 """
 
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from harmonizer.preprocessing import Array, full_scale
 
 # What users may hand over as an image.
 ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike | Picture
+
+# What comes out as the kind that it was.
+Kind = TypeVar("Kind", Image.Image, Array, torch.Tensor)
 
 
 def open_image(image: ImageLike, *, once: bool = False) -> Picture:

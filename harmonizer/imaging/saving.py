@@ -21,13 +21,13 @@ _LARGEST_JPEG_XMP = 65_502  # what a segment holds beside the packet's name
 
 
 def save_image(
-    image: Image.Image | Array, path: Path, info: Info, *, quality: int | None = None
+    image: Image.Image | Array, path: Path, info: Info | None = None, *, quality: int | None = None
 ) -> None:
     """Write a picture to a file, in the format of its ending; the file is whole or not there.
 
-    The arguments are those of `encode_image`.
+    The other arguments are those of `encode_image`.
     """
-    write_atomically(path, encode_image(image, output_format(path), info, quality=quality))
+    write_atomically(path, encode_image(image, output_format(path), info or {}, quality=quality))
 
 
 def encode_image(
@@ -36,7 +36,7 @@ def encode_image(
     """Turn a picture into the bytes of a file.
 
     Args:
-        image: A `PIL.Image.Image`, or an array (H, W, 3 or 4), RGB, uint16.
+        image: A `PIL.Image.Image`, or an array, RGB: (H, W, 3), uint8, or (H, W, 3 or 4), uint16.
         format_name: What `output_format` returned.
         info: The metadata to keep, as Pillow names it: `icc_profile`, `exif`, `dpi`, `xmp`.
         quality: From 1 to 100, for JPEG (None is 95) and WebP (None is lossless). The other
@@ -46,7 +46,9 @@ def encode_image(
         InputError: The format cannot hold this kind of picture.
     """
     if isinstance(image, np.ndarray):
-        return _encode_16_bit(image, format_name, info)
+        if image.dtype == np.uint16:
+            return _encode_16_bit(image, format_name, info)
+        image = Image.fromarray(image)
     return _encode(image, format_name, info, quality)
 
 

@@ -9,33 +9,28 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, cast, overload
+from typing import Any, Literal, Self, cast, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
 from harmonizer.errors import InputError, WeightsCorruptedError, collected_warnings, warn
 from harmonizer.imaging.batch import check_batch, pairs, split_masks
 from harmonizer.imaging.files import FileLike
-from harmonizer.imaging.image import ImageLike, open_image
+from harmonizer.imaging.image import ImageLike, Kind, open_image
 from harmonizer.imaging.mask import MaskLike, open_mask, warn_if_nothing_to_do
 from harmonizer.imaging.picture import Picture
 from harmonizer.inference.backends import Backend, check_backend, open_backend
 from harmonizer.inference.runtime import resolve_device, resolve_dtype
 from harmonizer.lifting import lift
 from harmonizer.pipeline.composite import Composite, apply_strength, check_strength
-from harmonizer.preprocessing import Array
 from harmonizer.threads import overlap, usual_workers
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import push_folder, save_model
 from harmonizer.zoo.sources import FetchOptions
-
-# What comes out as the kind that it was.
-Kind = TypeVar("Kind", Image.Image, Array, torch.Tensor)
 
 
 class Harmonizer:

@@ -9,10 +9,10 @@ import torch
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.files import FileLike
-from harmonizer.imaging.image import ImageLike
+from harmonizer.imaging.image import ImageLike, Kind
 from harmonizer.imaging.mask import MaskLike
 from harmonizer.imaging.picture import Picture
-from harmonizer.pipeline.harmonizer import Harmonizer, Kind
+from harmonizer.pipeline.harmonizer import Harmonizer
 
 _loading = threading.Lock()
 

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
@@ -314,7 +313,7 @@ class _Run:
             panel = draw_panel(shown, predict(network, shown, preprocessing, self.device))
             folder = self.folder / "panels"
             folder.mkdir(exist_ok=True)
-            save_image(Image.fromarray(panel), folder / f"step_{self.step:08d}.png", {})
+            save_image(panel, folder / f"step_{self.step:08d}.png")
         if self.metrics["fmse"] < self.best:
             self.best = self.metrics["fmse"]
             save_model(network, self._described(self.metrics), self.folder / BEST_FOLDER)
