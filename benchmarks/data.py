@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
+from made_up import write_picture
 
 from harmonizer.data import (
     Augmentation,
@@ -30,22 +31,6 @@ from harmonizer.evaluation import fmse
 
 SIZE = 256
 RECIPES = ("rendition", "transfer", "light")
-
-
-def made_up(folder: Path, count: int = 60) -> PhotoDataset:
-    """Photographs of 288 x 384: smooth colours, texture, and an ellipse of other colours."""
-    generator = np.random.default_rng(0)
-    for number in range(count):
-        coarse = generator.uniform(0, 255, (2, 6, 8, 3)).astype(np.float32)
-        layers = [cv2.resize(plane, (384, 288), interpolation=cv2.INTER_CUBIC) for plane in coarse]
-        mask = np.zeros((288, 384), np.uint8)
-        axes = tuple(int(v) for v in generator.integers(40, 110, 2))
-        cv2.ellipse(mask, (192, 144), axes, float(generator.uniform(0, 180)), 0, 360, 255, -1)
-        picture = np.where(mask[..., None] > 0, layers[0], layers[1])
-        picture += generator.normal(0, 12, picture.shape)
-        cv2.imwrite(str(folder / f"{number:03}.jpg"), picture.clip(0, 255).astype(np.uint8))
-        cv2.imwrite(str(folder / f"{number:03}_mask.png"), mask)
-    return PhotoDataset.from_folder(folder, cache=True)
 
 
 def milliseconds(work: Callable[[int], object], count: int) -> float:
@@ -109,7 +94,10 @@ def main() -> None:
     cv2.setNumThreads(1)
     with TemporaryDirectory() as folder:
         if options.photos is None:
-            photos = made_up(Path(folder))
+            for i in range(60):
+                image, mask = Path(folder) / f"{i:03}.jpg", Path(folder) / f"{i:03}_mask.png"
+                write_picture(image, mask, 288, 384, i)
+            photos = PhotoDataset.from_folder(folder, cache=True)
         elif options.photos.is_dir():
             photos = PhotoDataset.from_folder(options.photos, cache=True)
         else:

@@ -17,8 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
-import numpy as np
+from made_up import sides, write_picture
 
 from harmonizer.threads import count_cores
 
@@ -34,22 +33,6 @@ class Spent(NamedTuple):
     def busy(self) -> float:
         """Share of the time of all cores."""
         return self.processor / (self.elapsed * count_cores())
-
-
-def write_picture(folder: Path, name: str, height: int, width: int, seed: int) -> None:
-    """Write a made-up composite (JPEG), and its mask (PNG): a quarter of the picture."""
-    generator = np.random.default_rng(seed)
-    small = generator.integers(0, 256, (height // 10, width // 10, 3), np.uint8)
-    noise = generator.normal(0, 3, (height, width, 3)).astype(np.int8)
-    picture = cv2.add(cv2.resize(small, (width, height)), noise, dtype=cv2.CV_8U)
-    mask = np.zeros((height, width), np.uint8)
-    centre = (int(width * generator.uniform(0.4, 0.6)), int(height * generator.uniform(0.4, 0.6)))
-    cv2.ellipse(mask, centre, (int(width * 0.27), int(height * 0.3)), seed * 20, 0, 360, 255, -1)
-    for part in ("images", "masks"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
-    cv2.imwrite(str(folder / "images" / f"{name}.jpg"), picture, quality)
-    cv2.imwrite(str(folder / "masks" / f"{name}.png"), cv2.GaussianBlur(mask, (0, 0), 2))
 
 
 def run(folder: Path, options: list[str]) -> Spent:
@@ -69,13 +52,13 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=1.0)
     parser.add_argument("options", nargs="*", help="of `harmonizer run`, behind --")
     chosen = parser.parse_args()
-    width = round((chosen.megapixels * 1e6 * 4 / 3) ** 0.5)
-    height = round(width * 3 / 4)
+    height, width = sides(chosen.megapixels)
     with tempfile.TemporaryDirectory() as name:
         one, many = Path(name) / "one", Path(name) / "many"
-        write_picture(one, "0", height, width, 0)
-        for index in range(chosen.pictures):
-            write_picture(many, str(index), height, width, index)
+        for folder, count in ((one, 1), (many, chosen.pictures)):
+            for index in range(count):
+                paths = (folder / "images" / f"{index}.jpg", folder / "masks" / f"{index}.png")
+                write_picture(*paths, height, width, index)
         started, spent = run(one, chosen.options), run(many, chosen.options)
     rest = Spent(*(all_of_it - start for all_of_it, start in zip(spent, started, strict=True)))
     print(f"{chosen.pictures} pictures of {width} x {height} on {count_cores()} cores")

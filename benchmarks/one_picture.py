@@ -22,7 +22,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from folder import write_picture
+from made_up import sides, write_picture
 from PIL import Image
 from torch import nn
 
@@ -79,31 +79,8 @@ def steps(
     return found
 
 
-def measure(
-    models: list[str], sizes: list[float], rounds: int, clock_name: str, device: str
-) -> None:
-    """Print a line for each model and size."""
-    clock = CLOCKS[clock_name]
-    print(f"{clock_name} milliseconds, file to file; {torch.get_num_threads()} threads of torch")
-    print(f"{'':16}{'megapixels':>11}{''.join(f'{step:>9}' for step in STEPS)}{'added':>8}")
-    for name in models:
-        harmonizer = Harmonizer(*load_network(name), device=device)
-        for megapixels in sizes:
-            width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
-            with tempfile.TemporaryDirectory() as folder:
-                write_picture(Path(folder), "a", round(width * 3 / 4), width, 0)
-                image = (Path(folder) / "images" / "a.jpg").read_bytes()
-                mask = (Path(folder) / "masks" / "a.png").read_bytes()
-            steps(harmonizer, image, mask, clock)
-            found = [steps(harmonizer, image, mask, clock) for _ in range(rounds)]
-            spent = {step: statistics.median(one[step] for one in found) for step in STEPS}
-            added = 1 - sum(spent[step] for step in UNAVOIDABLE) / sum(spent.values())
-            columns = "".join(f"{spent[step]:9.1f}" for step in STEPS)
-            print(f"{name:16}{megapixels:11g}{columns}{added:8.0%}")
-
-
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print a line for each model and size."""
     parser = argparse.ArgumentParser(description="Measure where time goes.")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 12])
     parser.add_argument("--models", nargs="+", default=["idih-open", "idih-hrnet-w18"])
@@ -111,7 +88,22 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--clock", choices=CLOCKS, default="elapsed")
     chosen = parser.parse_args()
-    measure(chosen.models, chosen.megapixels, chosen.rounds, chosen.clock, chosen.device)
+    clock = CLOCKS[chosen.clock]
+    print(f"{chosen.clock} milliseconds, file to file; {torch.get_num_threads()} threads of torch")
+    print(f"{'':16}{'megapixels':>11}{''.join(f'{step:>9}' for step in STEPS)}{'added':>8}")
+    for name in chosen.models:
+        harmonizer = Harmonizer(*load_network(name), device=chosen.device)
+        for megapixels in chosen.megapixels:
+            with tempfile.TemporaryDirectory() as folder:
+                paths = (Path(folder) / "a.jpg", Path(folder) / "a.png")
+                write_picture(*paths, *sides(megapixels))
+                image, mask = (path.read_bytes() for path in paths)
+            steps(harmonizer, image, mask, clock)
+            found = [steps(harmonizer, image, mask, clock) for _ in range(chosen.rounds)]
+            spent = {step: statistics.median(one[step] for one in found) for step in STEPS}
+            added = 1 - sum(spent[step] for step in UNAVOIDABLE) / sum(spent.values())
+            columns = "".join(f"{spent[step]:9.1f}" for step in STEPS)
+            print(f"{name:16}{megapixels:11g}{columns}{added:8.0%}")
 
 
 if __name__ == "__main__":

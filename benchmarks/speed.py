@@ -1,6 +1,6 @@
 """How fast the library is: ratios against plain eager torch in the same run.
 
-    python benchmarks/speed.py [--parts network picture batch start steps] [--device cpu | cuda]
+    python benchmarks/speed.py [--parts network picture batch] [--device cpu | cuda]
         [--models idih-open idih-hrnet-w18] [--megapixels 0.3 1 12] [--batch-size 8] [--seconds 3]
 
 Plain is what research code does: float32, NCHW, batch norm on its own, `eval()` and
@@ -12,32 +12,25 @@ printed is the median. Compare numbers of one run only.
 network: the network alone, at its own input size, one picture and a batch.
 picture: one picture, pixels to pixels, by its size; what users wait for.
 batch: `harmonize_batch` on pictures of a megapixel, against one plain picture after the other.
-start: processes of their own, from their start to their first picture, and their peak memory.
-steps: what `benchmarks/one_picture.py` prints, for the backend torch.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
-import resource
 import statistics
-import subprocess
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Self, cast
+from typing import Self, TypeAlias, cast
 
-import cv2
 import numpy as np
 import torch
+from made_up import make_picture, sides
 from numpy.typing import NDArray
-from one_picture import load_network, measure
+from one_picture import load_network
 
 from harmonizer import Harmonizer
 from harmonizer.cli.process import freed_memory_kept
@@ -46,7 +39,7 @@ from harmonizer.inference.backends import Backend
 from harmonizer.inference.backends.run import Run
 from harmonizer.threads import count_cores
 
-PARTS = ("network", "picture", "batch", "start", "steps")
+PARTS = ("network", "picture", "batch")
 PLAIN = "plain"
 BATCHES = 3  # of `harmonize_batch` in one measurement
 WAYS: dict[str, tuple[Backend, str]] = {
@@ -58,7 +51,8 @@ WAYS: dict[str, tuple[Backend, str]] = {
     "openvino": ("openvino", "float32"),
     "openvino, bfloat16": ("openvino", "bfloat16"),
 }
-Picture = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+# Makes the work of a harmonizer.
+Prepare: TypeAlias = Callable[[Harmonizer], Callable[[], object]]
 
 
 def plain(network: torch.nn.Module, device: torch.device) -> Run:
@@ -92,17 +86,6 @@ def open_way(model: str, way: str, device: str) -> Harmonizer:
     return Harmonizer(network, info, device=device, backend=backend, dtype=dtype)
 
 
-def make_picture(megapixels: float, seed: int = 0) -> Picture:
-    """A made-up picture, and a mask of a quarter of it."""
-    generator = np.random.default_rng(seed)
-    width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
-    height = round(width * 3 / 4)
-    small = generator.integers(0, 256, (height // 10, width // 10, 3), np.uint8)
-    mask = np.zeros((height, width), bool)
-    mask[height // 4 : height * 3 // 4, width // 4 : width * 3 // 4] = True
-    return cast(NDArray[np.uint8], cv2.resize(small, (width, height))), mask
-
-
 def work_network(harmonizer: Harmonizer, count: int) -> Callable[[], object]:
     """The network alone, on so many pictures at once."""
     height, width = harmonizer.info.preprocessing.input_size
@@ -115,14 +98,14 @@ def work_network(harmonizer: Harmonizer, count: int) -> Callable[[], object]:
 
 def work_picture(harmonizer: Harmonizer, megapixels: float) -> Callable[[], object]:
     """One picture, pixels to pixels."""
-    image, mask = make_picture(megapixels)
+    image, mask = make_picture(*sides(megapixels))
     return lambda: harmonizer(image, mask)
 
 
 def work_batch(harmonizer: Harmonizer, batch_size: int, overlap: bool) -> Callable[[], object]:
     """Many pictures, by `harmonize_batch` or one after the other."""
     count = BATCHES * batch_size
-    images, masks = zip(*(make_picture(1, seed) for seed in range(count)), strict=True)
+    images, masks = zip(*(make_picture(*sides(1), seed) for seed in range(count)), strict=True)
 
     def work() -> None:
         if overlap:
@@ -135,13 +118,7 @@ def work_batch(harmonizer: Harmonizer, batch_size: int, overlap: bool) -> Callab
     return work
 
 
-def serve(
-    connection: Connection,
-    model: str,
-    way: str,
-    device: str,
-    prepare: Callable[[Harmonizer], Callable[[], object]],
-) -> None:
+def serve(connection: Connection, model: str, way: str, device: str, prepare: Prepare) -> None:
     """In a process of its own: do the work whenever asked, and say how long it took."""
     warnings.simplefilter("ignore")  # of the packages that translate networks
     try:
@@ -162,13 +139,7 @@ def serve(
 class Worker:
     """A process that does the work of one way."""
 
-    def __init__(
-        self,
-        model: str,
-        way: str,
-        device: str,
-        prepare: Callable[[Harmonizer], Callable[[], object]],
-    ) -> None:
+    def __init__(self, model: str, way: str, device: str, prepare: Prepare) -> None:
         """Start it; `problem` says why it cannot work."""
         # A started copy of this process would share its threads' locks: a fresh one.
         context = multiprocessing.get_context("spawn")
@@ -195,7 +166,7 @@ def take_turns(
     title: str,
     model: str,
     device: str,
-    prepare: Mapping[str, tuple[str, Callable[[Harmonizer], Callable[[], object]]]],
+    prepare: Mapping[str, tuple[str, Prepare]],
     seconds: float,
     pictures: int = 1,
 ) -> None:
@@ -225,38 +196,6 @@ def take_turns(
         print(f"  {name:20}{1000 * median / pictures:9.1f}{ratio:8.2f}x", flush=True)
 
 
-def measure_start(model: str, ways: Iterable[str], device: str) -> None:
-    """Whole processes."""
-    print(f"\n{model}, a process for one picture of 1 megapixel; times as much as plain")
-    print(f"  {'':20}{'seconds':>9}{'':8}{'peak MB':>9}")
-    found: dict[str, tuple[float, float]] = {}
-    for way in ways:
-        start = time.perf_counter()
-        command = [sys.executable, "-W", "ignore", __file__, "--child", model, way, device]
-        done = subprocess.run(
-            command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        if done.returncode:
-            print(f"  {way:20}left out")
-            continue
-        found[way] = (time.perf_counter() - start, json.loads(done.stdout))
-        shares = [value / of for value, of in zip(found[way], found[PLAIN], strict=True)]
-        seconds, memory = found[way]
-        print(f"  {way:20}{seconds:9.2f}{shares[0]:7.2f}x{memory:9.0f}{shares[1]:7.2f}x")
-
-
-def child(model: str, way: str, device: str) -> None:
-    """What a process of `measure_start` does."""
-    open_way(model, way, device)(*make_picture(1))
-    # Linux counts the parent's memory in getrusage; here, what the process itself had at its peak.
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        print(int(line.split()[1]) * 1024 / 1e6)
-    else:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measure how fast the library is.")
@@ -266,11 +205,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seconds", type=float, default=3, help="for each way of each table")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.child:
-        child(*chosen.child)
-        return
     print(f"{count_cores()} of {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch")
     # float16 is made for GPUs: on processors it is slower than float32.
     ways = [way for way in WAYS if not (way == "torch, float16" and chosen.device == "cpu")]
@@ -294,11 +229,6 @@ def main() -> None:
             rows |= {way: (way, many) for way in ways if way != PLAIN}
             title = f"{model}, {BATCHES * size} pictures of 1 megapixel in batches of {size}"
             measured(title, prepare=rows, pictures=BATCHES * size)
-        if "start" in chosen.parts:
-            measure_start(model, ways, chosen.device)
-    if "steps" in chosen.parts:
-        print("\nWhere the time of one picture goes")
-        measure(chosen.models, chosen.megapixels, 7, "elapsed", chosen.device)
 
 
 if __name__ == "__main__":

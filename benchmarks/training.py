@@ -22,7 +22,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from PIL import Image
+from made_up import write_picture
 
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
@@ -43,19 +43,6 @@ WAYS = {
     },
 }
 BATCHES = "harmonizer.training.trainer.batches"
-
-
-def make_pictures(folder: Path, count: int) -> None:
-    """Write photographs of noise in many colours, each with a round object."""
-    rows, columns = np.mgrid[:288, :384]
-    mask = Image.fromarray((rows - 144) ** 2 + (columns - 192) ** 2 < 90**2)
-    for i in range(count):
-        generator = np.random.default_rng(i)
-        small = generator.integers(0, 256, (9, 12, 3), np.uint8)
-        Image.fromarray(small).resize((384, 288), Image.Resampling.BICUBIC).save(
-            folder / f"p{i}.jpg"
-        )
-        mask.save(folder / f"p{i}_mask.png")
 
 
 def same_batch(
@@ -86,9 +73,9 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        make_pictures(Path(folder), 64)
-        (Path(folder) / "recipe.toml").write_text(read_recipe(chosen.recipe))
-        recipe = TrainConfig.from_toml(Path(folder) / "recipe.toml")
+        for i in range(64):
+            write_picture(Path(folder) / f"p{i}.jpg", Path(folder) / f"p{i}_mask.png", 288, 384, i)
+        recipe = TrainConfig.parse_toml(read_recipe(chosen.recipe))
         if chosen.width:
             recipe = replace(
                 recipe, model=ModelConfig(network="idih", arguments={"width": chosen.width})
