@@ -24,8 +24,8 @@ _LARGEST_SIDE = 32767  # of OpenCV
 def compose(
     foreground: ImageLike,
     background: ImageLike,
-    position: tuple[int, int],
-    scale: float = 1.0,
+    position: tuple[int, int] | None = None,
+    scale: float | None = None,
 ) -> tuple[Any, Any]:
     """Paste a cut-out into a background.
 
@@ -36,7 +36,9 @@ def compose(
         background: An opaque image of any kind; its own kind, dtype and depth may be others.
         position: Where the upper left corner of the scaled cut-out goes: x and y in pixels of the
             background, x to the right, y down. It may be negative; what lies outside is cut off.
-        scale: How many pixels of the background one of the cut-out takes, above 0.
+            None is the middle.
+        scale: How many pixels of the background one of the cut-out takes, above 0. None is 1, or
+            less where there is no position and the cut-out would not fit.
 
     Returns:
         The composite, of the same kind, dtype, size and mode as `background` (a file gives a
@@ -62,7 +64,13 @@ def compose(
             "the background has transparent pixels, so its colours are not known everywhere; "
             "flatten it first. Are foreground and background swapped?"
         )
+    (height, width), (room_height, room_width) = alpha.shape, picture.size
+    if scale is None:
+        fitting = min(room_height / height, room_width / width)
+        scale = min(1.0, fitting) if position is None else 1.0
     layer = _scaled(cutout.pixels / np.float32(full_scale(cutout.pixels.dtype)), alpha, scale)
+    if position is None:
+        position = ((room_width - layer.shape[1]) // 2, (room_height - layer.shape[0]) // 2)
     source, target = _common_part(layer.shape[:2], picture.size, position)
     layer = layer[source]
 

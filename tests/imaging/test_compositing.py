@@ -188,3 +188,15 @@ def test_the_arguments_are_left_alone() -> None:
     compose(cutout, background, (1, 1))
     assert np.array_equal(cutout, before[0])
     assert np.array_equal(background, before[1])
+
+
+def test_without_a_place_a_cut_out_stands_in_the_middle_and_fits() -> None:
+    background = np.full((60, 100, 3), 50, np.uint8)
+    for side, shown in ((20, 20), (240, 60)):
+        cutout = np.full((side, side, 4), 255, np.uint8)
+        composite, mask = compose(cutout, background)
+        rows, columns = np.nonzero(mask)
+        top, left = (60 - shown) // 2, (100 - shown) // 2
+        assert (rows.min(), rows.max() + 1) == (top, top + shown)
+        assert (columns.min(), columns.max() + 1) == (left, left + shown)
+        assert (composite[mask == 1] == 255).all()
