@@ -20,7 +20,7 @@ from harmonizer.imaging.picture import (
 )
 from harmonizer.preprocessing import Array
 
-_AS_STORED = ("L", "LA", "RGB", "RGBA", "RGBX", "I;16", "I;16L", "I;16B", "I;16N")
+_AS_STORED = ("L", "LA", "RGB", "RGBA", "RGBX", "I;16", "I;16L", "I;16B", "I;16N", "F")
 _BY_PILLOW = ("YCbCr", "HSV", "LAB")
 _PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
 # Changed RGB pixels of a part (rows, columns) of an image to the channels of its own mode.
@@ -84,8 +84,6 @@ def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, _ToMode]:
                 f"an image of mode I has values from 0 to 65535; got {low} to {high}: rescale it"
             )
         return to_rgb(stored.astype(np.uint16)), lambda pixels, _: from_rgb(pixels, stored)
-    if mode == "F":
-        return to_rgb(to_working_dtype(stored)), lambda pixels, _: from_rgb(pixels, stored)
     raise InputError(
         f"an image of mode {mode} cannot be harmonized; convert it, e.g. image.convert('RGB')"
     )

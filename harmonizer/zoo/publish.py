@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.sources import FetchOptions
 
 CARD_FILE = "README.md"
+_WHERE = ("status", "sources", "aliases")  # what of a model depends on who has it
 
 
 def save_model(
@@ -52,20 +53,13 @@ def save_model(
 
 def describe(info: ModelInfo) -> dict[str, Any]:
     """Return what is known of a model, but for where its weights are, as JSON has it."""
-    return {
-        "name": info.name,
-        "description": info.description,
-        "architecture": info.architecture,
+    known = {one.name: getattr(info, one.name) for one in fields(info)}
+    known |= {
         "arguments": dict(info.arguments),
-        "parameters": info.parameters,
         "preprocessing": asdict(info.preprocessing),
-        "licence": info.licence,
-        "licence_url": info.licence_url,
-        "trained_on": info.trained_on,
-        "origin": info.origin,
         "metrics": [dict(metric) for metric in info.metrics],
-        "note": info.note,
     }
+    return {key: value for key, value in known.items() if key not in _WHERE}
 
 
 def _card(info: ModelInfo, repo_id: str) -> str:
