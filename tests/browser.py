@@ -21,6 +21,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.binary_location = chromium
     for argument in ("--headless=new", "--disable-gpu", "--window-size=1400,1600"):
         options.add_argument(argument)
+    # Nothing outside can be reached, so what a page shows is in it, or from this machine.
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.add_argument("--no-sandbox")  # Chromium's does not work for root
         options.add_argument("--disable-dev-shm-usage")

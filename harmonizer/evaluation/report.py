@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,12 @@ from harmonizer.evaluation.methods import Method
 from harmonizer.evaluation.metrics import Array
 from harmonizer.evaluation.published import Published, missing_pictures
 from harmonizer.evaluation.results import METRICS, Evaluation, Row
-from harmonizer.evaluation.table import DIGITS, TITLES
+from harmonizer.evaluation.table import DIGITS, TITLES, lay_tables
 from harmonizer.files import write_atomically
 from harmonizer.imaging.drawing import preview
 
 _SIDE = 360  # longest side of a picture on the page, in pixels
-_FULL_ERROR = (
-    64  # the error, in grey levels of 255, that the error map's brightest colour stands for
-)
+_FULL_ERROR = 64  # grey levels of 255: what the error map's brightest colour stands for
 _CASES = 2  # pictures of each kind
 
 
@@ -116,6 +115,7 @@ def _data(
 ) -> dict[str, Any]:
     rows = {label: evaluation.of(label) for label in evaluation.models}
     first = rows[evaluation.models[0]]
+    tables, sources = lay_tables(evaluation, published)
     return {
         "version": __version__,
         "protocol": {
@@ -124,15 +124,10 @@ def _data(
             "source": evaluation.protocol.source,
         },
         "models": evaluation.models,
-        "metrics": [
-            {"key": key, "title": TITLES[key], "digits": DIGITS.get(key, 2)} for key in METRICS
-        ],
-        "means": {label: evaluation.summary(label) for label in evaluation.models},
-        "published": {
-            label: [{"source": row.source, "values": row.values} for row in some]
-            for label, some in published.items()
-        },
-        "note": missing_pictures(evaluation) if any(published.values()) else "",
+        "metrics": [{"key": key, "title": TITLES[key], "digits": DIGITS[key]} for key in METRICS],
+        "tables": [asdict(table) for table in tables],
+        "sources": sources,
+        "note": missing_pictures(evaluation) if sources else "",
         "names": [row.name for row in first],
         "foreground": [_short(row.foreground) for row in first],
         "values": {

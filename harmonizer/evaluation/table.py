@@ -1,6 +1,7 @@
-"""Results as text: what a terminal shows."""
+"""Means as tables, for a terminal and for the page."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from harmonizer.evaluation.published import Published, missing_pictures
 from harmonizer.evaluation.results import METRICS, Evaluation
@@ -13,61 +14,81 @@ TITLES: Mapping[str, str] = {
     "ssim": "SSIM",
     "fssim": "fSSIM",
 }
-DIGITS: Mapping[str, int] = {"ssim": 4, "fssim": 4}  # the others have two
+DIGITS: Mapping[str, int] = {metric: 4 if "ssim" in metric else 2 for metric in METRICS}
 
 
-def format_value(metric: str, value: float) -> str:
-    """A metric's value as tables show it."""
-    return f"{value:.{DIGITS.get(metric, 2)}f}"
+@dataclass(frozen=True)
+class Line:
+    """A model's means, or a published row of it."""
+
+    label: str  # the model's
+    cells: Sequence[str]  # for each metric; a published one has the difference in brackets
+    best: Sequence[bool]  # for each metric, whether no other model's is better
+    source: int | None = None  # the number of a published row's source, from 1
 
 
-def format_tables(
-    evaluation: Evaluation, published: Mapping[str, Sequence[Published]] | None = None
-) -> str:
-    """Lay the means out, a table for each group of pictures, published rows below measured ones.
+@dataclass(frozen=True)
+class Table:
+    """The means over one group of pictures; published rows stand below the model's own line."""
 
-    Args:
-        evaluation: The results.
-        published: For labels of models, what was published of them.
+    group: str  # a part of the dataset, an interval of foreground shares, or `all`
+    title: str
+    lines: Sequence[Line]
 
-    Returns:
-        Lines of text. A published row gives its value and, in brackets, by how much the measured
-        one is above it.
-    """
+
+def lay_tables(
+    evaluation: Evaluation, published: Mapping[str, Sequence[Published]]
+) -> tuple[list[Table], list[str]]:
+    """Lay the means out, a table for each group; return the tables and the published sources."""
     summaries = {label: evaluation.summary(label) for label in evaluation.models}
-    published = published or {}
-    column = 18 if any(published.values()) else 10
-    first = max(len(label) for label in evaluation.models) + 2
-
-    def line(title: str, cells: Iterable[str]) -> str:
-        return (f"{title:{first}}" + "".join(f"{cell:>{column}}" for cell in cells)).rstrip()
-
-    notes: list[str] = []
-    lines = [f"protocol {evaluation.protocol.name}: {evaluation.protocol.description}"]
-    for group, of_first in summaries[evaluation.models[0]].items():
-        count = int(of_first["count"])
-        lines += ["", f"{group}, {count:,} picture{'s' if count > 1 else ''}"]
-        lines.append(line("", (TITLES[metric] for metric in METRICS)))
+    sources: list[str] = []
+    tables: list[Table] = []
+    for group, first in summaries[evaluation.models[0]].items():
+        columns = {key: [one[group][key] for one in summaries.values()] for key in METRICS}
+        best = {key: (min if "mse" in key else max)(column) for key, column in columns.items()}
+        lines: list[Line] = []
         for label, summary in summaries.items():
             means = summary[group]
-            lines.append(line(label, (format_value(metric, means[metric]) for metric in METRICS)))
+            cells = [f"{means[metric]:.{DIGITS[metric]}f}" for metric in METRICS]
+            lines.append(Line(label, cells, [means[one] == best[one] for one in METRICS]))
             for row in published.get(label, ()):
                 if group not in row.values:
                     continue
-                if row.source not in notes:
-                    notes.append(row.source)
+                if row.source not in sources:
+                    sources.append(row.source)
                 cells = [_beside(row.values[group], means, metric) for metric in METRICS]
-                lines.append(line(f"  [{notes.index(row.source) + 1}]", cells))
-    if notes:
-        lines.append("")
-    lines += [f"[{number}] {source}" for number, source in enumerate(notes, start=1)]
-    if notes and (text := missing_pictures(evaluation)):
-        lines.append(text)
-    return "\n".join(lines)
+                number = sources.index(row.source) + 1
+                lines.append(Line(label, cells, [False for _ in METRICS], number))
+        count = int(first["count"])
+        title = f"{group}, {count:,} picture{'s' if count > 1 else ''}"
+        tables.append(Table(group, title, lines))
+    return tables, sources
 
 
 def _beside(published: Mapping[str, float], means: Mapping[str, float], metric: str) -> str:
     if metric not in published:
         return ""
-    value, difference = published[metric], means[metric] - published[metric]
-    return f"{format_value(metric, value)} ({difference:+.{DIGITS.get(metric, 2)}f})"
+    value, digits = published[metric], DIGITS[metric]
+    return f"{value:.{digits}f} ({means[metric] - value:+.{digits}f})"
+
+
+def format_tables(
+    evaluation: Evaluation, published: Mapping[str, Sequence[Published]] | None = None
+) -> str:
+    """Return the tables of `lay_tables` and the sources as lines of text."""
+    tables, sources = lay_tables(evaluation, published or {})
+    column = 18 if sources else 10
+    first = max(len(label) for label in evaluation.models) + 2
+
+    def line(title: str, cells: Iterable[str]) -> str:
+        return (f"{title:{first}}" + "".join(f"{cell:>{column}}" for cell in cells)).rstrip()
+
+    lines = [f"protocol {evaluation.protocol.name}: {evaluation.protocol.description}"]
+    for table in tables:
+        lines += ["", table.title, line("", (TITLES[metric] for metric in METRICS))]
+        for one in table.lines:
+            lines.append(line(f"  [{one.source}]" if one.source else one.label, one.cells))
+    if sources:
+        lines += ["", *(f"[{number}] {source}" for number, source in enumerate(sources, start=1))]
+        lines += filter(None, [missing_pictures(evaluation)])
+    return "\n".join(lines)

@@ -1,14 +1,12 @@
 """The page: what stands on it, and that it works in a browser without a connection."""
 
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import browser as browser
 
 from harmonizer.data import TripletDataset
 from harmonizer.evaluation import PROTOCOLS, Evaluation, evaluate, published
@@ -16,8 +14,6 @@ from harmonizer.evaluation.methods import open_methods
 from harmonizer.evaluation.published import missing_pictures, published_results
 from harmonizer.evaluation.report import write_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
 NASTY = 'a "</script><img src=x onerror=alert(1)>'
 
 
@@ -33,25 +29,6 @@ def page(evaluation: Evaluation, iharmony4: Path, tmp_path_factory: pytest.TempP
     dataset = TripletDataset.open(iharmony4, split="test")
     folder = tmp_path_factory.mktemp("page") / "report"
     return write_report(evaluation, dataset, methods, folder, published=published)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_argument("--window-size=1200,1000")
-    # Nothing outside of the page can be reached, so what it shows is in it.
-    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(DRIVER, env={**os.environ, "NO_PROXY": "localhost,127.0.0.1"})
-    started = webdriver.Chrome(options=options, service=service)
-    yield started
-    started.quit()
 
 
 def test_the_page_is_one_file_that_asks_for_nothing(page: Path) -> None:
