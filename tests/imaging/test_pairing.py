@@ -1,0 +1,48 @@
+"""Masks are found by the names of files, whoever looks for them."""
+
+from pathlib import Path
+
+import pytest
+
+from harmonizer.errors import InputError
+from harmonizer.imaging.pairing import find_mask, pair_masks
+
+
+def names(folder: Path, *files: str) -> dict[str, str | None]:
+    """What is paired with what in a folder of such files."""
+    for file in files:
+        (folder / file).touch()
+    return {image.name: mask and mask.name for image, mask in pair_masks(folder)}
+
+
+def test_one_folder_holds_pictures_and_masks(tmp_path: Path) -> None:
+    assert names(
+        tmp_path,
+        *("a.jpg", "a_mask.png", "b.jpg", "b.png", "c_composite.webp", "c_mask.bmp"),
+        *("composite.png", "mask.png", "alone.jpg", "of_nothing_mask.png", "notes.txt"),
+    ) == {
+        "a.jpg": "a_mask.png",
+        "alone.jpg": None,
+        "b.jpg": "b.png",
+        "c_composite.webp": "c_mask.bmp",
+        "composite.png": "mask.png",
+    }
+
+
+def test_a_picture_that_is_called_like_a_mask_is_one_by_its_png(tmp_path: Path) -> None:
+    assert names(tmp_path, "face_mask.jpg", "face_mask.png") == {"face_mask.jpg": "face_mask.png"}
+
+
+def test_the_masks_of_iharmony4_are_shared() -> None:
+    masks = {"a_b": Path("a_b.png"), "IMG": Path("IMG.png")}
+    assert find_mask("a_b_c", masks) == Path("a_b.png")
+    assert find_mask("a_b_c", masks, pictures={"a_b", "a_b_c"}) is None  # it is another picture's
+    assert find_mask("IMG_1", masks) is None
+
+
+def test_two_masks_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder, file in (("images", "a.jpg"), ("masks", "a.png"), ("masks", "a.bmp")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / file).touch()
+    with pytest.raises(InputError, match="two masks are called a"):
+        pair_masks(tmp_path / "images", tmp_path / "masks")
