@@ -30,11 +30,13 @@ class EditStrengths:
         tint: Stops of green against red and blue, from 0 up.
         gamma: Of the exponent's logarithm, from 0 up.
         contrast: Slope at the middle grey minus 1, from 0 to 0.5; slopes stay from 0.5 to 1.5.
+        contrast_mean: The average slope minus 1.
         black: Shift of the black point as a share of full scale, from 0 up; positive is haze.
         black_mean: The average shift.
         curve: Bends of the tone curve, common to the channels, as a share of full scale, from 0 up.
         channel_curve: The same for each channel on its own.
         saturation: Of the factor's logarithm, from 0 up.
+        saturation_mean: The average logarithm; the average edit makes colours stronger if positive.
         matrix: Share of each channel that comes from each other one, from 0 to 0.2; grey stays
             grey.
     """
@@ -45,11 +47,13 @@ class EditStrengths:
     tint: float = 0.1
     gamma: float = 0.12
     contrast: float = 0.2
+    contrast_mean: float = 0.0
     black: float = 0.02
     black_mean: float = 0.0
     curve: float = 0.02
     channel_curve: float = 0.015
     saturation: float = 0.15
+    saturation_mean: float = 0.0
     matrix: float = 0.03
 
     def __post_init__(self) -> None:
@@ -101,7 +105,7 @@ def draw_edit(strengths: EditStrengths, generator: np.random.Generator) -> Edit:
     light = _expose(np.exp2(stops), generator.random())
     values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     values **= np.exp(gamma * s.gamma)
-    slope = np.clip(contrast * s.contrast, -0.5, 0.5)
+    slope = np.clip(s.contrast_mean + contrast * s.contrast, -0.5, 0.5)
     values += 2 * slope * values * (1 - values) * (2 * values - 1)
     shift = s.black_mean + black * s.black
     values = (values + shift) / (1 + abs(shift)) if shift > 0 else (values + shift) / (1 + shift)
@@ -113,7 +117,7 @@ def draw_edit(strengths: EditStrengths, generator: np.random.Generator) -> Edit:
         values[:, i] += np.interp(places[i], np.arange(256), waves[i])
     mixing = np.eye(3) + generator.standard_normal((3, 3)) * s.matrix
     mixing /= mixing.sum(axis=1, keepdims=True)
-    factor = np.exp(saturation * s.saturation)
+    factor = np.exp(s.saturation_mean + saturation * s.saturation)
     matrix = (factor * np.eye(3) + (1 - factor) * _LUMA) @ mixing
     table = values.clip(0, 1) * 255
     return Edit(table.astype(np.float32), matrix.astype(np.float32))

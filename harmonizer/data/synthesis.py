@@ -1,7 +1,6 @@
 """Composites made from photographs with object masks, as they are drawn."""
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -11,11 +10,10 @@ from harmonizer.data.augment import Augmentation, draw_crop
 from harmonizer.data.color_transfer import TRANSFER_METHODS, Colours
 from harmonizer.data.edits import EditStrengths, draw_edit
 from harmonizer.data.files import OnError, read_or_replace
+from harmonizer.data.illumination import Illuminations, apply_polynomial
 from harmonizer.data.photos import Photo, PhotoDataset
 from harmonizer.data.triplets import Triplet
 from harmonizer.errors import InputError
-
-Recipe: TypeAlias = Literal["rendition", "transfer", "light"]
 
 _REFERENCE_COLOURS = 2000  # of the reference object: its statistics need no more
 
@@ -30,13 +28,16 @@ class Synthesis:
       expert made of a raw file. In `flat` of these cases the target is a flat, dark rendition, as
       cameras record it and HAdobe5k has it.
     - transfer: the object takes the colours of an object in another photograph, by one of the four
-      methods of HCOCO and HFlickr.
-    - light: two renditions that fade into each other across the object, as if lit from one side.
+      methods of HCOCO and HFlickr. The target is made vivid, as photographs are that people share.
+      Composites that a person would sort out are drawn again.
+    - illumination: the object goes through the change of colours between two real scenes, as
+      ccHarmony's do, and as what people paste does.
 
     Attributes:
         rendition: Weight of the recipe, from 0 up; the three weights count relative to their sum.
         transfer: Weight of the recipe.
-        light: Weight of the recipe.
+        illumination: Weight of the recipe, which needs `illuminants`.
+        illuminants: A table of colour charts in real scenes, for `Illuminations.from_csv`.
         flat: Probability in [0, 1] that the target of a rendition is flat and dark.
         edited: Probability in [0, 1] that the target is edited as a whole, in the other cases.
         same_label: Probability in [0, 1] of taking the reference among the objects of the same
@@ -47,24 +48,38 @@ class Synthesis:
             to 1.
         keep_light: A transfer's share of the difference in mean brightness that is left out is
             drawn evenly from 0 to this, in [0, 1].
-        most_change: Foreground mean squared error (0 to 65025) above which a change is scaled back;
-            such composites would be sorted out by hand.
+        most_transferred: Foreground mean squared error (0 to 65025) above which a transfer is
+            implausible.
+        most_colourful: Growth of the foreground's spread of chroma, above which a transfer is
+            implausible.
+        redraws: How often an implausible transfer is drawn again; the last one is taken.
+        most_change: Foreground mean squared error above which a change is scaled back.
         target: Strengths of the edits of targets.
+        vivid: Strengths of the edits of targets of transfers.
         foreground: Strengths of the edits of foregrounds.
         dark: Strengths of flat and dark renditions.
     """
 
-    rendition: float = 0.5
+    rendition: float = 0.4
     transfer: float = 0.4
-    light: float = 0.1
+    illumination: float = 0.0
+    illuminants: str = ""
     flat: float = 0.6
     edited: float = 2 / 3
     same_label: float = 0.9
     methods: tuple[str, ...] = ("reinhard", "xiao", "histogram", "distribution")
-    least_strength: float = 0.5
-    keep_light: float = 1.0
+    least_strength: float = 0.7
+    keep_light: float = 0.5
+    most_transferred: float = 4_000.0
+    most_colourful: float = 1.2
+    redraws: int = 2
     most_change: float = 10_000.0
     target: EditStrengths = field(default_factory=EditStrengths)
+    vivid: EditStrengths = field(
+        default_factory=lambda: EditStrengths(
+            exposure=0.4, temperature=0.15, saturation_mean=0.2, saturation=0.2, contrast_mean=0.1
+        )
+    )
     foreground: EditStrengths = field(default_factory=EditStrengths)
     dark: EditStrengths = field(
         default_factory=lambda: EditStrengths(
@@ -78,9 +93,11 @@ class Synthesis:
         Raises:
             InputError: A number is out of its range, or a method unknown.
         """
-        weights = (self.rendition, self.transfer, self.light)
+        weights = (self.rendition, self.transfer, self.illumination)
         if min(weights) < 0 or sum(weights) == 0:
             raise InputError(f"recipes have weights from 0 up, not all 0; got {weights}")
+        if self.illumination and not self.illuminants:
+            raise InputError("illumination needs illuminants, a table of colour charts")
         for name in ("flat", "edited", "same_label", "least_strength", "keep_light"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is in [0, 1]; got {getattr(self, name)}")
@@ -89,8 +106,11 @@ class Synthesis:
             raise InputError(
                 f"methods are some of {', '.join(TRANSFER_METHODS)}; got {self.methods}"
             )
-        if self.most_change <= 0:
-            raise InputError(f"most_change is above 0; got {self.most_change}")
+        for name in ("most_change", "most_transferred", "most_colourful"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} is above 0; got {getattr(self, name)}")
+        if self.redraws < 0:
+            raise InputError(f"redraws is 0 or above; got {self.redraws}")
 
 
 class CompositeSynthesizer:
@@ -138,6 +158,8 @@ class CompositeSynthesizer:
         self.augmentation = augmentation or Augmentation()
         self.balance = balance
         self.on_error: OnError = on_error
+        if self.synthesis.illumination:
+            self._illuminations = Illuminations.from_csv(self.synthesis.illuminants)
         self.skipped: dict[int, str] = {}
         self._labels = _members([files.label for files in photos.files])
         self._groups = _members([files.group for files in photos.files])
@@ -187,45 +209,55 @@ class CompositeSynthesizer:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The target, and the same picture with the colours the foreground shall take."""
         s = self.synthesis
-        weights = np.array([s.rendition, s.transfer, s.light])
+        weights = np.array([s.rendition, s.transfer, s.illumination])
         recipe = int(np.searchsorted(np.cumsum(weights / weights.sum()), generator.random()))
-        flat = recipe == 0 and generator.random() < s.flat
-        target = image
-        if flat:
-            target = draw_edit(s.dark, generator).apply(image)
-        elif generator.random() < s.edited:
-            target = draw_edit(s.target, generator).apply(image)
         if recipe == 0:
+            target = image
+            if generator.random() < s.flat:
+                target = draw_edit(s.dark, generator).apply(image)
+            elif generator.random() < s.edited:
+                target = draw_edit(s.target, generator).apply(image)
             return target, draw_edit(s.foreground, generator).apply(image)
-        if recipe == 1:
-            return target, self._transfer(target, mask, index, generator)
-        sides = [draw_edit(s.foreground, generator).apply(image) for _ in range(2)]
-        fade = _fade(mask, generator)
-        lit = cv2.blendLinear(sides[0], sides[1], fade, 1 - fade)
-        return target, lit.astype(np.uint8, copy=False)
-
-    def _transfer(
-        self,
-        target: NDArray[np.uint8],
-        mask: NDArray[np.float32],
-        index: int,
-        generator: np.random.Generator,
-    ) -> NDArray[np.uint8]:
-        reference = self._draw_reference(index, generator)
-        name = self.synthesis.methods[generator.integers(len(self.synthesis.methods))]
-        strength = np.float32(generator.uniform(self.synthesis.least_strength, 1))
+        strengths = s.vivid if recipe == 1 else s.target
+        edited = generator.random() < s.edited
+        target = draw_edit(strengths, generator).apply(image) if edited else image
         inside = mask > 0
         source = target[inside].astype(np.float32)
         if not len(source):
-            return target
+            return target, target
+        if recipe == 1:
+            moved = self._transfer(source, index, generator)
+        else:
+            moved = apply_polynomial(self._illuminations.draw(generator), source)
+        changed = target.copy()
+        changed[inside] = np.rint(moved).astype(np.uint8)
+        return target, changed
+
+    def _transfer(self, source: Colours, index: int, generator: np.random.Generator) -> Colours:
+        """Colours as another object has them; drawn again while a person would sort them out."""
+        s = self.synthesis
+        moved = source
+        for _ in range(1 + s.redraws):
+            moved = self._transfer_once(source, index, generator)
+            error = float(np.square(moved - source).mean())
+            if error <= s.most_transferred and _colourfulness(moved) <= (
+                s.most_colourful * _colourfulness(source)
+            ):
+                break
+        return moved
+
+    def _transfer_once(
+        self, source: Colours, index: int, generator: np.random.Generator
+    ) -> Colours:
+        s = self.synthesis
+        reference = self._draw_reference(index, generator)
+        name = s.methods[generator.integers(len(s.methods))]
+        strength = np.float32(generator.uniform(s.least_strength, 1))
         colours = _colours(reference, generator)
-        kept = generator.uniform(0, self.synthesis.keep_light)
+        kept = generator.uniform(0, s.keep_light)
         brighter = float(source.mean() - colours.mean())
         colours = (colours + np.float32(kept * brighter)).clip(0, 255)
-        moved = TRANSFER_METHODS[name](source, colours)
-        changed = target.copy()
-        changed[inside] = np.rint(source + strength * (moved - source)).astype(np.uint8)
-        return changed
+        return source + strength * (TRANSFER_METHODS[name](source, colours) - source)
 
     def _draw_reference(self, index: int, generator: np.random.Generator) -> Photo:
         files = self.photos.files[index]
@@ -260,18 +292,11 @@ def _colours(photo: Photo, generator: np.random.Generator) -> Colours:
     return photo.image.reshape(-1, 3)[chosen].astype(np.float32)
 
 
-def _fade(mask: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """From 0 to 1 across the object, in a random direction."""
-    angle = generator.uniform(0, 2 * np.pi)
-    size = mask.shape[0]
-    steps = np.linspace(-1, 1, size, dtype=np.float32)
-    along = np.float32(np.cos(angle)) * steps + np.float32(np.sin(angle)) * steps[:, None]
-    inside = along[mask > 0]
-    if not len(inside):
-        return np.full_like(mask, 0.5)
-    low, high = float(inside.min()), float(inside.max())
-    share = ((along - low) / max(high - low, 1e-3)).clip(0, 1)
-    return share * share * (3 - 2 * share)  # no crease where it begins and ends
+def _colourfulness(colours: Colours) -> float:
+    """Spread of chroma: root of the summed variances of two opponent colours, at least 1."""
+    red, green, blue = colours.T
+    spread = float((red - green).var() + ((red + green) / 2 - blue).var())
+    return max(spread**0.5, 1.0)
 
 
 def _paste(
