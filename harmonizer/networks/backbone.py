@@ -7,7 +7,16 @@ import torch
 from torch import nn
 
 
-class SemanticBackbone(nn.Module, ABC):
+class StartsFromImageNet(ABC):
+    """What has a part that starts from ImageNet weights."""
+
+    @property
+    @abstractmethod
+    def pretrained(self) -> nn.Module:
+        """The part that starts from ImageNet weights and learns more slowly than the rest."""
+
+
+class SemanticBackbone(nn.Module, StartsFromImageNet):
     """An ImageNet network with a segmentation head that knows where the foreground is.
 
     Attributes:
@@ -17,11 +26,6 @@ class SemanticBackbone(nn.Module, ABC):
 
     out_channels: int
     mask_channels: int
-
-    @property
-    @abstractmethod
-    def pretrained(self) -> nn.Module:
-        """The part that starts from ImageNet weights and learns more slowly than the rest."""
 
     @abstractmethod
     def forward(
@@ -50,5 +54,5 @@ class BackboneConfig(Protocol):
 def pretrained_parts(network: nn.Module) -> list[nn.Module]:
     """Return the parts of a network that start from ImageNet weights; empty without a backbone."""
     return [
-        module.pretrained for module in network.modules() if isinstance(module, SemanticBackbone)
+        module.pretrained for module in network.modules() if isinstance(module, StartsFromImageNet)
     ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from harmonizer.errors import InputError, UnknownModelError
+from harmonizer.networks.color_map import ColorMapConfig
 from harmonizer.networks.deeplab import DeepLabConfig
 from harmonizer.networks.dovenet import DoveNetConfig
 from harmonizer.networks.encoder_decoder import EncoderDecoderConfig
@@ -37,6 +38,7 @@ NETWORKS: Mapping[str, NetworkConfig] = MappingProxyType(
         "idih-deeplabv3p-r34": ForegroundAwareConfig(DeepLabConfig(), _IDIH),
         "is2am-hrnet-w18s": ForegroundAwareConfig(_W18S, _IS2AM),
         "is2am-hrnet-w18": ForegroundAwareConfig(_W18, _IS2AM),
+        "colormap-lite0": ColorMapConfig(),
     }
 )
 

@@ -12,6 +12,8 @@ from torch import nn
 from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.networks import build_network, network_config
 from harmonizer.networks.backbone import pretrained_parts
+from harmonizer.networks.efficientnet import EfficientNetLite0
+from harmonizer.zoo.imagenet import efficientnet_lite_weights
 
 # What an ImageNet checkpoint has beyond the backbone: the parts that make it a classifier.
 CLASSIFIER_PARTS = ("incre_modules", "downsamp_modules", "final_layer", "classifier", "fc")
@@ -81,6 +83,8 @@ def load_backbone_weights(network: nn.Module, state_dict: Mapping[str, object]) 
     }
     for part in parts:
         what = f"these weights do not fit the backbone {type(part).__name__}"
+        if isinstance(part, EfficientNetLite0):
+            features_only = efficientnet_lite_weights(features_only)
         part.load_state_dict(_take(features_only, part.state_dict(), what))
 
 

@@ -1,0 +1,259 @@
+"""A pretrained, foreground-aware network that answers with one change of colour.
+
+The paper's thesis (section 3.2: a network that was pretrained on ImageNet, made aware of the
+foreground) with another answer than a picture: the nearly global change of colour that pasting asks
+for, as one quadratic map for the whole foreground. A map has no seams, keeps every detail, and can
+be applied at any size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from harmonizer.errors import InputError
+from harmonizer.networks.backbone import StartsFromImageNet
+from harmonizer.networks.efficientnet import STAGES, EfficientNetLite0
+from harmonizer.networks.network import InputSizes, Network
+
+# 1, r, g, b, rr, gg, bb, rg, rb, gb.
+TERMS = 10
+_PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+_BINS = 16
+_STATISTICS = 3 + 6 + 6 * _BINS  # mean, second moments, histograms
+_LOOK = 128  # the side that the backbone looks at
+_LEAST_SHARE = 1e-5  # of a side of the mask, below which its averages are left at zero
+# Where the mask joins: after the third stage, at an eighth of the size.
+_JOIN = 3
+
+
+@dataclass(frozen=True)
+class ColorMapConfig:
+    """The size of what lies between the backbone and its answer.
+
+    Attributes:
+        width: Channels of each of the averaged features.
+        hidden: Width of the two hidden layers that answer.
+        mirrored: Whether the answer in evaluation mode is the mean of two, of the picture and of
+            its mirror image.
+    """
+
+    width: int = 96
+    hidden: int = 256
+    mirrored: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        if self.width < 1 or self.hidden < 1:
+            raise InputError(f"width and hidden are at least 1; got {self.width} and {self.hidden}")
+
+    @property
+    def initial_gain(self) -> float:
+        """Gain of the initialisation."""
+        return 2.0
+
+    def build(self) -> "ColorMapNetwork":
+        """Build the network."""
+        return ColorMapNetwork(self)
+
+    def released_name(self, name: str) -> str:
+        """Return the tensor's own name: this network was first released here."""
+        return name
+
+
+class ColorMapNetwork(Network, StartsFromImageNet):
+    """EfficientNet-Lite0, shown the mask, answers with a quadratic map of the foreground's colours.
+
+    What decides are averages over the foreground and over the background: of features of three
+    resolutions, and of colours (mean, second moments, histograms).
+    """
+
+    def __init__(self, config: ColorMapConfig) -> None:
+        """Build backbone and head."""
+        super().__init__()
+        self.backbone = EfficientNetLite0()
+        joined = STAGES[_JOIN - 1][-1]
+        self.mask_features = nn.Conv2d(7, joined, 3, padding=1)
+        self.mask_scale = nn.Parameter(torch.full((1,), 0.1))
+        self.features = nn.ModuleList(
+            nn.Conv2d(channels, config.width, 1) for channels in (joined, 112, 320)
+        )
+        self.hidden = nn.Sequential(
+            nn.Linear(2 * (3 * config.width + _STATISTICS) + 1, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.ReLU(),
+        )
+        self.answer = nn.Linear(config.hidden, 3 * TERMS)
+        self.answer_scale = nn.Parameter(torch.full((3 * TERMS,), 0.1))
+        self.mirrored = config.mirrored
+        self.input_sizes = InputSizes(multiple=_LOOK, minimum=_LOOK)
+
+    @property
+    def pretrained(self) -> nn.Module:
+        """The part that starts from ImageNet weights."""
+        return self.backbone
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Harmonize a batch.
+
+        Args:
+            image: (N, 3, H, W), from -1 to 1 ((x - 127) / 128 of 0 to 255); H and W as in
+                `input_sizes`.
+            mask: (N, 1, H, W) in [0, 1], 1 = foreground.
+
+        Returns:
+            (N, 3, H, W) in the space of `image`, which it equals where the mask is 0.
+        """
+        color_map = self.color_map(image, mask)
+        if torch.is_autocast_enabled(image.device.type):
+            # The picture itself keeps its precision.
+            with torch.autocast(image.device.type, enabled=False):
+                changed = apply_color_map(color_map.float(), image)
+        else:
+            changed = apply_color_map(color_map, image)
+        return image + mask * (changed - image)
+
+    def color_map(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Answer with the map alone.
+
+        Args:
+            image: As for `forward`.
+            mask: As for `forward`.
+
+        Returns:
+            (N, 3, 10): for each channel of the answer the coefficients of 1, r, g, b, rr, gg, bb,
+            rg, rb, gb, of colours from -1 to 1.
+        """
+        self.input_sizes.check(image, mask)
+        factor = image.shape[2] // _LOOK, image.shape[3] // _LOOK
+        if factor != (1, 1):
+            image, mask = F.avg_pool2d(image, factor), F.avg_pool2d(mask, factor)
+        if self.training or not self.mirrored:
+            return self._look(image, mask)
+        return (self._look(image, mask) + self._look(image.flip(3), mask.flip(3))) / 2
+
+    def _look(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        sides = torch.cat([mask, 1 - mask], dim=1)
+        statistics, means, moments = self._statistics(image, sides)
+        averages = self._features(image, mask, means)
+        area = mask.mean(dim=(2, 3))
+        known = torch.cat([averages, statistics, area], dim=1)
+        terms = self.answer(self.hidden(known)) * self.answer_scale
+        return _expand(terms.reshape(-1, 3, TERMS), means[:, 0], moments[:, 0])
+
+    def _statistics(
+        self, image: torch.Tensor, sides: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """All statistics (N, C); means (N, 2, 3) and second moments (N, 2, 6) of both sides."""
+        colours, weights = _masked_cells(image, sides, 2)
+        means = (colours * weights).sum(dim=3)  # (N, 2, 3)
+        centred = colours - means[..., None]
+        products = torch.cat(
+            [centred[:, :, i : i + 1] * centred[:, :, j : j + 1] for i, j in _PAIRS], dim=2
+        )
+        moments = (products * weights).sum(dim=3)  # (N, 2, 6)
+        colours, weights = _masked_cells(image, sides, 4)
+        red, green, blue = (colours[:, :, i : i + 1] for i in range(3))
+        # Brightness and two opponent colours beside the channels.
+        opponent = torch.cat(
+            [
+                red * 0.299 + green * 0.587 + blue * 0.114,
+                (red - green) * 1.5,
+                (red + green - 2 * blue) * 0.75,
+            ],
+            dim=2,
+        )
+        values = torch.cat([colours, opponent], dim=2).flatten(1, 2)[:, :, None]  # (N, 12, 1, P)
+        centres = torch.linspace(-1, 1, _BINS, dtype=values.dtype, device=values.device)
+        near = F.relu(1 - (values - centres[:, None]).abs() * ((_BINS - 1) / 2))
+        shares = (near * weights.repeat_interleave(6, dim=1)).sum(dim=3)  # (N, 12, bins)
+        statistics = [means.flatten(1), moments.flatten(1) * 4, shares.flatten(1) * 3]
+        return torch.cat(statistics, dim=1), means, moments
+
+    def _features(
+        self, image: torch.Tensor, mask: torch.Tensor, means: torch.Tensor
+    ) -> torch.Tensor:
+        x = self.backbone.stem(image)
+        for stage in self.backbone.blocks[:_JOIN]:
+            x = stage(x)
+        small, small_mask = F.avg_pool2d(image, 8), F.avg_pool2d(mask, 8)
+        inside = (small - means[:, 0, :, None, None]) * small_mask
+        outside = (small - means[:, 1, :, None, None]) * (1 - small_mask)
+        joined = self.mask_features(torch.cat([small_mask, inside, outside], dim=1))
+        x = x + joined * self.mask_scale
+        kept = [x]
+        for number, stage in enumerate(self.backbone.blocks[_JOIN:], start=_JOIN):
+            x = stage(x)
+            if number in (4, 6):
+                kept.append(x)
+        averages: list[torch.Tensor] = []
+        for layer, features in zip(self.features, kept, strict=True):
+            features = F.relu6(layer(features))
+            size = mask.shape[2] // features.shape[2]
+            area = F.avg_pool2d(mask, size)
+            sides = torch.cat([area, 1 - area], dim=1).flatten(2)  # (N, 2, P)
+            sides = sides / (sides.sum(dim=2, keepdim=True) + _LEAST_SHARE)
+            averages.append(torch.matmul(sides, features.flatten(2).transpose(1, 2)).flatten(1))
+        return torch.cat(averages, dim=1)
+
+
+class ColorMapAnswer(nn.Module):
+    """A `ColorMapNetwork` whose answer is the map alone: what is run where pixels are mapped later.
+
+    A map weighs nothing beside a picture, and is applied exactly at any size.
+    """
+
+    def __init__(self, network: ColorMapNetwork) -> None:
+        """Wrap the network."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map (N, 3, H, W) and (N, 1, H, W) to (N, 3, 10), as `ColorMapNetwork.color_map` does."""
+        return self.network.color_map(image, mask)
+
+
+def _masked_cells(
+    image: torch.Tensor, sides: torch.Tensor, size: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Colours of each side in cells of `size` pixels: (N, 2, 3, P), and weights (N, 2, 1, P)."""
+    area = F.avg_pool2d(sides, size).flatten(2)[:, :, None]
+    held = torch.stack([F.avg_pool2d(image * sides[:, i : i + 1], size) for i in (0, 1)], dim=1)
+    colours = held.flatten(3) / (area + _LEAST_SHARE)
+    return colours, area / (area.sum(dim=3, keepdim=True) + _LEAST_SHARE)
+
+
+def _expand(terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
+    """A change around the foreground's mean colour as coefficients of the colours themselves.
+
+    With z = x - mean, the map is x + a + B z + C (zz - moments), zz being the six products: `a` is
+    what the foreground's mean colour changes by.
+    """
+    shift, linear, quadratic = terms[:, :, 0], terms[:, :, 1:4], terms[:, :, 4:]
+    constant = shift - (linear * mean[:, None]).sum(dim=2)
+    identity = torch.eye(3, dtype=terms.dtype, device=terms.device)
+    pieces = [linear[:, :, i] + identity[i] for i in range(3)]
+    for k, (i, j) in enumerate(_PAIRS):
+        c = quadratic[:, :, k]
+        constant = constant + c * (mean[:, i] * mean[:, j] - moments[:, k])[:, None]
+        pieces[i] = pieces[i] - c * mean[:, j, None]
+        pieces[j] = pieces[j] - c * mean[:, i, None]
+    return torch.cat([torch.stack([constant, *pieces], dim=2), quadratic], dim=2)
+
+
+def apply_color_map(color_map: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """Map every pixel of a batch.
+
+    Args:
+        color_map: (N, 3, 10), as `ColorMapNetwork.color_map` gives it.
+        image: (N, 3, H, W), from -1 to 1.
+
+    Returns:
+        (N, 3, H, W).
+    """
+    products = [image[:, i : i + 1] * image[:, j : j + 1] for i, j in _PAIRS]
+    terms = torch.cat([image, *products], dim=1).flatten(2)
+    mapped = torch.matmul(color_map[:, :, 1:], terms) + color_map[:, :, :1]
+    return mapped.reshape(image.shape)

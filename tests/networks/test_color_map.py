@@ -1,0 +1,95 @@
+"""The network that answers with a map of colours: what its answer is, and what decides it."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage import data
+
+from harmonizer.networks import build_network
+from harmonizer.networks.color_map import ColorMapNetwork, apply_color_map
+
+
+def random_network(seed: int = 0) -> ColorMapNetwork:
+    torch.manual_seed(seed)
+    network = build_network("colormap-lite0").eval()
+    assert isinstance(network, ColorMapNetwork)
+    return network
+
+
+def picture(size: int, interpolation: int = cv2.INTER_AREA) -> tuple[torch.Tensor, torch.Tensor]:
+    whole = data.astronaut()
+    mask = np.zeros(whole.shape[:2], np.float32)
+    cv2.ellipse(mask, (230, 260), (130, 200), 0, 0, 360, 1.0, -1)
+    image = cv2.resize(whole, (size, size), interpolation=interpolation)
+    mask = cv2.resize(mask, (size, size), interpolation=interpolation)
+    normalised = (image.astype(np.float32) - 127) / 128
+    return torch.from_numpy(normalised).permute(2, 0, 1)[None], torch.from_numpy(mask)[None, None]
+
+
+@torch.inference_mode()
+def test_the_answer_is_the_map_applied_under_the_mask() -> None:
+    network = random_network()
+    image, mask = picture(256)
+    answer = network(image, mask)
+    red, green, blue = image[0]
+    terms = [torch.ones_like(red), red, green, blue, red * red, green * green, blue * blue]
+    terms = torch.stack([*terms, red * green, red * blue, green * blue])
+    mapped = torch.einsum("ck,khw->chw", network.color_map(image, mask)[0], terms)
+    expected = image[0] + mask[0] * (mapped - image[0])
+    assert (answer[0] - expected).abs().max() < 1e-5
+    assert torch.equal(answer[:, :, mask[0, 0] == 0], image[:, :, mask[0, 0] == 0])
+    assert (answer - image).abs().max() > 0.01, "this test needs a network that changes something"
+
+
+@torch.inference_mode()
+def test_a_mirrored_picture_gets_the_same_colours() -> None:
+    network = random_network()
+    image, mask = picture(256)
+    mirrored = network.color_map(image.flip(3), mask.flip(3))
+    assert torch.allclose(mirrored, network.color_map(image, mask), atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("interpolation", [cv2.INTER_LINEAR, cv2.INTER_NEAREST])
+def test_how_a_picture_was_reduced_hardly_matters(interpolation: int) -> None:
+    network = random_network()
+    image, mask = picture(256)
+    other = network.color_map(*picture(256, interpolation))
+    colours = apply_color_map(network.color_map(image, mask), image)
+    difference = (apply_color_map(other, image) - colours).square().mean().sqrt()
+    change = (colours - image).square().mean().sqrt()
+    assert difference < 0.05 * change
+
+
+@torch.inference_mode()
+def test_a_larger_input_is_averaged_down_to_the_same_look() -> None:
+    network = random_network()
+    image, mask = picture(512)
+    halved = torch.nn.functional.avg_pool2d(image, 4), torch.nn.functional.avg_pool2d(mask, 4)
+    assert torch.allclose(network.color_map(image, mask), network.color_map(*halved), atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_mask_without_an_edge_gives_numbers(value: float) -> None:
+    image, mask = picture(128)
+    assert random_network()(image, torch.full_like(mask, value)).isfinite().all()
+
+
+@torch.inference_mode()
+def test_the_first_term_moves_the_mean_of_the_foreground() -> None:
+    """The map is written around the foreground's mean, so that its parts do not get in each
+    other's way: with the first term alone the mean moves by just that."""
+    network = random_network()
+    network.mirrored = False
+    network.answer.weight.zero_()
+    network.answer.bias.zero_()
+    network.answer.bias[[0, 10, 20]] = torch.tensor([1.0, -2.0, 0.5])
+    network.answer.bias[[4, 15, 26]] = 3.0  # quadratic terms, which leave the mean alone
+    image, mask = picture(128)
+    cells = [torch.nn.functional.avg_pool2d(x, 2) for x in (image * mask, mask)]
+    colours = cells[0] / cells[1].clamp(min=1e-5)
+    changed = apply_color_map(network.color_map(image, mask), colours) - colours
+    mean = (changed * cells[1]).sum(dim=(2, 3)) / cells[1].sum(dim=(2, 3))
+    assert torch.allclose(mean[0], torch.tensor([0.1, -0.2, 0.05]), atol=2e-3)
