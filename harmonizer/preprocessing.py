@@ -15,10 +15,11 @@ Array: TypeAlias = NDArray[Any]
 Range: TypeAlias = tuple[int, int]
 # Floats may overshoot [0, 1] by rounding; more than this is taken for another scale.
 RANGE_TOLERANCE = 1e-3
-Resampler: TypeAlias = Literal["opencv-linear", "opencv-nearest"]
+Resampler: TypeAlias = Literal["opencv-linear", "opencv-nearest", "opencv-area"]
 _INTERPOLATION = {
     "opencv-linear": cv2.INTER_LINEAR,
     "opencv-nearest": cv2.INTER_NEAREST_EXACT,
+    "opencv-area": cv2.INTER_AREA,
 }
 
 
@@ -33,7 +34,8 @@ class Preprocessing:
         std: Standard deviation of each channel.
         resampler: `opencv-linear` interpolates between the nearest pixels, as the paper's authors
             did; `opencv-nearest` takes one pixel of many, so that what was done to the colours of
-            a foreground stays what it was, pixel by pixel, at any size.
+            a foreground stays what it was, pixel by pixel, at any size; `opencv-area` averages
+            over all of them, so that no pixel decides.
     """
 
     input_size: tuple[int, int]
@@ -65,7 +67,14 @@ class Preprocessing:
 
 def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Array:
     """Resize an image (H, W, 3) or a plane (H, W) to a height and width, in its own dtype."""
-    return cv2.resize(values, (size[1], size[0]), interpolation=_INTERPOLATION[resampler])
+    height, width = size
+    enlarged = height > values.shape[0], width > values.shape[1]
+    if resampler != "opencv-area" or not any(enlarged):
+        return cv2.resize(values, (width, height), interpolation=_INTERPOLATION[resampler])
+    # OpenCV neither averages nor interpolates then: one axis after the other.
+    modes = [cv2.INTER_LINEAR if larger else cv2.INTER_AREA for larger in enlarged]
+    values = cv2.resize(values, (values.shape[1], height), interpolation=modes[0])
+    return cv2.resize(values, (width, height), interpolation=modes[1])
 
 
 def full_scale(dtype: np.dtype[Any]) -> float:

@@ -8,6 +8,8 @@ picture. ``docs/full-resolution.md`` explains the method and measures it.
 Nothing here knows of networks or of image files: arrays come in, arrays go out.
 """
 
+from harmonizer.lifting.color_transform import ColorTransform
+from harmonizer.lifting.fit import fit_color_transform
 from harmonizer.lifting.full_resolution import LIFTING_METHODS, LiftingMethod, lift
 
-__all__ = ["LIFTING_METHODS", "LiftingMethod", "lift"]
+__all__ = ["LIFTING_METHODS", "ColorTransform", "LiftingMethod", "fit_color_transform", "lift"]

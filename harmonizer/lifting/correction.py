@@ -1,13 +1,16 @@
 """Define a change of colour: a cubic polynomial of the colour, and a field over the picture."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+_DEPTHS = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U}
+# How far out the curve is followed, in standard deviations of the colours of its fit.
 _CURVE_RANGE = 5.0
 # Small enough that OpenBLAS computes the product on the calling thread: waking its own for so
 # little takes longer.
@@ -88,3 +91,27 @@ def cubic_monomials(whitened: NDArray[Any]) -> NDArray[Any]:
 def pieces(start: int, stop: int, size: int) -> Iterator[slice]:
     """Cut a range into slices of at most `size`."""
     return (slice(first, min(first + size, stop)) for first in range(start, stop, size))
+
+
+def add_change(pixels: NDArray[Any], mask: Floats, change: Callable[[Floats], Floats]) -> None:
+    """Change the colours of a part of an image in place, by as much as the mask says.
+
+    Args:
+        pixels: n x m x 3: uint8, uint16, or floating point in [0, 1].
+        mask: n x m, in [0, 1]; where it is 0 the pixels stay as they are, bit for bit.
+        change: Colours (3 x k) on the image's own scale to what is added to them.
+    """
+    colours: Floats = np.empty((3, *mask.shape), np.float32)
+    for plane, values in zip(colours, cv2.split(pixels), strict=True):
+        plane[...] = values
+    added: Floats = change(colours.reshape(3, -1)).reshape(colours.shape)
+    added *= mask
+    merged = cv2.merge(tuple(added))
+    if pixels.dtype.kind == "u":
+        # Added, rounded and clipped in one step. An integer that changes by 0 comes back as itself:
+        # the background needs no further care.
+        cv2.add(pixels, merged, dst=pixels, dtype=_DEPTHS[pixels.dtype.name])
+    else:
+        precise = np.float64 if pixels.dtype == np.float64 else np.float32
+        changed = np.clip(pixels.astype(precise) + merged, 0, 1)
+        np.copyto(pixels, changed, where=mask[..., None] > 0, casting="same_kind")

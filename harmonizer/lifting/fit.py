@@ -2,22 +2,24 @@
 
 import math
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonizer.lifting.color_transform import ColorTransform, quadratic_terms
 from harmonizer.lifting.correction import Correction, Curve, Floats, cubic_monomials
 from harmonizer.lifting.noise import without_noise
-from harmonizer.lifting.resampling import GREY_LEVEL, filled, interpolation
-from harmonizer.preprocessing import Range
+from harmonizer.lifting.resampling import GREY_LEVEL, filled, interpolation, low_res_weight
+from harmonizer.preprocessing import Range, full_scale
 
 # A blur of the answer is looked for up to two low-resolution pixels; finer steps change nothing.
 _BLURS = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0)
 # Pixels of evidence that a coefficient must outweigh, by degree: with few foreground pixels the
 # cubic shrinks to an affine map and that to an offset, without a switch.
 _RIDGE = np.repeat([1e-6, 5.0, 100.0, 400.0], [1, 3, 6, 10])
+_QUADRATIC_RIDGE = np.repeat([1e-6, 5.0, 50.0], [1, 3, 6])
 # A cubic runs away from colours that hardly took part in its fit. So what it adds to the affine
 # part stays within what it adds to all but a few of the fitted pixels, and is not followed further
 # out than so many standard deviations.
@@ -49,6 +51,40 @@ def fit_around(
     return replace(correction, field=field)
 
 
+def fit_color_transform(
+    image: NDArray[Any], mask: Floats, low_res_image: Floats, low_res_harmonized: Floats
+) -> ColorTransform:
+    """Fit one quadratic map of colours to a network's answer; see `lift` for the arguments.
+
+    Args:
+        image: H x W x 3.
+        mask: H x W, float32.
+        low_res_image: h x w x 3, float32, on the image's own scale.
+        low_res_harmonized: h x w x 3, float32, on the same scale.
+
+    Returns:
+        The map; no change where the mask is 0 everywhere.
+    """
+    scale = full_scale(image.dtype)
+    before, after = (low * np.float32(1 / scale) for low in (low_res_image, low_res_harmonized))
+    weight = low_res_weight(image, mask, before, scale)
+    if not weight.any():
+        return ColorTransform.from_function(lambda colours: colours)
+    before = _blurred_alike(before, after, weight)
+    w = weight.ravel().astype(np.float64)
+    colours = before.reshape(-1, 3).T.astype(np.float64)
+    whitening = _whitening(colours, w)
+    whitened = whitening[:, :3] @ colours + whitening[:, 3:]
+    target = (after - before).reshape(-1, 3).T.astype(np.float64)
+    coefficients = _ridge(quadratic_terms(whitened), target, w, _QUADRATIC_RIDGE)
+
+    def changed(colours: NDArray[np.float64]) -> NDArray[np.float64]:
+        whitened = whitening[:, :3] @ colours.T + whitening[:, 3:]
+        return colours + (coefficients @ quadratic_terms(whitened)).T
+
+    return ColorTransform.from_function(changed)
+
+
 def _fit(before: Floats, after: Floats, weight: Floats) -> Correction:
     """Fit the change from one low-resolution image to the other where ``weight`` is not 0."""
     before = _blurred_alike(before, after, weight)
@@ -58,14 +94,13 @@ def _fit(before: Floats, after: Floats, weight: Floats) -> Correction:
     w = weight.ravel()[chosen].astype(np.float64)
     colours = before.reshape(-1, 3)[chosen].T.astype(np.float64)
     target = change.reshape(-1, 3)[chosen].T.astype(np.float64)
-
     whitening = _whitening(colours, w)
     whitened = whitening[:, :3] @ colours + whitening[:, 3:]
     # First the affine part alone: it is what goes on where the curve has ended.
-    affine = _ridge(np.vstack([np.ones_like(w), whitened]), target, w)
+    affine = _ridge(np.vstack([np.ones_like(w), whitened]), target, w, _RIDGE)
     target -= affine[:, 1:] @ whitened
     monomials = cubic_monomials(whitened)
-    coefficients = _ridge(monomials, target, w)
+    coefficients = _ridge(monomials, target, w, _RIDGE)
     bounds = np.quantile(coefficients @ monomials, _CURVE_QUANTILES, axis=1)[..., None]
     by_fours = np.vstack([coefficients, np.zeros((1, coefficients.shape[1]))])
     curve = Curve(*(part.astype(np.float32) for part in (by_fours, *bounds)))
@@ -115,9 +150,12 @@ def _whitening(colours: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[
 
 
 def _ridge(
-    features: NDArray[np.float64], target: NDArray[np.float64], w: NDArray[np.float64]
+    features: NDArray[np.float64],
+    target: NDArray[np.float64],
+    w: NDArray[np.float64],
+    ridge: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Weighted ridge regression of target (3 x n) on features (k x n): 3 x k coefficients."""
     weighted = features * w
-    gram = weighted @ features.T + np.diag(_RIDGE[: len(features)])
+    gram = weighted @ features.T + np.diag(ridge[: len(features)])
     return cast(NDArray[np.float64], np.linalg.solve(gram, weighted @ target.T).T)

@@ -1,21 +1,21 @@
 """Apply a correction that was found at low resolution to the full-resolution image."""
 
+from functools import partial
 from typing import Any, Literal, TypeVar, cast, get_args
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
-from harmonizer.lifting.correction import Correction, Floats, pieces
+from harmonizer.lifting.checks import check_image, check_low_res, checked_mask
+from harmonizer.lifting.correction import Correction, Floats, add_change, pieces
 from harmonizer.lifting.fit import fit_around
 from harmonizer.lifting.resampling import filled, interpolation, low_res_weight
-from harmonizer.preprocessing import RANGE_TOLERANCE, Range, bounding_box
+from harmonizer.preprocessing import Range, bounding_box, full_scale
 
 LiftingMethod = Literal["auto", "fitted", "residual", "resize"]
 LIFTING_METHODS: tuple[LiftingMethod, ...] = get_args(LiftingMethod)
 Pixel = TypeVar("Pixel", bound=np.generic)
-_DEPTHS = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U}
 # A mask that is less than this everywhere changes nothing that shows, and cannot be divided by: a
 # segmentation that found no object may give 1e-30.
 _LEAST_MASK = 1e-6
@@ -52,15 +52,16 @@ def lift(
     Raises:
         InputError: an argument is not as described above.
     """
-    for one in (image, mask, low_res_image, low_res_harmonized):
-        if not isinstance(one, np.ndarray):
-            raise InputError(f"lift takes numpy arrays; got a {type(one).__name__}")
-    mask = _checked(image, mask, low_res_image, low_res_harmonized, method)
+    if method not in LIFTING_METHODS:
+        raise InputError(f"method must be one of {', '.join(LIFTING_METHODS)}; got {method!r}.")
+    check_image(image)
+    check_low_res(low_res_image, low_res_harmonized)
+    mask = checked_mask(mask, image.shape[:2])
     out = image.copy()
     box = bounding_box(mask)
     if box is None or mask.max() < _LEAST_MASK:
         return out
-    scale = {"uint8": 255.0, "uint16": 65535.0}.get(image.dtype.name, 1.0)
+    scale = full_scale(image.dtype)
     before, after = (
         low.astype(np.float32) * np.float32(1 / scale)
         for low in (low_res_image, low_res_harmonized)
@@ -99,85 +100,9 @@ def _apply(
                 first, last = int(inside[0]), int(inside[-1]) + 1
                 piece = (rows, slice(tile.start + first, tile.start + last))
                 field = cast(Floats, weights @ stretched[:, needed, first:last])
-                _correct(correction, out[piece], mask[piece], field)
+                change = partial(_changed, correction, field.reshape(3, -1))
+                add_change(out[piece], mask[piece], change)
 
 
-def _correct(correction: Correction, pixels: NDArray[Any], mask: Floats, field: Floats) -> None:
-    """Correct a piece in place: pixels n x m x 3, mask n x m, field 3 x n x m."""
-    colours = np.empty(field.shape, np.float32)
-    for plane, values in zip(colours, cv2.split(pixels), strict=True):
-        plane[...] = values
-    change = correction.of_colours(colours.reshape(3, -1)).reshape(field.shape)
-    change += field
-    change *= mask
-    merged = cv2.merge(tuple(change))
-    if pixels.dtype.kind == "u":
-        # Added, rounded and clipped in one step. An integer that changes by 0 comes back as itself:
-        # the background needs no further care.
-        cv2.add(pixels, merged, dst=pixels, dtype=_DEPTHS[pixels.dtype.name])
-    else:
-        precise = np.float64 if pixels.dtype == np.float64 else np.float32
-        changed = np.clip(pixels.astype(precise) + merged, 0, 1)
-        np.copyto(pixels, changed, where=mask[..., None] > 0, casting="same_kind")
-
-
-def _checked(
-    image: NDArray[Any],
-    mask: NDArray[Any],
-    low_res_image: NDArray[Any],
-    low_res_harmonized: NDArray[Any],
-    method: str,
-) -> Floats:
-    """Refuse what cannot be lifted; return the mask as contiguous float32."""
-    if method not in LIFTING_METHODS:
-        raise InputError(f"method must be one of {', '.join(LIFTING_METHODS)}; got {method!r}.")
-    named = {
-        "image": image,
-        "low_res_image": low_res_image,
-        "low_res_harmonized": low_res_harmonized,
-    }
-    for name, array in named.items():
-        if array.ndim != 3 or array.shape[2] != 3 or not array.size:
-            raise InputError(
-                f"{name} must be height x width x 3 and not empty; got shape {array.shape}."
-                " Convert it to RGB."
-            )
-    if image.dtype.name not in ("uint8", "uint16", "float16", "float32", "float64"):
-        raise InputError(
-            f"image must be uint8, uint16 or floating point in [0, 1]; got {image.dtype}."
-            " Convert it first."
-        )
-    if low_res_image.shape != low_res_harmonized.shape:
-        raise InputError(
-            "low_res_image and low_res_harmonized must have one shape; got"
-            f" {low_res_image.shape} and {low_res_harmonized.shape}. Resize one to the other."
-        )
-    if image.dtype.kind == "f":
-        _check_unit(image, "a floating point image")
-    for name in ("low_res_image", "low_res_harmonized"):
-        if named[name].dtype.kind not in "uif":
-            raise InputError(f"{name} must hold real numbers; got {named[name].dtype}.")
-        if not np.isfinite(named[name]).all():
-            raise InputError(
-                f"{name} must be finite; it holds NaN or infinity. Check the network's answer, and"
-                " try float32 if it ran in half precision."
-            )
-    if mask.shape != image.shape[:2]:
-        raise InputError(
-            f"mask must have the image's height and width, {image.shape[:2]}; got {mask.shape}."
-            " Resize the mask, or pass one channel of it."
-        )
-    if mask.dtype.kind not in "buif":
-        raise InputError(f"mask must be bool or hold real numbers in [0, 1]; got {mask.dtype}.")
-    mask = np.ascontiguousarray(mask, dtype=np.float32)
-    _check_unit(mask, "mask")
-    return mask
-
-
-def _check_unit(values: NDArray[Any], what: str) -> None:
-    lowest, highest = float(values.min()), float(values.max())
-    if not (lowest >= -RANGE_TOLERANCE and highest <= 1 + RANGE_TOLERANCE):  # NaN, too
-        raise InputError(
-            f"{what} must lie in [0, 1]; it goes from {lowest} to {highest}."
-            " Divide values of 0 to 255 by 255."
-        )
+def _changed(correction: Correction, field: Floats, colours: Floats) -> Floats:
+    return cast(Floats, correction.of_colours(colours) + field)

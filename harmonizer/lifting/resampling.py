@@ -1,13 +1,14 @@
 """Resample between the resolutions, and weigh which pixels of one speak for the other."""
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.lifting.correction import Floats
+from harmonizer.preprocessing import resample
 
 # All colours are handled as fractions of the image's full scale.
 GREY_LEVEL = 1 / 255
@@ -33,9 +34,9 @@ def low_res_weight(image: NDArray[Any], mask: Floats, low: Floats, scale: float)
     sampled = _sampled(image, height, width, _EVERY)
     sampling = np.abs(sampled / scale - low[::_EVERY, ::_EVERY]).max() < GREY_LEVEL
     if not sampling:
-        shown = np.minimum(shown, _averaged(mask, height, width))
+        shown = np.minimum(shown, resample(mask, (height, width), "opencv-area"))
     if shown.max() < 1e-3:  # no sample hit the object
-        shown = _averaged(mask, height, width)
+        shown = resample(mask, (height, width), "opencv-area")
     # Thin objects are measured by their own best pixels.
     shown /= max(float(shown.max()), 1e-30)
     weight = np.square(np.maximum(0, (shown - _LEAST_SHARE) / (1 - _LEAST_SHARE)))
@@ -64,15 +65,6 @@ def _sampled(image: NDArray[Any], height: int, width: int, every: int) -> Floats
             share = np.outer(row_share, column_share)[..., None]
             total += (image[np.ix_(rows, columns)] * share).astype(np.float32)
     return total
-
-
-def _averaged(mask: Floats, height: int, width: int) -> Floats:
-    """Resize by averaging, one axis after the other: OpenCV does not if either is enlarged."""
-    for size in ((width, mask.shape[0]), (width, height)):
-        shrinks = size[0] < mask.shape[1] or size[1] < mask.shape[0]
-        mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        mask = cast(Floats, cv2.resize(mask, size, interpolation=mode))
-    return mask
 
 
 def filled(values: Floats, weight: Floats) -> Floats:

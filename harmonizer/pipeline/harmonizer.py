@@ -24,7 +24,8 @@ from harmonizer.imaging.mask import MaskLike, open_mask, warn_if_nothing_to_do
 from harmonizer.imaging.picture import Picture
 from harmonizer.inference.backends import Backend, check_backend, open_backend
 from harmonizer.inference.runtime import resolve_device, resolve_dtype
-from harmonizer.lifting import lift
+from harmonizer.lifting import ColorTransform, fit_color_transform, lift
+from harmonizer.networks.color_map import ColorMapAnswer, ColorMapNetwork
 from harmonizer.pipeline.composite import Composite, apply_strength, check_strength
 from harmonizer.threads import overlap, usual_workers
 from harmonizer.zoo.loader import load_model
@@ -186,7 +187,11 @@ class Harmonizer:
         chosen = resolve_device(device)
         size = self.info.preprocessing.input_size
         dtype = resolve_dtype(self._asked_dtype)
-        self._run = open_backend(self.backend, self._network, size, chosen, dtype)
+        network = self._network
+        self._answers_with_map = isinstance(network, ColorMapNetwork)
+        if isinstance(network, ColorMapNetwork):
+            network = ColorMapAnswer(network)
+        self._run = open_backend(self.backend, network, size, chosen, dtype)
         self.device, self.dtype = chosen, dtype
         return self
 
@@ -358,7 +363,8 @@ class Harmonizer:
             composites: What `prepare` returned; any number.
 
         Returns:
-            For each, the network's answer, (3, h, w), normalised; None where nothing changes.
+            For each, the network's answer: a picture (3, h, w) or a map of colours (3, 10),
+            normalised; None where nothing changes.
         """
         preprocessing = self.info.preprocessing
         changing = [one for one in composites if one.changes]
@@ -394,9 +400,46 @@ class Harmonizer:
         pixels, mask = composite.picture.pixels, composite.mask
         if answer is None or strength == 0:
             return composite.picture.restore(pixels, np.zeros_like(mask))
+        if self._answers_with_map:
+            transform = self._mapped(answer).at(strength)
+            return composite.picture.restore(transform.apply(pixels, mask), mask)
         low_res = composite.low_res.astype(np.float32)
         harmonized = lift(pixels, mask, low_res, self.scaled(composite, answer))
         return composite.picture.restore(apply_strength(pixels, harmonized, strength), mask)
+
+    def color_transform(
+        self, image: ImageLike, mask: MaskLike, *, resize_mask: bool = False
+    ) -> ColorTransform:
+        """Return the change of colour that a picture's foreground asks for, to be kept or exported.
+
+        A network that answers with a map of colours gives it as it is, and `harmonize` applies just
+        that. One that answers with a picture gives the quadratic map nearest to its answer;
+        `harmonize` follows the answer more closely.
+
+        Args:
+            image: As for `harmonize`, one picture.
+            mask: As for `harmonize`.
+            resize_mask: As for `harmonize`.
+
+        Returns:
+            The change at full strength; none where the mask is empty.
+
+        Raises:
+            InputError: As for `harmonize`.
+            WeightsCorruptedError: The network's answer holds NaN or infinity.
+        """
+        composite = self.prepare(image, mask, resize_mask=resize_mask)
+        (answer,) = self.answer([composite])
+        if answer is None:
+            return ColorTransform.from_function(lambda colours: colours)
+        if self._answers_with_map:
+            return self._mapped(answer)
+        return fit_color_transform(
+            composite.picture.pixels,
+            composite.mask,
+            composite.low_res.astype(np.float32),
+            self.scaled(composite, answer),
+        )
 
     def predict(
         self, image: ImageLike, mask: MaskLike, *, resize_mask: bool = False
@@ -425,12 +468,24 @@ class Harmonizer:
         Raises:
             WeightsCorruptedError: The answer holds NaN or infinity.
         """
+        if self._answers_with_map:
+            scale = np.float32(composite.scale)
+            unit = composite.low_res.astype(np.float32) / scale
+            return self._mapped(answer).apply(unit, composite.low_res_mask) * scale
+        self._check_finite(answer)
+        return self.info.preprocessing.from_network(answer, composite.scale)
+
+    def _mapped(self, answer: NDArray[np.float32]) -> ColorTransform:
+        self._check_finite(answer)
+        preprocessing = self.info.preprocessing
+        return ColorTransform.of_normalised(answer, preprocessing.mean, preprocessing.std)
+
+    def _check_finite(self, answer: NDArray[np.float32]) -> None:
         if not np.isfinite(answer).all():
             raise WeightsCorruptedError(
                 f"the network of {self.info.name} answers with NaN or infinity: its weights or its "
                 "normalisation are wrong"
             )
-        return self.info.preprocessing.from_network(answer, composite.scale)
 
 
 def _results(

@@ -1,6 +1,7 @@
 """What a run begins with: a network, its weights, and which of them are trained."""
 
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
@@ -105,7 +106,18 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
 
 def _known_of(network: str) -> ModelInfo:
     """What is known of the paper's model of this network, or else of iDIH."""
-    return model_info(network if is_model(network) else "idih")
+    info = model_info(network if is_model(network) else "idih")
+    if network == "colormap-lite0":
+        info = replace(
+            info,
+            preprocessing=replace(
+                info.preprocessing,
+                mean=(127 / 255,) * 3,
+                std=(128 / 255,) * 3,
+                resampler="opencv-area",
+            ),
+        )
+    return info
 
 
 def _read_backbone_weights(wanted: ModelConfig) -> dict[str, torch.Tensor]:
@@ -116,6 +128,8 @@ def _read_backbone_weights(wanted: ModelConfig) -> dict[str, torch.Tensor]:
             "the Hub such as timm/hrnet_w18.ms_in1k"
         )
     path = Path(place)
+    if path.suffix == ".pth":
+        return torch.load(path, weights_only=True)
     if path.suffix != ".safetensors":
         path = fetch_from_hub(place, "model.safetensors", None, FetchOptions())
     elif not path.is_file():
@@ -126,26 +140,26 @@ def _read_backbone_weights(wanted: ModelConfig) -> dict[str, torch.Tensor]:
         raise WeightsCorruptedError(f"{path} is no sound safetensors file: {error}") from error
 
 
-def _freeze(network: nn.Module, beginnings: tuple[str, ...]) -> None:
+def _freeze(network: nn.Module, patterns: tuple[str, ...]) -> None:
     names = [name for name, _ in network.named_parameters()]
-    for beginning in beginnings:
-        if not any(name.startswith(beginning) for name in names):
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
             tops = sorted({name.split(".")[0] for name in names})
             raise InputError(
-                f"freeze: no parameter begins with {beginning!r}; the first parts of their names "
+                f"freeze: no parameter is named {pattern!r}; the first parts of their names "
                 f"are {', '.join(tops)}"
             )
     for name, parameter in network.named_parameters():
-        if name.startswith(beginnings):
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
             parameter.requires_grad_(False)
 
 
-def set_training_mode(network: nn.Module, beginnings: tuple[str, ...]) -> None:
+def set_training_mode(network: nn.Module, patterns: tuple[str, ...]) -> None:
     """Put a network into training mode, but for its frozen parts, whose statistics stay too."""
     network.train()
-    if beginnings:
+    if patterns:
         for name, module in cast(Any, network).named_modules():
-            if f"{name}.".startswith(beginnings):
+            if any(fnmatchcase(f"{name}.", pattern) for pattern in patterns):
                 module.eval()
 
 

@@ -380,5 +380,5 @@ def test_arrays_that_hold_no_real_numbers_are_refused(dtype: Any) -> None:
 
 def test_only_arrays_are_lifted() -> None:
     plane = np.zeros((8, 8, 3), np.uint8)
-    with pytest.raises(InputError, match="lift takes numpy arrays; got a list"):
+    with pytest.raises(InputError, match="mask must be a numpy array; got a list"):
         lift(plane, plane[..., 0].tolist(), plane, plane)

@@ -1,0 +1,171 @@
+"""One change of colour for a whole foreground, to be kept, weakened and taken elsewhere."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.errors import InputError
+from harmonizer.files import write_atomically
+from harmonizer.lifting.checks import check_image, checked_mask
+from harmonizer.lifting.correction import Floats, add_change, pieces
+from harmonizer.preprocessing import bounding_box, full_scale
+
+Pixel = TypeVar("Pixel", bound=np.generic)
+# The terms of the map: 1, the channels, and the products of each with each.
+PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+TERMS = 1 + 3 + len(PRODUCTS)
+# Small enough for OpenBLAS to stay on the calling thread, and for a core's cache.
+_PIECE_PIXELS = 3072
+_SMALLEST_CUBE, _LARGEST_CUBE = 2, 129
+
+
+@dataclass(frozen=True)
+class ColorTransform:
+    """A quadratic map of colours, and how much of it is taken.
+
+    Attributes:
+        coefficients: (3, 10), float64: for each channel of the answer the factors of 1, r, g, b,
+            rr, gg, bb, rg, rb and gb, of sRGB colours in [0, 1].
+        strength: From 0 (no change) to 1 (the full change).
+    """
+
+    coefficients: NDArray[np.float64]
+    strength: float = 1.0
+
+    @classmethod
+    def from_function(cls, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Self:
+        """Find the coefficients of a quadratic map by asking for enough of its values.
+
+        Args:
+            function: Colours (N, 3) in [0, 1] to colours (N, 3).
+        """
+        steps = np.linspace(0, 1, 3)
+        colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
+        found = np.linalg.lstsq(quadratic_terms(colours.T).T, function(colours), rcond=None)[0]
+        return cls(found.T.astype(np.float64))
+
+    @classmethod
+    def of_normalised(
+        cls, coefficients: NDArray[Any], mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> Self:
+        """Take a network's map of normalised colours, (3, 10).
+
+        Args:
+            coefficients: The factors of the same terms as in `coefficients`.
+            mean: Mean of each channel, of images in [0, 1].
+            std: Standard deviation of each channel.
+        """
+
+        def changed(colours: NDArray[np.float64]) -> NDArray[np.float64]:
+            normalised = (colours - mean) / std
+            return (coefficients @ quadratic_terms(normalised.T)).T * std + mean
+
+        return cls.from_function(changed)
+
+    def at(self, strength: float) -> Self:
+        """Return the same change at another strength, from 0 to 1.
+
+        Raises:
+            InputError: It is outside this range.
+        """
+        if not 0 <= strength <= 1:
+            raise InputError(f"strength goes from 0 to 1; got {strength!r}")
+        return replace(self, strength=float(strength))
+
+    def apply(self, pixels: NDArray[Pixel], mask: NDArray[Any]) -> NDArray[Pixel]:
+        """Change the colours of a foreground.
+
+        Args:
+            pixels: (H, W, 3), RGB: uint8, uint16, or floating point in [0, 1].
+            mask: (H, W), in [0, 1], 1 = the foreground to change.
+
+        Returns:
+            A new array of the same shape and dtype, rounded once. Where the mask is 0 it is
+            `pixels`, bit for bit.
+
+        Raises:
+            InputError: An argument is not as described here.
+        """
+        check_image(pixels)
+        weight = checked_mask(mask, pixels.shape[:2])
+        out = pixels.copy()
+        box = bounding_box(weight)
+        if box is None or self.strength == 0:
+            return out
+        scale = full_scale(pixels.dtype)
+        change = _Change.on_scale(self, scale)
+        (top, bottom), (left, right) = box
+        rows = max(1, _PIECE_PIXELS // (right - left))
+        for strip in pieces(top, bottom, rows):
+            for part in pieces(left, right, _PIECE_PIXELS):
+                share = weight[strip, part]
+                if share.any():
+                    add_change(out[strip, part], share, change)
+        return out
+
+    def to_cube(self, path: Path | str, size: int = 33) -> None:
+        """Write the change as a 3-D lookup table, as Photoshop, Resolve, Affinity and ffmpeg read.
+
+        Args:
+            path: The `.cube` file, which is whole or not there.
+            size: Steps along each axis, from 2 to 129.
+
+        Raises:
+            InputError: `size` is out of this range.
+            OSError: The file cannot be written.
+        """
+        if not _SMALLEST_CUBE <= size <= _LARGEST_CUBE:
+            raise InputError(
+                f"the size of a table is from {_SMALLEST_CUBE} to {_LARGEST_CUBE}; got {size}"
+            )
+        steps = np.linspace(0, 1, size)
+        # Red changes fastest.
+        blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+        colours = np.stack([red.ravel(), green.ravel(), blue.ravel()])
+        changed = self.coefficients @ quadratic_terms(colours)
+        if self.strength != 1:
+            changed = changed.clip(0, 1)  # as `apply` does, before it mixes
+        # What is beyond white or black at full strength is clipped by readers, after they have
+        # interpolated: clipped here, it would bend the colours beside it.
+        mixed = colours + self.strength * (changed - colours)
+        lines = [f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in mixed.T]
+        head = ['TITLE "image-harmonizer"', f"LUT_3D_SIZE {size}"]
+        head += ["DOMAIN_MIN 0.0 0.0 0.0", "DOMAIN_MAX 1.0 1.0 1.0"]
+        write_atomically(Path(path), "\n".join([*head, *lines, ""]).encode("ascii"))
+
+
+def quadratic_terms(colours: NDArray[Any]) -> NDArray[Any]:
+    """Return what a quadratic map weighs, (10, N), of colours (3, N)."""
+    terms = np.empty((TERMS, colours.shape[1]), colours.dtype)
+    terms[0] = 1
+    terms[1:4] = colours
+    for row, (i, j) in zip(terms[4:], PRODUCTS, strict=True):
+        np.multiply(colours[i], colours[j], out=row)
+    return terms
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What a transform adds to colours (3, N) from 0 to `scale`."""
+
+    coefficients: Floats
+    scale: np.float32
+    strength: np.float32
+
+    @classmethod
+    def on_scale(cls, transform: ColorTransform, scale: float) -> Self:
+        factors = np.repeat([scale, 1.0, 1 / scale], [1, 3, len(PRODUCTS)])
+        coefficients = (transform.coefficients * factors).astype(np.float32)
+        return cls(coefficients, np.float32(scale), np.float32(transform.strength))
+
+    def __call__(self, colours: Floats) -> Floats:
+        changed = self.coefficients @ quadratic_terms(colours)
+        np.clip(changed, 0, self.scale, out=changed)
+        changed -= colours
+        if self.strength != 1:
+            changed *= self.strength
+        return changed
