@@ -416,17 +416,10 @@ class Harmonizer:
         that. One that answers with a picture gives the quadratic map nearest to its answer;
         `harmonize` follows the answer more closely.
 
-        Args:
-            image: As for `harmonize`, one picture.
-            mask: As for `harmonize`.
-            resize_mask: As for `harmonize`.
+        It takes and raises what `harmonize` does, for one picture.
 
         Returns:
             The change at full strength; none where the mask is empty.
-
-        Raises:
-            InputError: As for `harmonize`.
-            WeightsCorruptedError: The network's answer holds NaN or infinity.
         """
         composite = self.prepare(image, mask, resize_mask=resize_mask)
         (answer,) = self.answer([composite])
