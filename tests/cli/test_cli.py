@@ -512,6 +512,19 @@ def test_the_limit_of_pixels_can_be_raised(
     assert "warning" not in capsys.readouterr().err
 
 
+def test_a_folder_names_the_picture_that_is_nearly_too_large(
+    folders: tuple[Path, Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, masks, out = folders
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 60 - 1)
+    assert run(images, masks, "-o", out) == 0
+    said = capsys.readouterr().err
+    assert "warning: a.png: 60 x 40 pixels are more than 2,399" in said
+    assert "Image size" not in said  # as Pillow says it, without a name
+
+
 def test_a_files_name_cannot_pass_for_a_message(capsys: pytest.CaptureFixture[str]) -> None:
     complain("a\nharmonizer: all is well\x1b[2J\r.png: is damaged")
     assert capsys.readouterr().err == (
