@@ -52,6 +52,9 @@ class Synthesis:
             implausible.
         most_colourful: Growth of the foreground's spread of chroma, above which a transfer is
             implausible.
+        dulled: Probability in [0, 1] that a transfer has to take colour away, as most of HFlickr's
+            do: that the spread may grow to `dull` times what it was at most.
+        dull: See `dulled`.
         redraws: How often an implausible transfer is drawn again; the last one is taken.
         most_change: Foreground mean squared error above which a change is scaled back.
         target: Strengths of the edits of targets.
@@ -72,12 +75,14 @@ class Synthesis:
     keep_light: float = 0.5
     most_transferred: float = 4_000.0
     most_colourful: float = 1.2
-    redraws: int = 2
+    dulled: float = 0.75
+    dull: float = 0.75
+    redraws: int = 6
     most_change: float = 10_000.0
     target: EditStrengths = field(default_factory=EditStrengths)
     vivid: EditStrengths = field(
         default_factory=lambda: EditStrengths(
-            exposure=0.4, temperature=0.15, saturation_mean=0.2, saturation=0.2, contrast_mean=0.1
+            exposure=0.4, temperature=0.15, saturation_mean=0.1, saturation=0.2, contrast_mean=0.05
         )
     )
     foreground: EditStrengths = field(default_factory=EditStrengths)
@@ -98,7 +103,7 @@ class Synthesis:
             raise InputError(f"recipes have weights from 0 up, not all 0; got {weights}")
         if self.illumination and not self.illuminants:
             raise InputError("illumination needs illuminants, a table of colour charts")
-        for name in ("flat", "edited", "same_label", "least_strength", "keep_light"):
+        for name in ("flat", "edited", "same_label", "least_strength", "keep_light", "dulled"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is in [0, 1]; got {getattr(self, name)}")
         unknown = [name for name in self.methods if name not in TRANSFER_METHODS]
@@ -106,7 +111,7 @@ class Synthesis:
             raise InputError(
                 f"methods are some of {', '.join(TRANSFER_METHODS)}; got {self.methods}"
             )
-        for name in ("most_change", "most_transferred", "most_colourful"):
+        for name in ("most_change", "most_transferred", "most_colourful", "dull"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} is above 0; got {getattr(self, name)}")
         if self.redraws < 0:
@@ -236,24 +241,23 @@ class CompositeSynthesizer:
     def _transfer(self, source: Colours, index: int, generator: np.random.Generator) -> Colours:
         """Colours as another object has them; drawn again while a person would sort them out."""
         s = self.synthesis
+        most_colourful = s.dull if generator.random() < s.dulled else s.most_colourful
         moved = source
-        for _ in range(1 + s.redraws):
-            moved = self._transfer_once(source, index, generator)
-            error = float(np.square(moved - source).mean())
-            if error <= s.most_transferred and _colourfulness(moved) <= (
-                s.most_colourful * _colourfulness(source)
-            ):
+        for left in range(s.redraws, -1, -1):
+            colours = _colours(self._draw_reference(index, generator), generator)
+            if left and _colourfulness(colours) > most_colourful * _colourfulness(source):
+                continue
+            moved = self._transferred(source, colours, generator)
+            if float(np.square(moved - source).mean()) <= s.most_transferred:
                 break
         return moved
 
-    def _transfer_once(
-        self, source: Colours, index: int, generator: np.random.Generator
+    def _transferred(
+        self, source: Colours, colours: Colours, generator: np.random.Generator
     ) -> Colours:
         s = self.synthesis
-        reference = self._draw_reference(index, generator)
         name = s.methods[generator.integers(len(s.methods))]
         strength = np.float32(generator.uniform(s.least_strength, 1))
-        colours = _colours(reference, generator)
         kept = generator.uniform(0, s.keep_light)
         brighter = float(source.mean() - colours.mean())
         colours = (colours + np.float32(kept * brighter)).clip(0, 255)

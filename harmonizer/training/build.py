@@ -16,7 +16,7 @@ from harmonizer.training.config import ModelConfig, TrainConfig
 from harmonizer.zoo.convert import load_backbone_weights
 from harmonizer.zoo.loader import find_model, load_model
 from harmonizer.zoo.manifest import ModelInfo, is_model, model_info
-from harmonizer.zoo.sources import FetchOptions, fetch_from_hub
+from harmonizer.zoo.sources import FetchOptions, fetch_from_hub, read_released
 
 NEW_STARTS = ("random", "imagenet")  # starts that are not of a trained model
 
@@ -105,35 +105,24 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
 
 
 def _known_of(network: str) -> ModelInfo:
-    """What is known of the paper's model of this network, or else of iDIH."""
-    info = model_info(network if is_model(network) else "idih")
-    if network == "colormap-lite0":
-        info = replace(
-            info,
-            preprocessing=replace(
-                info.preprocessing,
-                mean=(127 / 255,) * 3,
-                std=(128 / 255,) * 3,
-                resampler="opencv-area",
-            ),
-        )
-    return info
+    """What is known of the model of this network, the paper's or our own, or else of iDIH."""
+    return model_info(next(filter(is_model, (network, f"{network}-open", "idih"))))
 
 
 def _read_backbone_weights(wanted: ModelConfig) -> dict[str, torch.Tensor]:
     place = wanted.backbone_weights
     if not place:
         raise InputError(
-            "start = 'imagenet' needs backbone_weights: a .safetensors file, or a repository of "
-            "the Hub such as timm/hrnet_w18.ms_in1k"
+            "start = 'imagenet' needs backbone_weights: a .safetensors or .pth file, or a "
+            "repository of the Hub such as timm/hrnet_w18.ms_in1k"
         )
     path = Path(place)
-    if path.suffix == ".pth":
-        return torch.load(path, weights_only=True)
-    if path.suffix != ".safetensors":
+    if path.suffix not in (".safetensors", ".pth"):
         path = fetch_from_hub(place, "model.safetensors", None, FetchOptions())
     elif not path.is_file():
         raise InputError(f"there is no file {path}")
+    if path.suffix == ".pth":
+        return read_released(path)
     try:
         return safetensors_torch.load_file(path)
     except (SafetensorError, OSError) as error:

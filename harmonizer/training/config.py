@@ -28,9 +28,9 @@ class ModelConfig:
         arguments: Fields of its configuration to change, e.g. `{width = 32}`.
         start: `random`; `imagenet` (the backbone from `backbone_weights`, the rest random); or what
             `Harmonizer.from_pretrained` takes, to fine-tune that model.
-        backbone_weights: For `imagenet`: a `.safetensors` file, or `owner/name` on the Hub with
-            timm's weights, e.g. `timm/hrnet_w18.ms_in1k`.
-        freeze: Beginnings of the names of parameters that are not trained, e.g. `["encoder."]`.
+        backbone_weights: For `imagenet`: a `.safetensors` or `.pth` file, or `owner/name` on the
+            Hub with timm's weights, e.g. `timm/hrnet_w18.ms_in1k`.
+        freeze: Patterns of the names of parameters that are not trained, e.g. `["encoder.*"]`.
         name: What the trained model calls itself.
         description: One line for its card.
         licence: Terms of its weights, for its card.

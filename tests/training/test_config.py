@@ -17,7 +17,7 @@ from harmonizer.zoo.manifest import default_model, model_info
 def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
     config = TrainConfig(
         model=ModelConfig(
-            arguments={"width": 32}, freeze=("encoder.",), description='a "quoted" \\'
+            arguments={"width": 32}, freeze=("encoder.*",), description='a "quoted" \\'
         ),
         train=DataConfig(root="a folder", parts=("HCOCO",)),
         betas=(0.8, 0.99),
