@@ -10,6 +10,7 @@ import pytest
 from helpers import Brighten
 from PIL import Image
 from small_iharmony4 import PICTURES
+from ssim_formula import similarity
 
 from harmonizer import Harmonizer, model_info
 from harmonizer.data import Triplet
@@ -50,23 +51,6 @@ def shrunk(tmp_path: Path, composite: Any, mask: Any, real: Any) -> tuple[Any, A
     grey = (mask * 255).astype(np.uint8)
     small = cv2.resize(grey, size, interpolation=cv2.INTER_LANCZOS4)
     return results[0], small.astype(np.float32) / 255, results[1]
-
-
-def similarity(x: Any, y: Any) -> Any:
-    """SSIM's map, by its formula, with a two-dimensional window in float64."""
-    steps = np.arange(11) - 5
-    window = np.exp(-(steps[:, None] ** 2 + steps[None] ** 2) / (2 * 1.5**2))
-    window /= window.sum()
-
-    def mean(plane: Any) -> Any:
-        return cv2.filter2D(plane, cv2.CV_64F, window, borderType=cv2.BORDER_REFLECT_101)
-
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    mx, my = mean(x), mean(y)
-    vx, vy, cov = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
-    c1, c2 = 6.5025, 58.5225
-    maps = (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
-    return maps.mean(axis=2)
 
 
 def expected_row(protocol: str, tmp_path: Path, part: str, triplet: Any, model: Any) -> Any:
