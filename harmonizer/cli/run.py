@@ -68,6 +68,13 @@ def add_run(commands: Commands) -> None:
         help="of JPEG and WebP, 1 to 100 (default: 95, and lossless WebP); others are lossless",
     )
     run.add_argument(
+        "--lut",
+        type=Path,
+        metavar="CUBE",
+        help="also write the change of one picture's foreground as a 3-D lookup table (.cube), for "
+        "Photoshop, Resolve, Affinity, ffmpeg",
+    )
+    run.add_argument(
         "--resize-mask",
         action="store_true",
         help="accept a mask of another size but the same aspect",
@@ -133,6 +140,8 @@ def _run(parsed: argparse.Namespace) -> int:
                 f"a folder of pictures or masks needs a folder to be written to; {parsed.output} "
                 "is called like a file"
             )
+        if parsed.lut is not None:
+            return parsed.usage_error("--lut is the change of one picture; got several")
         with freed_memory_kept():
             return _run_many(parsed, images, parsed.output)
     return _run_one(parsed, images[0])
@@ -157,6 +166,8 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
         check_output(output, force=parsed.force)
     elif sys.stdout.isatty():
         raise InputError("stdout is a terminal; redirect it, or name a file with -o")
+    if parsed.lut is not None:
+        check_output(parsed.lut, force=parsed.force)
 
     from harmonizer.files import write_atomically
     from harmonizer.imaging.saving import output_format
@@ -172,15 +183,22 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
         format_name = output_format(Path(f"any.{parsed.format}"))
         if not to_stdout and output.suffix and output_format(output) != format_name:
             raise InputError(f"{output} does not end as --format {parsed.format} says")
+    harmonizer = _load(parsed)
+    picture, mask = (
+        sys.stdin.buffer.read() if path == _PIPE else path for path in (image, parsed.mask)
+    )
     encoded = harmonize_file(
-        _load(parsed),
-        sys.stdin.buffer.read() if image == _PIPE else image,
-        sys.stdin.buffer.read() if parsed.mask == _PIPE else parsed.mask,
+        harmonizer,
+        picture,
+        mask,
         format_name,
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,
         quality=parsed.quality,
     )
+    if parsed.lut is not None:
+        change = harmonizer.color_transform(picture, mask, resize_mask=parsed.resize_mask)
+        change.at(parsed.strength).to_cube(parsed.lut)
     if to_stdout:
         sys.stdout.buffer.write(encoded)
         sys.stdout.buffer.flush()

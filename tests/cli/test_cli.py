@@ -49,6 +49,22 @@ def test_one_picture(tmp_path: Path, model: Harmonizer) -> None:
     assert np.array_equal(np.asarray(Image.open(out)), np.asarray(expected))
 
 
+def test_the_change_as_a_table_beside_the_picture(
+    tmp_path: Path, model: Harmonizer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, table = tmp_path / "out.png", tmp_path / "change.cube"
+    options = ["-o", out, "--lut", table, "--strength", "0.5", "--device", "cpu"]
+    assert run(COMPOSITE, MASK, *options) == 0
+    model.color_transform(COMPOSITE, MASK).at(0.5).to_cube(tmp_path / "expected.cube")
+    assert table.read_bytes() == (tmp_path / "expected.cube").read_bytes()
+    out.unlink()
+    assert run(COMPOSITE, MASK, *options) == 1
+    assert "change.cube exists already" in error_line(capsys)
+    assert not out.exists()
+    with pytest.raises(SystemExit, match="2"):
+        run(COMPOSITE, COMPOSITE, EXAMPLES, "-o", tmp_path / "out", "--lut", table)
+
+
 def test_as_a_process(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from harmonizer.cli import main; raise SystemExit(main())"]
     arguments = ["run", COMPOSITE, MASK, "-o", str(tmp_path / "out.jpg"), "--strength", "0.5"]
