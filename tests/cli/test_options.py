@@ -1,0 +1,123 @@
+"""No option of `harmonizer run` is ignored, for one picture or for many."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import box_mask
+from PIL import Image
+
+from harmonizer import Harmonizer
+from harmonizer.cli import main
+from harmonizer.imaging.image import open_image
+
+MASK = box_mask(40, 60)
+
+
+@pytest.fixture
+def composite(tmp_path: Path, noise: Any) -> Any:
+    """The picture in the folder `in`, beside its mask."""
+    (tmp_path / "in").mkdir()
+    pixels = noise(40, 60)
+    Image.fromarray(pixels).save(tmp_path / "in" / "a.png")
+    Image.fromarray(MASK).save(tmp_path / "in" / "a_mask.png")
+    return pixels
+
+
+@pytest.fixture
+def loaded(brighten: Harmonizer, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What models are loaded with; what is loaded is the stand-in."""
+    calls: list[Any] = []
+
+    def load(name: Any = None, **options: Any) -> Harmonizer:
+        calls.append((name, options))
+        return brighten
+
+    monkeypatch.setattr(Harmonizer, "from_pretrained", load)
+    return calls
+
+
+def run(way: str, folder: Path, *options: object, ending: str = "png") -> Path:
+    """Harmonize as one file, or as a folder of one; return what was written."""
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    if way == "one picture":
+        names = [folder / "in" / "a.png", folder / "in" / "a_mask.png", "-o", out / f"a.{ending}"]
+    else:
+        names = [folder / "in", folder / "in", "-o", out, "--format", ending]
+    assert main(["run", *map(str, [*names, *options]), "--force"]) == 0
+    return out / f"a.{ending}"
+
+
+ways = pytest.mark.parametrize("way", ["one picture", "folder"])
+
+
+@ways
+def test_strength(way: str, tmp_path: Path, composite: Any, model: Harmonizer) -> None:
+    written = {
+        strength: open_image(run(way, tmp_path, "--strength", strength, "--device", "cpu")).pixels
+        for strength in (1.0, 0.4, 0.0)
+    }
+    assert not np.array_equal(written[1.0], composite)
+    assert not np.array_equal(written[0.4], written[1.0])
+    for strength, pixels in written.items():
+        assert np.array_equal(pixels, model(composite, MASK, strength=strength))
+    assert np.array_equal(written[0.0], composite)
+
+
+@ways
+@pytest.mark.usefixtures("composite")
+def test_model_device_backend_and_dtype(way: str, tmp_path: Path, loaded: list[Any]) -> None:
+    options = {"device": "cuda:1", "backend": "onnx", "dtype": "bfloat16"}
+    arguments = [text for key, value in options.items() for text in (f"--{key}", value)]
+    run(way, tmp_path, "--model", "a model", *arguments)
+    assert loaded == [("a model", options)]
+
+
+@ways
+@pytest.mark.usefixtures("loaded")
+def test_resize_mask(way: str, tmp_path: Path, composite: Any) -> None:
+    Image.fromarray(MASK[::2, ::2]).save(tmp_path / "in" / "a_mask.png")
+    with pytest.raises(AssertionError):
+        run(way, tmp_path)
+    written = open_image(run(way, tmp_path, "--resize-mask")).pixels
+    assert not np.array_equal(written, composite)
+
+
+@ways
+@pytest.mark.usefixtures("loaded", "composite")
+def test_quality(way: str, tmp_path: Path) -> None:
+    poor, good, usual = (
+        run(way, tmp_path, *options, ending="jpg").stat().st_size
+        for options in (["--quality", 30], ["--quality", 95], [])
+    )
+    assert poor < good == usual
+
+
+@pytest.mark.usefixtures("loaded", "composite")
+def test_strength_of_a_table(tmp_path: Path) -> None:
+    tables: list[str] = []
+    for strength in (1.0, 0.4, 0.0):
+        table = tmp_path / "change.cube"
+        run("one picture", tmp_path, "--strength", strength, "--lut", table)
+        tables.append(table.read_text())
+    full, part, none = (
+        np.array([row.split() for row in text.splitlines() if row[:1] in "-0123456789"], float)
+        for text in tables
+    )
+    assert np.abs(part - full).max() > 0.01
+    assert np.abs(part - none).max() > 0.01
+    steps = np.linspace(0, 1, 33)
+    assert np.abs(none - [[r, g, b] for b in steps for g in steps for r in steps]).max() < 1e-6
+    assert np.abs(none + 0.4 * (full.clip(0, 1) - none) - part).max() < 1e-5
+
+
+@pytest.mark.usefixtures("loaded", "composite")
+def test_batch_size_and_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "harmonizer.jobs.folder.run_jobs", lambda *_, **options: asked.append(options) or iter(())
+    )
+    run("folder", tmp_path, "--batch-size", 5, "--workers", 3)
+    assert (asked[0]["batch_size"], asked[0]["workers"]) == (5, 3)
