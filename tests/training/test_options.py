@@ -1,0 +1,189 @@
+"""No setting of a run is ignored: what is saved, what learns how fast, what is minimised."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
+from harmonizer.training.build import build_model
+from harmonizer.training.pictures import training_pictures, validation_pictures
+from harmonizer.training.run_folder import load_checkpoint
+
+SmallRun = Callable[..., TrainConfig]
+UNMEASURED: dict[str, Any] = {"validation": DataConfig(), "validate_every": 0}
+
+
+def first_loss(config: TrainConfig) -> float:
+    """The loss of the weights that a run starts with."""
+    train(replace(config, steps=1))
+    header, row = (Path(config.output) / "log.csv").read_text().splitlines()
+    return float(row.split(",")[header.split(",").index("loss")])
+
+
+def moved(config: TrainConfig) -> dict[str, float]:
+    """By how much the first update changed each tensor at most."""
+    before = build_model(config)[0].state_dict()
+    train(replace(config, steps=1, ema=0.0))
+    after = load_checkpoint(Path(config.output))["network"]
+    return {
+        key: float((after[key] - value).abs().max())
+        for key, value in before.items()
+        if value.is_floating_point()
+    }
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_what_is_saved_is_the_running_average_if_there_is_one(small_run: SmallRun) -> None:
+    for ema, kept, other in ((0.9, "average", "network"), (0.0, "network", None)):
+        result = train(small_run(ema=ema, output=small_run().output + kept, **UNMEASURED))
+        saved = load_file(result.model / "model.safetensors")
+        checkpoint = load_checkpoint(result.model.parent)
+        assert same(saved, checkpoint[kept])
+        assert other is None or not same(saved, checkpoint[other])
+
+
+def test_the_running_average_follows_the_weights(small_run: SmallRun) -> None:
+    config = small_run(steps=1, ema=0.9, **UNMEASURED)
+    start = build_model(config)[0].state_dict()
+    train(config)
+    state = load_checkpoint(Path(config.output))
+    for key, average in state["average"].items():
+        if average.is_floating_point():
+            # At the first step the start counts for a tenth, whatever the decay.
+            expected = start[key] + 0.9 * (state["network"][key] - start[key])
+            assert torch.allclose(average, expected, atol=1e-6), key
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_the_pretrained_part_learns_at_its_own_rate(rate: float, small_run: SmallRun) -> None:
+    """Adam's first step moves every weight by the learning rate, whatever its gradient."""
+    model = ModelConfig(network="colormap-lite0", arguments={"width": 4, "hidden": 8})
+    changes = moved(
+        small_run(model=model, size=128, learning_rate=1e-3, backbone_rate=rate, **UNMEASURED)
+    )
+    backbone = [change for key, change in changes.items() if key.startswith("backbone.")]
+    others = [change for key, change in changes.items() if not key.startswith("backbone.")]
+    assert max(backbone) == pytest.approx(rate * 1e-3, rel=0.01)
+    assert max(others) == pytest.approx(1e-3, rel=0.01)
+
+
+def test_the_learning_rate_is_the_schedules(small_run: SmallRun) -> None:
+    changes = moved(small_run(learning_rate=1e-3, warmup_steps=10, **UNMEASURED))
+    weights = [change for key, change in changes.items() if "running_" not in key]
+    assert max(weights) == pytest.approx(1e-4, rel=0.01)
+
+
+def test_clipped_gradients_move_no_weight(small_run: SmallRun) -> None:
+    """Clipped to far less than what Adam adds to its divisor."""
+    for clip, most in ((0.0, 1.0), (1e-14, 0.01)):
+        config = small_run(
+            learning_rate=1e-3, clip_gradient=clip, output=f"{small_run().output}{clip}"
+        )
+        changes = moved(replace(config, **UNMEASURED))
+        weights = [change for key, change in changes.items() if "running_" not in key]
+        assert max(weights) <= most * 1.01e-3
+        assert clip or max(weights) > 0.9e-3
+
+
+def test_frozen_parts_keep_weights_and_statistics(small_run: SmallRun) -> None:
+    model = ModelConfig(network="idih", arguments={"width": 4, "depth": 4}, freeze=("encoder.*",))
+    changes = moved(small_run(model=model, **UNMEASURED))
+    assert any("running_mean" in key for key in changes if key.startswith("encoder."))
+    for key, change in changes.items():
+        assert key.startswith("encoder.") == (change == 0), key
+
+
+def test_a_resumed_run_goes_on_with_optimizer_and_average(small_run: SmallRun) -> None:
+    """Without a restart of the process, and without a loss that could hide it."""
+    whole, parts = (small_run(output=f"{small_run().output}-{name}") for name in ("a", "b"))
+    train(replace(whole, **UNMEASURED))
+    expected = load_checkpoint(Path(whole.output))
+    from harmonizer.training import trainer
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(self: Any, network: Any, batch: Any) -> torch.Tensor:
+        if self.step == 4:
+            raise StoppedError
+        return update(self, network, batch)
+
+    update = trainer._Run._update
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer._Run, "_update", stop)
+        with pytest.raises(StoppedError):
+            train(replace(parts, **UNMEASURED))
+    train(replace(parts, **UNMEASURED), resume=True)
+    found = load_checkpoint(Path(parts.output))
+    for key in ("network", "average"):
+        assert same(found[key], expected[key]), key
+    for one, other in zip(
+        *(state["optimizer"]["state"].values() for state in (found, expected)), strict=True
+    ):
+        assert same(one, other)
+
+
+def test_the_loss_minds_min_area_and_harm_weight_of_the_run(small_run: SmallRun) -> None:
+    def loss(name: str, **changes: Any) -> float:
+        output = f"{small_run().output}-{name}-{'-'.join(map(str, changes.values()))}"
+        return first_loss(small_run(loss=name, output=output, **UNMEASURED, **changes))
+
+    few, many = loss("fn-mse", min_area=1e5), loss("fn-mse", min_area=2e5)
+    assert few == pytest.approx(2 * many, rel=1e-5)
+    assert loss("no-harm", harm_weight=3.0) > loss("no-harm", harm_weight=0.0) * 1.01
+
+
+def test_the_loss_is_the_one_that_the_run_names(small_run: SmallRun) -> None:
+    # With so large an area, that of all pixels, three of them are the same but for the root.
+    area = 32.0 * 32.0
+    found = {
+        name: first_loss(
+            small_run(loss=name, output=small_run().output + name, min_area=area, **UNMEASURED)
+        )
+        for name in ("mse", "fn-mse", "fn-rmse", "no-harm")
+    }
+    assert found["mse"] == pytest.approx(found["fn-mse"], rel=1e-4)
+    assert found["fn-rmse"] > 1.2 * found["fn-mse"] or found["fn-rmse"] < found["fn-mse"] / 1.2
+    assert found["no-harm"] > found["fn-rmse"]
+
+
+@pytest.fixture
+def ramps(tmp_path: Path) -> str:
+    """A triplet whose red grows from left to right, from 0 to 255."""
+    real = np.zeros((64, 64, 3), np.uint8)
+    real[...] = np.linspace(0, 255, 64).astype(np.uint8)[None, :, None]
+    mask = np.zeros((64, 64), np.uint8)
+    mask[16:48, 16:48] = 255
+    for folder, array in (("composites", 255 - real), ("masks", mask), ("real", real)):
+        (tmp_path / "ramps" / folder).mkdir(parents=True)
+        Image.fromarray(array).save(tmp_path / "ramps" / folder / "a.png")
+    return str(tmp_path / "ramps")
+
+
+@pytest.mark.parametrize("flip", [True, False])
+@pytest.mark.parametrize("crop", [True, False])
+def test_pictures_are_flipped_and_cropped_as_configured(
+    flip: bool, crop: bool, small_run: SmallRun, ramps: str
+) -> None:
+    data = DataConfig(kind="triplets", root=ramps, random_crop=crop, horizontal_flip=flip)
+    config = small_run(train=data, validation=data)
+    pictures = training_pictures(config)
+    rows = [pictures.draw(0, epoch).real[0, :, 0].astype(int) for epoch in range(20)]
+    flipped = [row[0] > row[-1] for row in rows]
+    whole = [abs(row[0] - row[-1]) > 245 for row in rows]
+    assert any(flipped) == flip
+    assert not all(flipped)
+    assert any(whole) != crop
+    (measured,) = validation_pictures(config)
+    assert measured.real[0, 0, 0] < 10
+    assert measured.real[0, -1, 0] > 245
