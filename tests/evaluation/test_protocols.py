@@ -17,6 +17,7 @@ from harmonizer.data import Triplet
 from harmonizer.errors import InputError
 from harmonizer.evaluation import PROTOCOLS, Evaluation, evaluate
 from harmonizer.evaluation.protocols import find_protocol
+from harmonizer.evaluation.results import Row
 from harmonizer.zoo.manifest import default_model
 
 METRICS = ("mse", "psnr", "fmse", "fpsnr", "ssim", "fssim")
@@ -118,6 +119,71 @@ def expected_rows(protocol: str, tmp_path: Path, iharmony4: Path, model: Any) ->
         for part, pictures in PICTURES.items()
         for number in range(len(pictures))
     ]
+
+
+def small_triplet(level: int = 100) -> Triplet:
+    """A flat real picture of 64 x 64 under a hard mask of a quarter."""
+    real = np.full((64, 64, 3), level, np.uint8)
+    mask = np.zeros((64, 64), np.float32)
+    mask[:32, :32] = 1
+    return Triplet(real, mask, real, "a")
+
+
+BACKGROUND = {
+    "paper": True,
+    "full-resolution": False,
+    "dccf": False,
+    "white-box": True,
+    "pasted": False,
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_background_counts_in_the_protocols_that_say_so_and_in_no_other(protocol: str) -> None:
+    triplet = small_triplet()
+    wrong = triplet.real.astype(np.float32) + np.arange(64, dtype=np.float32)[:, None]
+    wrong = np.where(triplet.mask[..., None] > 0, triplet.real, wrong)  # in the background alone
+    wrong[0, 0] = triplet.real[0, 0] + 30.0
+    right = triplet.real.astype(np.float32)
+    right[0, 0] += 30
+    scores, alone = (PROTOCOLS[protocol].score(one, triplet) for one in (wrong, right))
+    assert (scores.mse > 2 * alone.mse) == BACKGROUND[protocol]
+    assert (scores.ssim < alone.ssim - 0.05) == BACKGROUND[protocol]
+    if not BACKGROUND[protocol]:
+        assert scores == alone
+    assert scores.fmse == pytest.approx(alone.fmse)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_peak_of_psnr_is_the_one_that_the_protocol_says(protocol: str) -> None:
+    triplet = small_triplet()
+    answer = triplet.real.astype(np.float32)
+    answer[:32, :32] += 40.0  # from 100 to 140
+    scores = PROTOCOLS[protocol].score(answer, triplet)
+    peak = {"paper": 100.0, "dccf": 100.0, "white-box": 40.0}.get(protocol, 255.0)
+    assert scores.mse == pytest.approx(400)
+    assert scores.psnr == pytest.approx(10 * np.log10(peak**2 / 400), abs=1e-4)
+    assert scores.fpsnr == pytest.approx(10 * np.log10(peak**2 / 1600), abs=1e-4)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_masks_are_hard_and_answers_rounded_in_the_protocols_that_say_so(protocol: str) -> None:
+    composite, mask, real, name = small_triplet()
+    prepared = PROTOCOLS[protocol].prepare(Triplet(composite, mask * 0.7, real, name))
+    assert prepared.mask.max() == pytest.approx(1 if protocol in ("white-box", "pasted") else 0.7)
+    answer = real.astype(np.float32)
+    answer[:16, :16] += 0.4
+    mse = PROTOCOLS[protocol].score(answer, small_triplet()).mse
+    assert (mse == 0) == (protocol == "pasted")
+
+
+def test_every_interval_has_its_own_share_of_foreground() -> None:
+    names = ("0-5 %", "5-15 %", "15-100 %")
+    for share, expected in zip((0.02, 0.1, 0.4), names, strict=True):
+        scores = (1.0,) * len(METRICS)
+        row = Row(0, "m", "a", "", 64, 64, share, *scores)
+        summary = Evaluation(PROTOCOLS["paper"], ("m",), (row,)).summary()
+        assert [name for name in names if name in summary] == [expected]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

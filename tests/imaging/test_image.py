@@ -16,6 +16,7 @@ from harmonizer import Harmonizer
 from harmonizer.errors import InputError
 from harmonizer.imaging.files import list_pictures
 from harmonizer.imaging.image import open_image
+from harmonizer.imaging.saving import encode_image
 
 HEIGHT, WIDTH = 40, 60
 MASK = box_mask(HEIGHT, WIDTH)
@@ -75,6 +76,28 @@ def test_pil_modes_come_back_as_they_went_in(mode: str, noise: Noise, brighten: 
         rise = rgb_of(result)[MASK].mean() - rgb_of(image)[MASK].mean()
         # 0.3 in normalised space is 0.3 x 0.225 x 255 = 17 grey levels.
         assert rise == pytest.approx(17.2, abs=2.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "opened"),
+    [*((kind, False) for kind in ("PNG", "JPEG", "TIFF", "WEBP"))]
+    # Pillow itself forgets the tags of a TIFF file once its picture is copied.
+    + [*((kind, True) for kind in ("PNG", "JPEG", "WEBP"))],
+)
+def test_profile_exif_xmp_and_resolution_stay_with_the_picture(
+    kind: str, opened: bool, noise: Noise, brighten: Harmonizer
+) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    kept = {"icc_profile": PROFILE, "exif": exif.tobytes(), "dpi": (300, 300), "xmp": b"<x/>"}
+    content = encode_image(Image.fromarray(noise(HEIGHT, WIDTH)), kind, kept)
+    source = Image.open(io.BytesIO(content)) if opened else content
+    result = brighten(source, MASK)
+    assert result.info["icc_profile"] == PROFILE
+    assert result.getexif()[0x010E] == "a description"
+    assert result.info["xmp"] == b"<x/>"
+    if kind != "WEBP":
+        assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -181,6 +204,7 @@ def test_a_batch_of_tensors_is_harmonized_image_by_image(noise: Noise, model: Ha
     together = model(images, masks)
     one_by_one = torch.stack([model(a, b) for a, b in zip(images, masks, strict=True)])
     assert together.shape == images.shape
+    assert not torch.equal(together, images)
     assert (together.int() - one_by_one.int()).abs().max() <= 1
 
 

@@ -43,6 +43,54 @@ def test_the_answer_is_the_map_applied_under_the_mask() -> None:
 
 
 @torch.inference_mode()
+def test_the_backbone_is_shown_the_mask_after_its_third_stage() -> None:
+    network = random_network()
+    image, mask = picture(128)
+    seen: dict[int, list[torch.Tensor]] = {0: [], 3: []}
+    for number, inputs in seen.items():
+        network.backbone.blocks[number].register_forward_pre_hook(
+            lambda _, given, kept=inputs: kept.append(given[0])
+        )
+    for plane in (mask, mask.flip(2), 1 - mask):
+        network._look(image, plane)
+    assert all(torch.equal(one, seen[0][0]) for one in seen[0])
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        assert (seen[3][first] - seen[3][second]).abs().max() > 1e-3
+
+
+@torch.inference_mode()
+def test_foreground_and_background_are_told_apart() -> None:
+    """The same picture with its sides swapped asks for another change."""
+    network = random_network()
+    image, mask = picture(128)
+    maps = [network.color_map(image, plane) for plane in (mask, 1 - mask)]
+    assert (maps[0] - maps[1]).abs().max() > 1e-3
+    sides = torch.cat([mask, 1 - mask], dim=1)
+    _, means, _ = network._statistics(image, sides)
+    for side, plane in enumerate((mask, 1 - mask)):
+        expected = (image * plane).sum(dim=(2, 3)) / plane.sum(dim=(2, 3))
+        assert torch.allclose(means[0, side], expected[0], atol=5e-3)
+
+
+@torch.inference_mode()
+def test_averaged_features_are_those_of_each_side() -> None:
+    """With a flat foreground, what the background holds does not reach the foreground's part."""
+    network = random_network()
+    generator = torch.Generator().manual_seed(0)
+    features: list[torch.Tensor] = []
+    network.features[0].register_forward_hook(lambda *call: features.append(call[2]))
+    image, mask = torch.randn(1, 3, 128, 128, generator=generator), torch.zeros(1, 1, 128, 128)
+    mask[..., :64, :] = 1
+    means = network._statistics(image, torch.cat([mask, 1 - mask], dim=1))[1]
+    averages = network._features(image, mask, means)[0]
+    expected = torch.nn.functional.relu6(features[0])[0]
+    width = len(expected)
+    assert torch.allclose(averages[:width], expected[:, :8].mean(dim=(1, 2)), atol=1e-4)
+    assert torch.allclose(averages[width : 2 * width], expected[:, 8:].mean(dim=(1, 2)), atol=1e-4)
+    assert not torch.allclose(averages[:width], averages[width : 2 * width], atol=1e-3)
+
+
+@torch.inference_mode()
 def test_a_mirrored_picture_gets_the_same_colours() -> None:
     network = random_network()
     image, mask = picture(256)

@@ -17,6 +17,7 @@ from harmonizer.networks import build_network
 from harmonizer.networks.color_map import ColorMapNetwork
 from harmonizer.networks.efficientnet import STAGES, EfficientNetLite0
 from harmonizer.zoo.convert import load_backbone_weights
+from harmonizer.zoo.imagenet import efficientnet_lite_weights
 
 CAT, COFFEE = 285, 967  # classes of ImageNet: an Egyptian cat, an espresso
 
@@ -87,6 +88,31 @@ def test_it_recognises_what_it_was_taught(
         x = F.relu6(F.batch_norm(x, mean, variance, weight, bias, eps=1e-3))
         scores = F.linear(x.mean(dim=(2, 3)), package["_fc.weight"], package["_fc.bias"])
     assert int(scores.argmax()) == expected
+
+
+@pytest.mark.parametrize("names", [("_conv_stem", "_bn0"), ("conv_stem", "bn1")])
+def test_batch_norm_is_folded_with_its_mean_and_its_epsilon(names: tuple[str, str]) -> None:
+    """Of channels that hardly vary, as trained ones are, the epsilon decides."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(32, 3, 3, 3, generator=generator)
+    scale, shift, mean = torch.randn(3, 32, generator=generator)
+    variance = torch.rand(32, generator=generator) * 2e-3
+    convolution, norm = names
+    state = {
+        f"{convolution}.weight": weight,
+        f"{norm}.weight": scale,
+        f"{norm}.bias": shift,
+        f"{norm}.running_mean": mean,
+        f"{norm}.running_var": variance,
+        f"{norm}.num_batches_tracked": torch.tensor(7),
+    }
+    folded = efficientnet_lite_weights(state)
+    assert set(folded) == {"conv_stem.weight", "conv_stem.bias"}
+    image = torch.randn(2, 3, 9, 9, generator=generator)
+    found = F.conv2d(image, folded["conv_stem.weight"], folded["conv_stem.bias"])
+    plain = F.conv2d(image, weight)
+    expected = F.batch_norm(plain, mean, variance, scale, shift, eps=1e-3)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_timm_and_the_package_give_the_same_network(package: Mapping[str, Tensor]) -> None:
