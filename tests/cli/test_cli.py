@@ -45,8 +45,9 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_one_picture(tmp_path: Path, model: Harmonizer) -> None:
     out = tmp_path / "out.png"
     assert run(COMPOSITE, MASK, "-o", out, "--device", "cpu") == 0
-    expected = model(COMPOSITE, MASK)
-    assert np.array_equal(np.asarray(Image.open(out)), np.asarray(expected))
+    expected = np.asarray(model(COMPOSITE, MASK))
+    assert not np.array_equal(expected, np.asarray(Image.open(COMPOSITE)))
+    assert np.array_equal(np.asarray(Image.open(out)), expected)
 
 
 def test_the_change_as_a_table_beside_the_picture(
@@ -55,7 +56,10 @@ def test_the_change_as_a_table_beside_the_picture(
     out, table = tmp_path / "out.png", tmp_path / "change.cube"
     options = ["-o", out, "--lut", table, "--strength", "0.5", "--device", "cpu"]
     assert run(COMPOSITE, MASK, *options) == 0
-    model.color_transform(COMPOSITE, MASK).at(0.5).to_cube(tmp_path / "expected.cube")
+    change = model.color_transform(COMPOSITE, MASK)
+    change.to_cube(tmp_path / "full.cube")
+    change.at(0.5).to_cube(tmp_path / "expected.cube")
+    assert table.read_bytes() != (tmp_path / "full.cube").read_bytes()
     assert table.read_bytes() == (tmp_path / "expected.cube").read_bytes()
     out.unlink()
     assert run(COMPOSITE, MASK, *options) == 1
@@ -105,6 +109,7 @@ def test_through_pipes(model: Harmonizer) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     assert Image.open(io.BytesIO(done.stdout)).format == "PNG"
     expected = np.asarray(model(COMPOSITE, MASK))
+    assert not np.array_equal(expected, open_image(COMPOSITE).pixels)
     assert np.array_equal(open_image(done.stdout).pixels, expected)
 
 
@@ -115,6 +120,7 @@ def test_a_mask_from_stdin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = np.asarray(model(COMPOSITE, MASK))
+    assert not np.array_equal(expected, open_image(COMPOSITE).pixels)
     for out in (Path("-"), tmp_path / "out.webp"):
         with Path(MASK).open() as piped:
             monkeypatch.setattr(sys, "stdin", piped)
@@ -248,8 +254,9 @@ def test_a_folder(folders: tuple[Path, Path, Path], model: Harmonizer) -> None:
         "c_1_2.png",
         "d_composite.webp",
     ]
-    expected = model(images / "a.png", masks / "a.png")
-    assert np.array_equal(np.asarray(Image.open(out / "a.png")), np.asarray(expected))
+    expected = np.asarray(model(images / "a.png", masks / "a.png"))
+    assert not np.array_equal(expected, np.asarray(Image.open(images / "a.png")))
+    assert np.array_equal(np.asarray(Image.open(out / "a.png")), expected)
 
 
 @pytest.mark.parametrize("options", [["--workers", 1], ["--workers", 3, "--batch-size", 3]])
@@ -260,6 +267,7 @@ def test_threads_and_batches_change_nothing(
     assert run(images, masks, "-o", out, "--device", "cpu") == 0
     assert run(images, masks, "-o", out / "again", "--device", "cpu", *options) == 0
     for name in ("a.png", "b.jpg", "c_1_2.png", "d_composite.webp"):
+        assert not np.array_equal(open_image(out / name).pixels, open_image(images / name).pixels)
         one, other = (open_image(folder / name).pixels for folder in (out, out / "again"))
         assert np.abs(one.astype(int) - other).max() <= 1
 

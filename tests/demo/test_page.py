@@ -115,6 +115,7 @@ def test_composite_and_mask(browser: Any, address: str, model: Harmonizer) -> No
     before, after = wait_for(page.shown, "the result")
     expected = np.asarray(model(COMPOSITE, MASK))
     assert np.array_equal(before, np.asarray(Image.open(COMPOSITE)))
+    assert not np.array_equal(before, expected)
     assert np.array_equal(after, expected)
 
     page.set_strength(40)
@@ -152,6 +153,7 @@ def test_cut_out_over_a_background(
     place = (round(250 - scale * 160), round(240 - scale * 213 / 2))
     composite, mask = compose(tmp_path / "cutout.png", tmp_path / "background.png", place, scale)
     assert np.array_equal(before, np.asarray(composite))
+    assert not np.array_equal(after, before)
     assert np.array_equal(after, np.asarray(model(composite, mask)))
 
 

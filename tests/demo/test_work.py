@@ -26,6 +26,7 @@ def test_every_strength_is_the_librarys_without_the_network(
     path = outcome.save(tmp_path, ".png", strength)
     assert path.name == "composite_harmonized.png"
     expected = np.asarray(model(COMPOSITE, MASK, strength=strength))
+    assert np.array_equal(expected, np.asarray(Image.open(COMPOSITE))) == (strength == 0)
     assert np.array_equal(np.asarray(Image.open(path)), expected)
     assert np.array_equal(outcome.shown(strength), expected)  # small enough to be shown as it is
 

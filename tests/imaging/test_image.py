@@ -80,9 +80,11 @@ def test_pil_modes_come_back_as_they_went_in(mode: str, noise: Noise, brighten: 
 
 @pytest.mark.parametrize(
     ("kind", "opened"),
-    [*((kind, False) for kind in ("PNG", "JPEG", "TIFF", "WEBP"))]
     # Pillow itself forgets the tags of a TIFF file once its picture is copied.
-    + [*((kind, True) for kind in ("PNG", "JPEG", "WEBP"))],
+    [
+        *[("PNG", False), ("JPEG", False), ("TIFF", False), ("WEBP", False)],
+        *[("PNG", True), ("JPEG", True), ("WEBP", True)],
+    ],
 )
 def test_profile_exif_xmp_and_resolution_stay_with_the_picture(
     kind: str, opened: bool, noise: Noise, brighten: Harmonizer

@@ -43,6 +43,7 @@ def test_the_file_and_its_metadata_are_all_one_needs(tmp_path: Path, model: Harm
     image = normalised.transpose(2, 0, 1)[None].astype(np.float32)
     (answer,) = session.run(["harmonized"], {"image": image, "mask": mask[None, None]})
     found = (answer[0].transpose(1, 2, 0) * todo["std"] + todo["mean"]).clip(0, 1) * 255
+    assert np.abs(found - picture).max() > 1
     np.testing.assert_allclose(found, model.predict(picture, mask), rtol=0, atol=1e-2)
 
 

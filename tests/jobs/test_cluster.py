@@ -118,6 +118,8 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, noise: Any, model: Harmon
         # A worker's network runs on fewer threads, which may round an answer otherwise.
         apart = np.abs(np.asarray(found, np.int16) - np.asarray(expected, np.int16))
         assert apart.max() <= 1
+        composite = np.asarray(Image.open(tmp_path / "images" / f"{index}.bmp"))
+        assert np.array_equal(np.asarray(found), composite) == (index == 7)  # its mask is empty
 
     # Started again, it does what is missing and nothing else.
     (tmp_path / "out" / "2.bmp").unlink()

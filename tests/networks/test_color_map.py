@@ -135,6 +135,7 @@ def test_the_first_term_moves_the_mean_of_the_foreground() -> None:
     network.answer.bias.zero_()
     network.answer.bias[[0, 10, 20]] = torch.tensor([1.0, -2.0, 0.5])
     network.answer.bias[[4, 15, 26]] = 3.0  # quadratic terms, which leave the mean alone
+    network.answer.bias[[1, 12, 23]] = 2.0  # and linear ones
     image, mask = picture(128)
     cells = [torch.nn.functional.avg_pool2d(x, 2) for x in (image * mask, mask)]
     colours = cells[0] / cells[1].clamp(min=1e-5)

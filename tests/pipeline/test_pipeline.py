@@ -28,16 +28,6 @@ from harmonizer.lifting import lift
 COMPOSITE, MASK_FILE = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
 
 
-@pytest.fixture(scope="module")
-def composite() -> Any:
-    return np.asarray(Image.open(COMPOSITE))
-
-
-@pytest.fixture(scope="module")
-def mask() -> Any:
-    return np.asarray(Image.open(MASK_FILE))
-
-
 def test_one_call_makes_the_example_fit_its_night(composite: Any, mask: Any) -> None:
     result = harmonize(COMPOSITE, MASK_FILE)
     assert isinstance(result, Image.Image)
@@ -51,6 +41,7 @@ def test_one_call_makes_the_example_fit_its_night(composite: Any, mask: Any) -> 
 
 def test_harmonize_and_harmonizer_agree(composite: Any, mask: Any, model: Harmonizer) -> None:
     expected = model(composite, mask)
+    assert not np.array_equal(expected, composite)
     assert np.array_equal(model.harmonize(composite, mask), expected)
     assert np.array_equal(harmonize(composite, mask, device="cpu"), expected)
     assert np.array_equal(harmonize(composite, mask, model), expected)
@@ -81,8 +72,10 @@ def test_the_default_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_strength_is_linear(composite: Any, mask: Any, model: Harmonizer) -> None:
     full = model(composite, mask).astype(float)
+    assert not np.array_equal(full, composite)
     for strength in (0.25, 0.5, 0.75):
         part = model(composite, mask, strength=strength)
+        assert not np.array_equal(part, full)
         expected = composite + strength * (full - composite)
         assert np.abs(part - expected).max() <= 0.5 + 1e-6
         assert np.array_equal(part[mask == 0], composite[mask == 0])
@@ -124,7 +117,7 @@ def test_a_device_beside_a_ready_harmonizer_is_refused(brighten: Harmonizer) -> 
     image, mask = np.zeros((8, 8, 3), np.uint8), box_mask(8, 8)
     with pytest.raises(InputError, match=r"already; leave out device="):
         harmonize(image, mask, brighten, device="cpu")
-    assert harmonize(image, mask, brighten).max() > 0
+    assert harmonize(image, mask, brighten)[mask].min() > 0
 
 
 def test_predict_and_lift_are_the_two_halves(composite: Any, mask: Any, model: Harmonizer) -> None:
@@ -133,6 +126,7 @@ def test_predict_and_lift_are_the_two_halves(composite: Any, mask: Any, model: H
     assert answer.dtype == np.float32
     low_res = model.info.preprocessing.resize(composite).astype(np.float32)
     lifted = lift(composite, open_mask(mask, composite.shape[:2]), low_res, answer)
+    assert not np.array_equal(lifted, composite)
     assert np.array_equal(lifted, model(composite, mask))
 
 
@@ -147,6 +141,7 @@ def test_predict_is_the_network_itself(model: Harmonizer) -> None:
     with torch.inference_mode():
         answer = model._network(normalised, torch.from_numpy(mask)[None, None].float())
     expected = (answer[0].permute(1, 2, 0).numpy() * std + mean).clip(0, 1)
+    assert np.abs(expected - image / 255)[mask].mean() > 1e-3
     assert np.abs(model.predict(image, mask) / 255 - expected).max() < 1e-5
     sixteen = model.predict(image.astype(np.uint16) * 257, mask)
     assert np.abs(sixteen / 65535 - expected).max() < 1e-5
@@ -162,6 +157,7 @@ def test_batch_keeps_order_kinds_and_values(composite: Any, mask: Any, model: Ha
     assert [type(one) for one in results] == [type(one) for one in images]
     for result, image, plane in zip(results, images, masks, strict=True):
         one, alone = open_image(result).pixels, open_image(model(image, plane)).pixels
+        assert not np.array_equal(one, open_image(image).pixels)
         assert np.abs(one.astype(int) - alone).max() <= 1
 
 
@@ -244,6 +240,7 @@ def test_overlapping_changes_nothing(tmp_path: Path, noise: Any, model: Harmoniz
     together = list(model.harmonize_batch(images, masks, batch_size=1, workers=3))
     for image, mask, result in zip(images, masks, together, strict=True):
         assert np.array_equal(np.asarray(result), np.asarray(model(image, mask)))
+        assert not np.array_equal(np.asarray(result), open_image(image).pixels)
 
 
 def test_one_bad_picture_does_not_stop_the_rest(
@@ -334,6 +331,7 @@ def test_a_batch_with_an_empty_mask_keeps_its_order(composite: Any, model: Harmo
     with pytest.warns(UserWarning, match="empty"):
         first, second = model.harmonize_batch([image, image], [plane & False, plane])
     assert np.array_equal(first, image)
+    assert not np.array_equal(second, image)
     assert np.array_equal(second, model(image, plane))
 
 
@@ -345,6 +343,7 @@ def test_threads_give_what_one_thread_gives(composite: Any, model: Harmonizer) -
         return model(image, box_mask(*image.shape[:2]), strength=1 - i / 24)
 
     serial = [work(job) for job in jobs]
+    assert not any(np.array_equal(one, image) for one, (image, _) in zip(serial, jobs, strict=True))
     with ThreadPoolExecutor(4) as pool:
         parallel = list(pool.map(work, jobs))
     for one, other in zip(serial, parallel, strict=True):
@@ -352,7 +351,9 @@ def test_threads_give_what_one_thread_gives(composite: Any, model: Harmonizer) -
 
 
 def test_same_input_same_output(composite: Any, mask: Any, model: Harmonizer) -> None:
-    assert np.array_equal(model(composite, mask), model(composite, mask))
+    first, second = model(composite, mask), model(composite, mask)
+    assert not np.array_equal(first, composite)
+    assert np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (3, 5), (10, 3000)])
@@ -366,6 +367,7 @@ def test_extreme_sizes(size: tuple[int, int], noise: Any, model: Harmonizer) -> 
         return
     result = model(image, plane)
     assert result.shape == image.shape
+    assert not np.array_equal(result, image)
     assert np.array_equal(result[plane == 0], image[plane == 0])
 
 
@@ -409,6 +411,7 @@ def test_every_backend_harmonizes_alike(
     other = Harmonizer.from_pretrained(backend=backend)  # device="auto" is the CPU then
     assert (other.backend, other.device.type) == (backend, "cpu")
     found, expected = other.predict(composite, mask), model.predict(composite, mask)
+    assert np.abs(expected - model.info.preprocessing.resize(composite)).max() > 1
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.02)
 
 
@@ -431,52 +434,6 @@ def test_to_returns_the_harmonizer(model: Harmonizer) -> None:
     assert repr(model) == f"Harmonizer({model.info.name!r}, device='cpu')"
 
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
-
-@needs_cuda
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_reduced_precision_on_cuda_is_close(dtype: str, composite: Any, mask: Any) -> None:
-    full = Harmonizer.from_pretrained(device="cuda", dtype="float32")
-    reduced = Harmonizer.from_pretrained(device="cuda", dtype=dtype)
-    difference = np.abs(reduced.predict(composite, mask) - full.predict(composite, mask))
-    assert 0 < difference.max() < 3  # grey levels of 255
-
-
-@needs_cuda
-def test_a_batch_on_cuda_agrees_with_the_cpu(tmp_path: Path, noise: Any, model: Harmonizer) -> None:
-    on_cuda = Harmonizer.from_pretrained(device="cuda")
-    sizes = [(64, 80), (300, 200), (700, 900), (33, 77)] * 4
-    images = [noise(*size, seed=index) for index, size in enumerate(sizes)]
-    masks = [box_mask(*size) for size in sizes]
-    results = on_cuda.harmonize_batch(images, masks, batch_size=4)
-    for image, plane, result in zip(images, masks, results, strict=True):
-        assert np.abs(result.astype(int) - model(image, plane)).max() <= 1
-
-
-@needs_cuda
-def test_moving_keeps_the_answers(composite: Any, mask: Any, model: Harmonizer) -> None:
-    moved = Harmonizer.from_pretrained(device="cuda").to("cpu")
-    assert np.array_equal(moved(composite, mask), model(composite, mask))
-
-
-@needs_cuda
-def test_cuda_agrees_with_the_cpu(composite: Any, mask: Any, model: Harmonizer) -> None:
-    on_cuda = Harmonizer.from_pretrained(device="cuda")
-    assert on_cuda.device.type == "cuda"
-    difference = on_cuda(composite, mask).astype(int) - model(composite, mask)
-    assert np.abs(difference).max() <= 1
-    tensor = torch.from_numpy(composite.copy()).permute(2, 0, 1).cuda()
-    assert on_cuda(tensor, mask).device.type == "cuda"
-
-
-@pytest.mark.skipif(not torch.backends.mps.is_available(), reason="needs a Mac's GPU")
-def test_mps_agrees_with_the_cpu(composite: Any, mask: Any, model: Harmonizer) -> None:
-    on_mps = Harmonizer.from_pretrained(device="mps")
-    difference = on_mps(composite, mask).astype(int) - model(composite, mask)
-    assert np.abs(difference).max() <= 1
-
-
 def test_the_public_names_exist() -> None:
     assert set(harmonizer.__all__) <= set(dir(harmonizer))
     for name in harmonizer.__all__:
@@ -487,6 +444,7 @@ def test_the_public_names_exist() -> None:
 
 def test_a_harmonizer_can_be_sent_to_another_process(model: Harmonizer, noise: Any) -> None:
     image, mask = noise(60, 80), box_mask(60, 80)
+    assert not np.array_equal(model(image, mask), image)
     for copy in (pickle.loads(pickle.dumps(model)), deepcopy(model)):  # noqa: S301
         assert copy.info == model.info
         assert copy.fingerprint() == model.fingerprint()

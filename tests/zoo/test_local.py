@@ -20,7 +20,7 @@ from harmonizer.errors import (
 )
 from harmonizer.networks import build_network, list_networks
 from harmonizer.zoo.integrity import check_file
-from harmonizer.zoo.manifest import BundledFile
+from harmonizer.zoo.manifest import BundledFile, default_model
 from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
 from harmonizer.zoo.publish import save_model
 from harmonizer.zoo.sources import FetchOptions, fetch_weights
@@ -419,8 +419,8 @@ def test_model_info_is_public_and_frozen() -> None:
         info.name = "other"  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_a_damaged_installation_says_so() -> None:
-    info = model_info("idih-open")
+def test_bundled_weights_that_are_missing_or_of_another_hash_are_refused() -> None:
+    info = model_info(default_model())
     source = info.sources[0]
     assert isinstance(source, BundledFile)
     for broken, error, said in (
