@@ -11,10 +11,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
+from harmonizer import Harmonizer
+from harmonizer.data import Triplet
+from harmonizer.preprocessing import Preprocessing
+from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train, trainer
+from harmonizer.training.batches import batches
 from harmonizer.training.build import build_model
 from harmonizer.training.pictures import training_pictures, validation_pictures
 from harmonizer.training.run_folder import load_checkpoint
+from harmonizer.training.validation import COLUMNS, validate
 
 SmallRun = Callable[..., TrainConfig]
 UNMEASURED: dict[str, Any] = {"validation": DataConfig(), "validate_every": 0}
@@ -108,7 +113,6 @@ def test_a_resumed_run_goes_on_with_optimizer_and_average(small_run: SmallRun) -
     whole, parts = (small_run(output=f"{small_run().output}-{name}") for name in ("a", "b"))
     train(replace(whole, **UNMEASURED))
     expected = load_checkpoint(Path(whole.output))
-    from harmonizer.training import trainer
 
     class StoppedError(Exception):
         pass
@@ -187,3 +191,57 @@ def test_pictures_are_flipped_and_cropped_as_configured(
     (measured,) = validation_pictures(config)
     assert measured.real[0, 0, 0] < 10
     assert measured.real[0, -1, 0] > 245
+
+
+def test_validation_measures_the_model_that_is_saved(small_run: SmallRun) -> None:
+    """In evaluation mode, as it will be used."""
+    config = small_run(ema=0.0)
+    result = train(config)
+    harmonizer = Harmonizer.from_pretrained(result.model, device="cpu")
+    preprocessing, device = harmonizer.info.preprocessing, torch.device("cpu")
+    found = validate(harmonizer._network, validation_pictures(config), preprocessing, device)
+    assert found["fmse"] == pytest.approx(result.metrics["fmse"], rel=1e-4)
+
+
+def test_best_is_the_model_with_the_lowest_error(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def measured(network: Any, *_: Any) -> dict[str, float]:
+        seen.append({key: value.clone() for key, value in network.state_dict().items()})
+        return dict.fromkeys(COLUMNS, 1.0) | {"fmse": [7.0, 3.0, 5.0][len(seen) - 1]}
+
+    monkeypatch.setattr(trainer, "validate", measured)
+    result = train(small_run(validate_every=4))
+    assert same(load_file(result.model.parent / "best" / "model.safetensors"), seen[1])
+    assert same(load_file(result.model / "model.safetensors"), seen[2])
+
+
+class Numbered:
+    """Pictures that are as bright as their numbers."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def draw(self, index: int, epoch: int) -> Triplet:
+        picture = np.full((2, 2, 3), index, np.uint8)
+        return Triplet(picture, np.ones((2, 2), np.float32), picture, str(epoch))
+
+
+def test_the_order_is_a_new_one_for_each_seed_and_epoch() -> None:
+    preprocessing = Preprocessing((2, 2), (0.0,) * 3, (1 / 255,) * 3, "opencv-linear")
+
+    def order(seed: int, **team: int) -> list[list[int]]:
+        found = batches(
+            Numbered(), preprocessing, batch_size=4, steps=range(4), seed=seed, workers=0, **team
+        )
+        return [one.composite[:, 0, 0, 0].round().int().tolist() for one in found]
+
+    first = order(0)
+    epochs = [first[0] + first[1], first[2] + first[3]]
+    assert all(sorted(epoch) == list(range(8)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+    assert order(0) == first != order(1)
+    halves = [order(0, part=part, parts=2) for part in (0, 1)]
+    assert [one + other for one, other in zip(*halves, strict=True)] == first

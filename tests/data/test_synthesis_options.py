@@ -1,0 +1,97 @@
+"""No setting of synthesis is ignored."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harmonizer.data import Augmentation, CompositeSynthesizer, PhotoDataset, Synthesis
+from harmonizer.data.color_transfer import TRANSFER_METHODS
+from harmonizer.data.synthesis import _paste
+
+WHOLE = Augmentation(area=None, flip=0)
+
+
+def transfers(photos: PhotoDataset, **options: Any) -> CompositeSynthesizer:
+    """Composites by transfer alone, of targets that nothing edits."""
+    plain: dict[str, Any] = {"edited": 0, "redraws": 0, "methods": ("reinhard",)}
+    synthesis = Synthesis(rendition=0, transfer=1, **(plain | options))
+    return CompositeSynthesizer(photos, size=32, augmentation=WHOLE, synthesis=synthesis)
+
+
+def changes(data: CompositeSynthesizer) -> list[np.ndarray[Any, Any]]:
+    """What each composite's foreground differs by."""
+    drawn = [data.draw(index, epoch) for epoch in range(3) for index in range(24)]
+    return [(one.composite.astype(float) - one.real)[one.mask == 1] for one in drawn]
+
+
+def test_a_soft_mask_weighs_what_is_pasted_and_scaled_back() -> None:
+    target, changed = np.full((9, 101, 3), 100, np.uint8), np.full((9, 101, 3), 200, np.uint8)
+    mask = np.tile(np.linspace(0, 1, 101, dtype=np.float32), (9, 1))
+    for most_change, share in ((20_000.0, 1.0), (2_500.0, 0.5)):
+        pasted = _paste(changed, target, mask, most_change)
+        expected = 100 + 100 * share * mask[..., None]
+        assert np.abs(pasted - expected).max() <= 1
+
+
+def test_least_strength_makes_changes_stronger(photos: PhotoDataset) -> None:
+    weak, full = (
+        np.mean([np.square(one).mean() for one in changes(transfers(photos, least_strength=s))])
+        for s in (0.0, 1.0)
+    )
+    assert full > 1.5 * weak
+
+
+def test_keep_light_keeps_the_mean_brightness(photos: PhotoDataset) -> None:
+    none, much = (
+        np.mean([abs(one.mean()) for one in changes(transfers(photos, keep_light=k))])
+        for k in (0.0, 1.0)
+    )
+    assert much < 0.8 * none
+
+
+@pytest.mark.parametrize("same_label", [0.0, 1.0])
+def test_same_label_decides_where_colours_are_taken_from(
+    same_label: float, photos: PhotoDataset
+) -> None:
+    data = transfers(photos, same_label=same_label)
+    generator = np.random.default_rng(0)
+    labels = {files.image.name: files.label for files in photos.files}
+    found = [labels[data._draw_reference(5, generator).name] for _ in range(60)]
+    assert (set(found) == {photos.files[5].label}) == (same_label == 1)
+
+
+def test_each_method_makes_composites_of_its_own(photos: PhotoDataset) -> None:
+    drawn = [
+        transfers(photos, methods=(name,)).draw(3, 0).composite.tobytes()
+        for name in TRANSFER_METHODS
+    ]
+    assert len(set(drawn)) == len(TRANSFER_METHODS)
+
+
+def test_transfers_too_strong_or_too_colourful_are_drawn_again(photos: PhotoDataset) -> None:
+    def share(limit: str, most: float, redraws: int, measure: Any) -> float:
+        options = {"most_transferred": 1e9, "most_colourful": 1e9, "dulled": 0.0, limit: most}
+        data = transfers(photos, **options, redraws=redraws, least_strength=1, keep_light=0)
+        drawn = [data.draw(index, epoch) for epoch in range(3) for index in range(24)]
+        return float(np.mean([measure(one) > most for one in drawn]))
+
+    def error(one: Any) -> float:
+        inside = one.mask == 1
+        return float(np.square(one.composite[inside].astype(float) - one.real[inside]).mean())
+
+    def spread(colours: Any) -> float:
+        red, green, blue = colours.astype(float).T
+        return float(((red - green).var() + ((red + green) / 2 - blue).var()) ** 0.5)
+
+    def growth(one: Any) -> float:
+        inside = one.mask == 1
+        return spread(one.composite[inside]) / max(spread(one.real[inside]), 1)
+
+    for limit, most, measure in (
+        ("most_transferred", 1500.0, error),
+        ("most_colourful", 1.1, growth),
+    ):
+        often = share(limit, most, 0, measure)
+        assert often > 0.15
+        assert share(limit, most, 8, measure) < 0.7 * often
