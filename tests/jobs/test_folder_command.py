@@ -1,0 +1,263 @@
+"""`harmonizer run` on folders and on several files."""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXAMPLES, box_mask, error_line, run
+from PIL import Image
+
+from harmonizer import Harmonizer
+from harmonizer.errors import InputError
+from harmonizer.imaging.image import open_image
+from harmonizer.jobs.folder import Outcome, find_jobs, run_jobs
+
+
+@pytest.fixture
+def folders(tmp_path: Path, noise: Any) -> tuple[Path, Path, Path]:
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    mask = Image.fromarray(box_mask(40, 60))
+    for name, mask_name in [
+        ("a.png", "a.png"),
+        ("b.jpg", "b_mask.png"),
+        ("c_1_2.png", "c_1.png"),
+        ("d_composite.webp", "d_mask.bmp"),
+    ]:
+        Image.fromarray(noise(40, 60)).save(images / name)
+        mask.save(masks / mask_name)
+    (images / "notes.txt").write_text("not a picture")
+    return images, masks, tmp_path / "out"
+
+
+def test_a_folder(folders: tuple[Path, Path, Path], model: Harmonizer) -> None:
+    images, masks, out = folders
+    assert run(images, masks, "-o", out, "--device", "cpu") == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "a.png",
+        "b.jpg",
+        "c_1_2.png",
+        "d_composite.webp",
+    ]
+    expected = np.asarray(model(images / "a.png", masks / "a.png"))
+    assert not np.array_equal(expected, np.asarray(Image.open(images / "a.png")))
+    assert np.array_equal(np.asarray(Image.open(out / "a.png")), expected)
+
+
+@pytest.mark.parametrize("options", [["--workers", 1], ["--workers", 3, "--batch-size", 3]])
+def test_threads_and_batches_change_nothing(
+    folders: tuple[Path, Path, Path], options: list[Any]
+) -> None:
+    images, masks, out = folders
+    assert run(images, masks, "-o", out, "--device", "cpu") == 0
+    assert run(images, masks, "-o", out / "again", "--device", "cpu", *options) == 0
+    for name in ("a.png", "b.jpg", "c_1_2.png", "d_composite.webp"):
+        assert not np.array_equal(open_image(out / name).pixels, open_image(images / name).pixels)
+        one, other = (open_image(folder / name).pixels for folder in (out, out / "again"))
+        assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_several_files_and_patterns(folders: tuple[Path, Path, Path]) -> None:
+    images, masks, out = folders
+    assert run(images / "a.png", images / "b.jpg", masks, "-o", out) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["a.png", "b.jpg"]
+    assert run(images / "?_*.*", masks, "-o", out, "--format", "tif") == 0
+    assert {"c_1_2.tif", "d_composite.tif"} < {path.name for path in out.iterdir()}
+    assert Image.open(out / "c_1_2.tif").format == "TIFF"
+    assert run(images / "a.png", masks, "-o", out / "one") == 0
+    assert [path.name for path in (out / "one").iterdir()] == ["a.png"]
+
+
+def test_two_pictures_never_share_a_file(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    Image.open(images / "a.png").save(images / "a.bmp")
+    assert run(images, masks, "-o", out, "--format", "png") == 1
+    assert "would both be written to" in error_line(capsys)
+    assert not out.exists()
+
+
+def test_a_folder_skips_what_is_done(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    out.mkdir()
+    (out / "a.png").write_bytes(b"done before")
+    assert run(images, masks, "-o", out) == 0
+    assert "1 of 4 were there already; --force" in capsys.readouterr().err
+    assert (out / "a.png").read_bytes() == b"done before"
+    assert (out / "b.jpg").exists()
+    assert run(images, masks, "-o", out, "--force") == 0
+    assert open_image(out / "a.png").size == (40, 60)
+
+
+def test_a_folder_goes_on_past_bad_files(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    (images / "a.png").write_bytes((images / "a.png").read_bytes()[:100])
+    (masks / "c_1.png").unlink()
+    assert run(images, masks, "-o", out) == 1
+    errors = capsys.readouterr().err
+    assert "a.png: " in errors
+    assert "cannot be read" in errors
+    assert "c_1_2.png: no mask is called c_1_2" in errors
+    assert "2 of 4 pictures failed" in errors
+    assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "d_composite.webp"]
+
+
+def test_what_went_wrong_is_said_after_ctrl_c_too(
+    folders: tuple[Path, Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, masks, out = folders
+
+    def stopped_after_one(load: Any, jobs: Any, **options: Any) -> Iterator[Outcome]:
+        yield Outcome(jobs[0], InputError("is damaged"), ())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harmonizer.jobs.folder.run_jobs", stopped_after_one)
+    assert run(images, masks, "-o", out) == 130
+    assert "a.png: is damaged\nharmonizer: stopped" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_no_way_leads_back_onto_the_pictures(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    before = (images / "a.png").read_bytes()
+    out.mkdir()
+    (out / "a.png").symlink_to(images / "a.png")
+    assert run(images, masks, "-o", out, "--force") == 1
+    assert "the output would replace" in error_line(capsys)
+    for own in (images / "a.png", masks / "a.png"):
+        assert run(images / "a.png", masks / "a.png", "-o", own, "--force") == 1
+        assert "the output would replace" in error_line(capsys)
+    assert (images / "a.png").read_bytes() == before
+
+
+def test_images_and_masks_in_one_folder(tmp_path: Path, noise: Any) -> None:
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a_composite.png")
+    Image.fromarray(box_mask(40, 60)).save(tmp_path / "a_mask.png")
+    assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_composite.png"]
+
+
+def test_the_examples_are_a_folder_of_pictures(tmp_path: Path) -> None:
+    for name in ("composite.png", "mask.png"):
+        (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
+    assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["composite.png"]
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 1
+    assert "holds no pictures" in error_line(capsys)
+
+
+def test_a_folder_never_replaces_its_own_pictures(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, _ = folders
+    for output in (images, masks, images / ".." / "images"):
+        assert run(images, masks, "-o", output, "--force") == 1
+        assert "would replace the pictures" in error_line(capsys)
+
+
+def test_a_picture_is_not_its_own_mask(
+    tmp_path: Path, noise: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(noise(40, 60)[..., 0]).save(tmp_path / "in" / "grey.png")
+    monkeypatch.chdir(tmp_path)
+    assert run("in", tmp_path / "in", "-o", "out") == 1
+    assert "no mask is called grey" in capsys.readouterr().err
+
+
+def test_names_that_only_look_alike_are_not_paired(
+    tmp_path: Path, noise: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    for name in ("IMG.png", "IMG_7.png", "A_1.png", "A_1_2.png"):
+        Image.fromarray(noise(40, 60)).save(images / name)
+    for name in ("IMG.png", "A_1.png"):
+        Image.fromarray(box_mask(40, 60)).save(masks / name)
+    assert run(images, masks, "-o", tmp_path / "out") == 1
+    errors = capsys.readouterr().err
+    assert "no mask is called IMG_7" in errors
+    assert "no mask is called A_1_2" in errors
+    Image.fromarray(box_mask(40, 60)).save(masks / "IMG.bmp")
+    assert run(images, masks, "-o", tmp_path / "out") == 1
+    assert "two masks are called IMG" in error_line(capsys)
+
+
+def test_a_folder_names_the_pictures_it_warns_of(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    for name in ("a.png", "b_mask.png"):
+        Image.new("L", (60, 40)).save(masks / name)
+    assert run(images, masks, "-o", out) == 0
+    errors = capsys.readouterr().err
+    assert "warning: a.png: the mask is empty" in errors
+    assert "warning: b.jpg: the mask is empty" in errors
+
+
+def test_a_folder_stops_at_once_without_its_model(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    assert run(images, masks, "-o", out, "--model", "nonsense") == 1
+    assert "there is no model 'nonsense'" in error_line(capsys)
+    assert not out.exists()
+
+
+def test_the_limit_of_pixels_can_be_raised(
+    folders: tuple[Path, Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, masks, out = folders
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 60 // 3)
+    assert run(images / "a.png", masks / "a.png", "-o", tmp_path / "a.png") == 1
+    assert "give harmonizer run --max-megapixels" in error_line(capsys)
+    assert run(images, masks, "-o", out, "--max-megapixels", 1) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_a_folder_names_the_picture_that_is_nearly_too_large(
+    folders: tuple[Path, Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, masks, out = folders
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 60 - 1)
+    assert run(images, masks, "-o", out) == 0
+    said = capsys.readouterr().err
+    assert "warning: a.png: 60 x 40 pixels are more than 2,399" in said
+    assert "Image size" not in said  # as Pillow says it, without a name
+
+
+def test_warnings_of_other_threads_are_shown_all_the_same(
+    folders: tuple[Path, Path, Path], model: Harmonizer
+) -> None:
+    """A program that harmonizes a folder may have something to warn of itself meanwhile."""
+    images, masks, out = folders
+    out.mkdir()
+    shown: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warnings, "showwarning", lambda message, *_: shown.append(str(message)))
+        for _ in run_jobs(lambda: model, find_jobs(images, masks, out)):
+            warnings.warn("something else", stacklevel=1)
+    assert "something else" in shown
