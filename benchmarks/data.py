@@ -1,6 +1,7 @@
-"""How fast training data is made, where the time goes, and how wrong the composites are.
+"""How fast training data is made, where the time goes, and what the composites are like.
 
     python benchmarks/data.py [--photos photos.csv --split val --group dataset] [--epochs 3]
+        [--illuminants patches.csv]
 
 Without `--photos`, on photographs made up here. Times are of one core (CPU seconds, OpenCV on one
 thread) with decoded photographs in memory.
@@ -23,6 +24,7 @@ from harmonizer.data import (
     EditStrengths,
     PhotoDataset,
     Synthesis,
+    Triplet,
 )
 from harmonizer.data.augment import draw_crop
 from harmonizer.data.color_transfer import TRANSFER_METHODS
@@ -30,7 +32,7 @@ from harmonizer.data.edits import draw_edit
 from harmonizer.evaluation import fmse
 
 SIZE = 256
-RECIPES = ("rendition", "transfer", "light")
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def milliseconds(work: Callable[[int], object], count: int) -> float:
@@ -42,16 +44,39 @@ def milliseconds(work: Callable[[int], object], count: int) -> float:
     return (time.process_time() - start) / count * 1000
 
 
-def print_errors(label: str, photos: PhotoDataset, synthesis: Synthesis, epochs: int) -> None:
-    """Mean and quartiles of the composites' foreground error."""
+def differences(one: Triplet) -> tuple[float, ...] | None:
+    """How a composite's foreground differs from the real one, in CIELAB; None if it has none."""
+    inside = one.mask > 0.5
+    if np.count_nonzero(inside) < 30:
+        return None
+    before, after = (
+        cv2.cvtColor(picture[inside].astype(np.float32)[None] / 255, cv2.COLOR_RGB2LAB)[0]
+        for picture in (one.composite, one.real)
+    )
+    chroma = [np.hypot(lab[:, 1], lab[:, 2]).mean() for lab in (before, after)]
+    spread = [np.sqrt(lab[:, 1].var() + lab[:, 2].var()) for lab in (before, after)]
+    return (
+        fmse(one.composite, one.real, one.mask),
+        before[:, 0].mean() - after[:, 0].mean(),
+        before[:, 0].std() / max(after[:, 0].std(), 1),
+        chroma[0] / max(chroma[1], 1),
+        spread[0] / max(spread[1], 1),
+        np.hypot(*(before[:, 1:].mean(axis=0) - after[:, 1:].mean(axis=0))),
+    )
+
+
+def print_differences(label: str, photos: PhotoDataset, synthesis: Synthesis, epochs: int) -> None:
+    """Quantiles of how the composites differ from their real pictures, a row of a table."""
     data = CompositeSynthesizer(photos, size=SIZE, synthesis=synthesis)
     triplets = (data.draw(index, epoch) for epoch in range(epochs) for index in range(len(data)))
-    errors = np.array([fmse(one.composite, one.real, one.mask) for one in triplets])
-    quartiles = np.quantile(errors, (0.25, 0.5, 0.75))
-    print(f"  {label:24}{errors.mean():8.0f}" + "".join(f"{value:8.0f}" for value in quartiles))
+    rows = np.array([row for row in map(differences, triplets) if row is not None])
+    cells = [f"{rows[:, 0].mean():,.0f}"]
+    for column, digits in zip(rows.T, (0, 0, 1, 1, 1, 0), strict=True):
+        cells.append(" / ".join(f"{v:.{digits}f}" for v in np.quantile(column, QUANTILES)))
+    print("| " + " | ".join([label, *cells]) + " |")
 
 
-def print_stages(photos: PhotoDataset, count: int) -> None:
+def print_stages(photos: PhotoDataset, count: int, recipes: dict[str, Synthesis]) -> None:
     """What the steps of a draw cost."""
     generator = np.random.default_rng(0)
     cut = Augmentation()
@@ -74,9 +99,7 @@ def print_stages(photos: PhotoDataset, count: int) -> None:
     for name, method in TRANSFER_METHODS.items():
         spent = milliseconds(lambda _, method=method: method(source, reference), count // 4)
         print(f"  {f'{name}, 16,384 colours':40}{spent:8.2f}")
-    only = replace(Synthesis(), rendition=0, transfer=0, light=0.1)
-    for name in RECIPES:
-        synthesis = replace(only, light=0, **{name: 1}) if name != "light" else only
+    for name, synthesis in recipes.items():
         data = CompositeSynthesizer(photos, size=SIZE, synthesis=synthesis)
         spent = milliseconds(lambda n, data=data: data.draw(n % len(data), n), count)
         print(f"  {f'draw, {name} only':40}{spent:8.2f}")
@@ -88,6 +111,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="a folder, or a CSV file")
     parser.add_argument("--split", help="of the CSV file")
     parser.add_argument("--group", default="group", help="column of the CSV file")
+    parser.add_argument("--illuminants", default="", help="a table of charts, to change the light")
     parser.add_argument("--epochs", type=int, default=3, help="draws of each photograph")
     parser.add_argument("--draws", type=int, default=600, help="draws to time")
     options = parser.parse_args()
@@ -111,12 +135,22 @@ def main() -> None:
     spent = milliseconds(lambda n: data.draw(n % len(data), n // len(data)), options.draws)
     print(f"{len(photos)} photographs; decoding one: {decoded:.1f} ms")
     print(f"{1000 / spent:.0f} composites of {SIZE} x {SIZE} a second and core, in memory")
-    print_stages(photos, options.draws // 2)
-    print("foreground error            mean     25%     50%     75%")
-    print_errors("all", photos, Synthesis(), options.epochs)
-    for name in RECIPES:
-        weights = {recipe: float(recipe == name) for recipe in RECIPES}
-        print_errors(name, photos, replace(Synthesis(), **weights), options.epochs)
+    none = Synthesis(rendition=0, transfer=1)
+    recipes = {
+        "rendition, flat target": replace(none, rendition=1, transfer=0, flat=1),
+        "rendition, edited target": replace(none, rendition=1, transfer=0, flat=0),
+        "transfer": none,
+    }
+    if options.illuminants:
+        table = {"illumination": 1.0, "illuminants": options.illuminants}
+        recipes["illumination"] = replace(none, transfer=0, **table)
+    print_stages(photos, options.draws // 2, recipes)
+    head = (
+        "| | mean fMSE | fMSE | lightness | contrast | chroma | spread of chroma | shift of a, b |"
+    )
+    print(f"{head}\n|---|---:|---|---|---|---|---|---|")
+    for name, synthesis in recipes.items():
+        print_differences(name, photos, synthesis, options.epochs)
 
 
 if __name__ == "__main__":
