@@ -261,7 +261,8 @@ class CompositeSynthesizer:
         kept = generator.uniform(0, s.keep_light)
         brighter = float(source.mean() - colours.mean())
         colours = (colours + np.float32(kept * brighter)).clip(0, 255)
-        return source + strength * (TRANSFER_METHODS[name](source, colours) - source)
+        moved = TRANSFER_METHODS[name](source, colours)
+        return (source + strength * (moved - source)).astype(np.float32, copy=False)
 
     def _draw_reference(self, index: int, generator: np.random.Generator) -> Photo:
         files = self.photos.files[index]

@@ -179,8 +179,8 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         for stage in self.backbone.blocks[:_JOIN]:
             x = stage(x)
         small, small_mask = F.avg_pool2d(image, 8), F.avg_pool2d(mask, 8)
-        inside = (small - means[:, 0, :, None, None]) * small_mask
-        outside = (small - means[:, 1, :, None, None]) * (1 - small_mask)
+        inside = (small - means[:, 0].reshape(-1, 3, 1, 1)) * small_mask
+        outside = (small - means[:, 1].reshape(-1, 3, 1, 1)) * (1 - small_mask)
         joined = self.mask_features(torch.cat([small_mask, inside, outside], dim=1))
         x = x + joined * self.mask_scale
         kept = [x]
