@@ -15,6 +15,7 @@ from torch import nn
 from harmonizer.errors import InputError
 from harmonizer.networks.backbone import StartsFromImageNet
 from harmonizer.networks.efficientnet import STAGES, EfficientNetLite0
+from harmonizer.networks.layers import full_precision
 from harmonizer.networks.network import InputSizes, Network
 
 # 1, r, g, b, rr, gg, bb, rg, rb, gb.
@@ -107,12 +108,8 @@ class ColorMapNetwork(Network, StartsFromImageNet):
             (N, 3, H, W) in the space of `image`, which it equals where the mask is 0.
         """
         color_map = self.color_map(image, mask)
-        if torch.is_autocast_enabled(image.device.type):
-            # The picture itself keeps its precision.
-            with torch.autocast(image.device.type, enabled=False):
-                changed = apply_color_map(color_map.float(), image)
-        else:
-            changed = apply_color_map(color_map, image)
+        with full_precision(image.device):  # the picture keeps its own
+            changed = apply_color_map(color_map.to(image.dtype), image)
         return image + mask * (changed - image)
 
     def color_map(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from harmonizer.networks.layers import full_precision
+
 # Repeats, kernel size, stride of the first block, expansion, output channels.
 STAGES = (
     (1, 3, 1, 1, 16),
@@ -49,10 +51,10 @@ class SameConv2d(nn.Conv2d):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
         x = input if self.border is None else F.pad(input, self.border)
-        if self.groups > 1 and torch.is_autocast_enabled(x.device.type):
+        if self.groups > 1 and x.device.type == "cpu":
             # On CPUs, depthwise convolutions are slower in bfloat16 than in float32.
-            with torch.autocast(x.device.type, enabled=x.device.type != "cpu"):
-                return super().forward(x.float() if x.device.type == "cpu" else x)
+            with full_precision(x.device):
+                return super().forward(x.to(self.weight.dtype))
         return super().forward(x)
 
 

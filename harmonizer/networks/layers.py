@@ -1,5 +1,6 @@
 """Build what several networks share."""
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -59,3 +60,10 @@ def convolve(layer: nn.Conv2d | nn.ConvTranspose2d, x: torch.Tensor) -> torch.Te
 def resize_like(x: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """Resize (N, C, h, w) bilinearly to the height and width of `reference`, corners aligned."""
     return F.interpolate(x, size=reference.shape[2:], mode="bilinear", align_corners=True)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context in which autocast, where it is on, leaves what is computed as it is."""
+    if device.type == "meta" or not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
