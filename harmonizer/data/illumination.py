@@ -7,9 +7,12 @@ from numpy.typing import NDArray
 
 from harmonizer.data.files import read_table
 from harmonizer.errors import InputError
+from harmonizer.lifting import ColorTransform
+from harmonizer.lifting.color_transform import quadratic_terms
 
-_RIDGE = 0.02  # what a coefficient costs, against squared errors in [0, 1] summed over the patches
-_ATTEMPTS = 20
+# What squared coefficients cost, against squared errors in [0, 1] summed over the patches: towards
+# no change, so that colours the chart does not have stay sane. By term: 1, linear, products.
+_RIDGE = 0.02 * np.repeat([0.1, 0.3, 1.0], [1, 3, 6])
 
 
 class Illuminations:
@@ -57,34 +60,16 @@ class Illuminations:
             values = [[float(row[name]) for name in wanted] for row in rows]
         except ValueError as error:
             raise InputError(f"{path} holds something that is no number: {error}") from error
-        return cls(np.array(values).reshape(len(rows), count, 3))
+        patches = np.array(values).reshape(len(rows), count, 3)
+        if not ((patches >= 0) & (patches <= 255)).all():  # NaN, too
+            raise InputError(f"{path} holds numbers outside 0 to 255")
+        return cls(patches)
 
-    def draw(self, generator: np.random.Generator) -> NDArray[np.float32]:
-        """Draw a change of light.
-
-        Returns:
-            (3, 10): for each channel the coefficients of 1, r, g, b, rr, gg, bb, rg, rb, gb, of
-            colours in [0, 1].
-        """
+    def draw(self, generator: np.random.Generator) -> ColorTransform:
+        """Draw a change of light."""
         first, second = self._pairs[generator.integers(len(self._pairs))]
-        terms = _terms(self._patches[first])
-        # Towards no change, so that colours the chart does not have stay sane.
+        terms = quadratic_terms(self._patches[first].T)
         wanted = self._patches[second] - self._patches[first]
-        normal = terms.T @ terms + _RIDGE * np.diag([0.1] + [0.3] * 3 + [1.0] * 6)
-        change = np.linalg.solve(normal, terms.T @ wanted).T
+        change = np.linalg.solve(terms @ terms.T + np.diag(_RIDGE), terms @ wanted).T
         change[:, 1:4] += np.eye(3)
-        return change.astype(np.float32)
-
-
-def _terms(colours: NDArray[np.float64]) -> NDArray[np.float64]:
-    r, g, b = colours.T
-    return np.stack([np.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b], axis=1)
-
-
-def apply_polynomial(
-    coefficients: NDArray[np.float32], colours: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Map colours (N, 3) of 0 to 255 by what `Illuminations.draw` gave; clipped to that range."""
-    r, g, b = (colours / np.float32(255)).T
-    terms = np.stack([np.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b])
-    return ((coefficients @ terms).T * np.float32(255)).clip(0, 255).astype(np.float32, copy=False)
+        return ColorTransform(change)

@@ -189,6 +189,8 @@ class PhotoDataset:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
             mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+        if not mask.any():
+            raise InputError(f"the mask of {files.image} is so small or faint that nothing is left")
         # Whoever changed a cached picture would change all later samples.
         image.flags.writeable = mask.flags.writeable = False
         return Photo(image, mask, files.image.name)  # pyright: ignore[reportArgumentType]

@@ -10,7 +10,7 @@ from harmonizer.data.augment import Augmentation, draw_crop
 from harmonizer.data.color_transfer import TRANSFER_METHODS, Colours
 from harmonizer.data.edits import EditStrengths, draw_edit
 from harmonizer.data.files import OnError, read_or_replace
-from harmonizer.data.illumination import Illuminations, apply_polynomial
+from harmonizer.data.illumination import Illuminations
 from harmonizer.data.photos import Photo, PhotoDataset
 from harmonizer.data.triplets import Triplet
 from harmonizer.errors import InputError
@@ -215,7 +215,8 @@ class CompositeSynthesizer:
         """The target, and the same picture with the colours the foreground shall take."""
         s = self.synthesis
         weights = np.array([s.rendition, s.transfer, s.illumination])
-        recipe = int(np.searchsorted(np.cumsum(weights / weights.sum()), generator.random()))
+        ends = np.cumsum(weights / weights.sum())[:-1]
+        recipe = int(np.searchsorted(ends, generator.random(), side="right"))
         if recipe == 0:
             target = image
             if generator.random() < s.flat:
@@ -233,7 +234,8 @@ class CompositeSynthesizer:
         if recipe == 1:
             moved = self._transfer(source, index, generator)
         else:
-            moved = apply_polynomial(self._illuminations.draw(generator), source)
+            light = self._illuminations.draw(generator)
+            moved = light.of_colours(source.T / np.float32(255)).T * np.float32(255)
         changed = target.copy()
         changed[inside] = np.rint(moved).astype(np.uint8)
         return target, changed
@@ -245,7 +247,7 @@ class CompositeSynthesizer:
         moved = source
         for left in range(s.redraws, -1, -1):
             colours = _colours(self._draw_reference(index, generator), generator)
-            if left and _colourfulness(colours) > most_colourful * _colourfulness(source):
+            if left and _colourfulness(colours) > max(1.0, most_colourful * _colourfulness(source)):
                 continue
             moved = self._transferred(source, colours, generator)
             if float(np.square(moved - source).mean()) <= s.most_transferred:

@@ -3,7 +3,8 @@
 A network answers at, say, 256 x 256. Stretching its answer over a photograph loses the photograph's
 detail; this module carries the *change of colour* up instead. The change is modelled as a cubic
 polynomial of the colour (which needs no resolution) plus what that leaves, a smooth field over the
-picture. ``docs/full-resolution.md`` explains the method and measures it.
+picture; or, by itself, as one quadratic map for a whole foreground (`ColorTransform`).
+``docs/full-resolution.md`` explains the method and measures it.
 
 Nothing here knows of networks or of image files: arrays come in, arrays go out.
 """

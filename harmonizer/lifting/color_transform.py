@@ -23,7 +23,7 @@ _PIECE_PIXELS = 3072
 _SMALLEST_CUBE, _LARGEST_CUBE = 2, 129
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ColorTransform:
     """A quadratic map of colours, and how much of it is taken.
 
@@ -31,10 +31,28 @@ class ColorTransform:
         coefficients: (3, 10), float64: for each channel of the answer the factors of 1, r, g, b,
             rr, gg, bb, rg, rb and gb, of sRGB colours in [0, 1].
         strength: From 0 (no change) to 1 (the full change).
+
+    Raises:
+        InputError: The coefficients have another shape, or the strength is out of its range.
     """
 
     coefficients: NDArray[np.float64]
     strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check both."""
+        if self.coefficients.shape != (3, TERMS):
+            raise InputError(
+                f"a colour transform has coefficients of shape (3, {TERMS}); got "
+                f"{self.coefficients.shape}"
+            )
+        if not isinstance(self.strength, int | float | np.number) or not 0 <= self.strength <= 1:
+            raise InputError(f"strength goes from 0 to 1; got {self.strength!r}")
+
+    @classmethod
+    def identity(cls) -> Self:
+        """Return the transform that changes nothing."""
+        return cls(np.eye(3, TERMS, k=1))
 
     @classmethod
     def from_function(cls, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Self:
@@ -72,9 +90,12 @@ class ColorTransform:
         Raises:
             InputError: It is outside this range.
         """
-        if not 0 <= strength <= 1:
-            raise InputError(f"strength goes from 0 to 1; got {strength!r}")
-        return replace(self, strength=float(strength))
+        return replace(self, strength=strength)
+
+    def of_colours(self, colours: NDArray[Any]) -> NDArray[Any]:
+        """Return what becomes of colours (3, N), RGB, in [0, 1]: the same shape and range."""
+        mapped = (self.coefficients @ quadratic_terms(colours)).clip(0, 1)
+        return (colours + self.strength * (mapped - colours)).astype(colours.dtype, copy=False)
 
     def apply(self, pixels: NDArray[Pixel], mask: NDArray[Any]) -> NDArray[Pixel]:
         """Change the colours of a foreground.
@@ -126,13 +147,11 @@ class ColorTransform:
         # Red changes fastest.
         blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
         colours = np.stack([red.ravel(), green.ravel(), blue.ravel()])
-        changed = self.coefficients @ quadratic_terms(colours)
-        if self.strength != 1:
-            changed = changed.clip(0, 1)  # as `apply` does, before it mixes
         # What is beyond white or black at full strength is clipped by readers, after they have
         # interpolated: clipped here, it would bend the colours beside it.
-        mixed = colours + self.strength * (changed - colours)
-        lines = [f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in mixed.T]
+        full = self.strength == 1
+        changed = self.coefficients @ quadratic_terms(colours) if full else self.of_colours(colours)
+        lines = [f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in changed.T]
         head = ['TITLE "image-harmonizer"', f"LUT_3D_SIZE {size}"]
         head += ["DOMAIN_MIN 0.0 0.0 0.0", "DOMAIN_MAX 1.0 1.0 1.0"]
         write_atomically(Path(path), "\n".join([*head, *lines, ""]).encode("ascii"))

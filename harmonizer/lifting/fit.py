@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonizer.lifting.checks import check_image, check_low_res, checked_mask
 from harmonizer.lifting.color_transform import ColorTransform, quadratic_terms
 from harmonizer.lifting.correction import Correction, Curve, Floats, cubic_monomials
 from harmonizer.lifting.noise import without_noise
@@ -54,22 +55,28 @@ def fit_around(
 def fit_color_transform(
     image: NDArray[Any], mask: Floats, low_res_image: Floats, low_res_harmonized: Floats
 ) -> ColorTransform:
-    """Fit one quadratic map of colours to a network's answer; see `lift` for the arguments.
+    """Fit one quadratic map of colours to a network's answer.
 
     Args:
-        image: H x W x 3.
-        mask: H x W, float32.
-        low_res_image: h x w x 3, float32, on the image's own scale.
-        low_res_harmonized: h x w x 3, float32, on the same scale.
+        image: As for `lift`.
+        mask: As for `lift`.
+        low_res_image: As for `lift`, float32.
+        low_res_harmonized: As for `lift`, float32.
 
     Returns:
         The map; no change where the mask is 0 everywhere.
+
+    Raises:
+        InputError: As for `lift`.
     """
+    check_image(image)
+    check_low_res(low_res_image, low_res_harmonized)
+    mask = checked_mask(mask, image.shape[:2])
     scale = full_scale(image.dtype)
     before, after = (low * np.float32(1 / scale) for low in (low_res_image, low_res_harmonized))
     weight = low_res_weight(image, mask, before, scale)
     if not weight.any():
-        return ColorTransform.from_function(lambda colours: colours)
+        return ColorTransform.identity()
     before = _blurred_alike(before, after, weight)
     w = weight.ravel().astype(np.float64)
     colours = before.reshape(-1, 3).T.astype(np.float64)

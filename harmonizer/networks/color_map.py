@@ -13,20 +13,20 @@ import torch.nn.functional as F
 from torch import nn
 
 from harmonizer.errors import InputError
+from harmonizer.lifting.color_transform import PRODUCTS, TERMS
 from harmonizer.networks.backbone import StartsFromImageNet
 from harmonizer.networks.efficientnet import STAGES, EfficientNetLite0
 from harmonizer.networks.layers import full_precision
 from harmonizer.networks.network import InputSizes, Network
 
-# 1, r, g, b, rr, gg, bb, rg, rb, gb.
-TERMS = 10
-_PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 _BINS = 16
-_STATISTICS = 3 + 6 + 6 * _BINS  # mean, second moments, histograms
+_STATISTICS = 3 + len(PRODUCTS) + 6 * _BINS  # mean, second moments, histograms
 _LOOK = 128  # the side that the backbone looks at
-_LEAST_SHARE = 1e-5  # of a side of the mask, below which its averages are left at zero
-# Where the mask joins: after the third stage, at an eighth of the size.
+_EPSILON = 1e-5  # keeps averages over nothing at zero
+# The mask joins after the third stage, at an eighth of the size; features are averaged there, and
+# after two later ones.
 _JOIN = 3
+_KEPT = (_JOIN, 5, 7)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         self.mask_features = nn.Conv2d(7, joined, 3, padding=1)
         self.mask_scale = nn.Parameter(torch.full((1,), 0.1))
         self.features = nn.ModuleList(
-            nn.Conv2d(channels, config.width, 1) for channels in (joined, 112, 320)
+            nn.Conv2d(STAGES[after - 1][-1], config.width, 1) for after in _KEPT
         )
         self.hidden = nn.Sequential(
             nn.Linear(2 * (3 * config.width + _STATISTICS) + 1, config.hidden),
@@ -148,7 +148,7 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         means = (colours * weights).sum(dim=3)  # (N, 2, 3)
         centred = colours - means[..., None]
         products = torch.cat(
-            [centred[:, :, i : i + 1] * centred[:, :, j : j + 1] for i, j in _PAIRS], dim=2
+            [centred[:, :, i : i + 1] * centred[:, :, j : j + 1] for i, j in PRODUCTS], dim=2
         )
         moments = (products * weights).sum(dim=3)  # (N, 2, 6)
         colours, weights = _masked_cells(image, sides, 4)
@@ -181,17 +181,17 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         joined = self.mask_features(torch.cat([small_mask, inside, outside], dim=1))
         x = x + joined * self.mask_scale
         kept = [x]
-        for number, stage in enumerate(self.backbone.blocks[_JOIN:], start=_JOIN):
+        for number, stage in enumerate(self.backbone.blocks[_JOIN:], start=_JOIN + 1):
             x = stage(x)
-            if number in (4, 6):
+            if number in _KEPT:
                 kept.append(x)
         averages: list[torch.Tensor] = []
-        for layer, features in zip(self.features, kept, strict=True):
-            features = F.relu6(layer(features))
-            size = mask.shape[2] // features.shape[2]
+        for layer, here in zip(self.features, kept, strict=True):
+            features = F.relu6(layer(here))
+            size = mask.shape[2] // here.shape[2]
             area = F.avg_pool2d(mask, size)
             sides = torch.cat([area, 1 - area], dim=1).flatten(2)  # (N, 2, P)
-            sides = sides / (sides.sum(dim=2, keepdim=True) + _LEAST_SHARE)
+            sides = sides / (sides.sum(dim=2, keepdim=True) + _EPSILON)
             averages.append(torch.matmul(sides, features.flatten(2).transpose(1, 2)).flatten(1))
         return torch.cat(averages, dim=1)
 
@@ -218,8 +218,8 @@ def _masked_cells(
     """Colours of each side in cells of `size` pixels: (N, 2, 3, P), and weights (N, 2, 1, P)."""
     area = F.avg_pool2d(sides, size).flatten(2)[:, :, None]
     held = torch.stack([F.avg_pool2d(image * sides[:, i : i + 1], size) for i in (0, 1)], dim=1)
-    colours = held.flatten(3) / (area + _LEAST_SHARE)
-    return colours, area / (area.sum(dim=3, keepdim=True) + _LEAST_SHARE)
+    colours = held.flatten(3) / (area + _EPSILON)
+    return colours, area / (area.sum(dim=3, keepdim=True) + _EPSILON)
 
 
 def _expand(terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
@@ -232,7 +232,7 @@ def _expand(terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor) -> t
     constant = shift - (linear * mean[:, None]).sum(dim=2)
     identity = torch.eye(3, dtype=terms.dtype, device=terms.device)
     pieces = [linear[:, :, i] + identity[i] for i in range(3)]
-    for k, (i, j) in enumerate(_PAIRS):
+    for k, (i, j) in enumerate(PRODUCTS):
         c = quadratic[:, :, k]
         constant = constant + c * (mean[:, i] * mean[:, j] - moments[:, k])[:, None]
         pieces[i] = pieces[i] - c * mean[:, j, None]
@@ -250,7 +250,7 @@ def apply_color_map(color_map: torch.Tensor, image: torch.Tensor) -> torch.Tenso
     Returns:
         (N, 3, H, W).
     """
-    products = [image[:, i : i + 1] * image[:, j : j + 1] for i, j in _PAIRS]
+    products = [image[:, i : i + 1] * image[:, j : j + 1] for i, j in PRODUCTS]
     terms = torch.cat([image, *products], dim=1).flatten(2)
     mapped = torch.matmul(color_map[:, :, 1:], terms) + color_map[:, :, :1]
     return mapped.reshape(image.shape)

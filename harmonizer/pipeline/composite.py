@@ -41,7 +41,7 @@ def apply_strength(before: Array, after: Array, strength: float) -> Array:
         return after
     if before.dtype.kind == "u":
         return cv2.addWeighted(before, 1 - strength, after, strength, 0)
-    return before + np.float32(strength) * (after - before)
+    return (before + np.float32(strength) * (after - before)).astype(before.dtype, copy=False)
 
 
 def check_strength(strength: float) -> None:

@@ -64,6 +64,7 @@ class Harmonizer:
 
         Args:
             network: What `harmonizer.networks.build_network` gives, or a module with its `forward`.
+                It is taken over: moved to the CPU, set to evaluation, and trained no more.
             info: What is known of it; its preprocessing is applied to every picture.
             device: Where it shall run; see `from_pretrained`.
             dtype: Of its arithmetic; see `from_pretrained`.
@@ -77,7 +78,8 @@ class Harmonizer:
         self.backend = backend
         # Kept as it is, to be saved; what runs is a copy made for that.
         self._network = network.cpu().eval().requires_grad_(False)
-        self.to("cpu" if device == "auto" and backend != "torch" else device)
+        self._answers_with_map = isinstance(network, ColorMapNetwork)
+        self.to(device)
 
     @classmethod
     def from_pretrained(
@@ -183,12 +185,16 @@ class Harmonizer:
         return commit.commit_url
 
     def to(self, device: str | torch.device) -> Self:
-        """Move the network to another device, and return this harmonizer."""
-        chosen = resolve_device(device)
+        """Move the network to a device, as `from_pretrained` takes it, and return this harmonizer.
+
+        Raises:
+            InputError: There is no such device, or the backend cannot work on it.
+        """
+        on_cpu = device == "auto" and self.backend != "torch"
+        chosen = resolve_device("cpu" if on_cpu else device)
         size = self.info.preprocessing.input_size
         dtype = resolve_dtype(self._asked_dtype)
         network = self._network
-        self._answers_with_map = isinstance(network, ColorMapNetwork)
         if isinstance(network, ColorMapNetwork):
             network = ColorMapAnswer(network)
         self._run = open_backend(self.backend, network, size, chosen, dtype)
@@ -424,7 +430,7 @@ class Harmonizer:
         composite = self.prepare(image, mask, resize_mask=resize_mask)
         (answer,) = self.answer([composite])
         if answer is None:
-            return ColorTransform.from_function(lambda colours: colours)
+            return ColorTransform.identity()
         if self._answers_with_map:
             return self._mapped(answer)
         return fit_color_transform(
@@ -477,7 +483,7 @@ class Harmonizer:
         if not np.isfinite(answer).all():
             raise WeightsCorruptedError(
                 f"the network of {self.info.name} answers with NaN or infinity: its weights or its "
-                "normalisation are wrong"
+                "normalisation are wrong, or it needs float32"
             )
 
 

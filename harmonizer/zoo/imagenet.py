@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
+from harmonizer.errors import WeightsCorruptedError
 from harmonizer.networks.efficientnet import STAGES
 
 _EPSILON = 1e-3
@@ -21,6 +22,9 @@ def efficientnet_lite_weights(state_dict: Mapping[str, object]) -> dict[str, tor
     Returns:
         A weight and a bias for each convolution, without the classifier's. What is no pair of
         convolution and batch norm stays as it is, under its own name.
+
+    Raises:
+        WeightsCorruptedError: A convolution and its batch norm have shapes that do not fit.
     """
     tensors = {
         key: torch.as_tensor(value)
@@ -30,13 +34,13 @@ def efficientnet_lite_weights(state_dict: Mapping[str, object]) -> dict[str, tor
     kept = dict(tensors)
     for name, sources in _layers().items():
         for convolution, norm in sources:
-            if f"{convolution}.weight" not in tensors or f"{norm}.weight" not in tensors:
-                continue
-            weight = kept.pop(f"{convolution}.weight").double()
-            scale, shift, mean, variance = (
-                kept.pop(f"{norm}.{part}").double()
-                for part in ("weight", "bias", "running_mean", "running_var")
-            )
+            parts = [f"{norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var")]
+            parts.append(f"{convolution}.weight")
+            if any(part not in kept for part in parts):
+                continue  # what is missing is named by who takes the result
+            scale, shift, mean, variance, weight = (kept.pop(part).double() for part in parts)
+            if weight.dim() != 4 or not scale.shape == shift.shape == mean.shape == variance.shape:
+                raise WeightsCorruptedError(f"{convolution} and {norm} do not belong together")
             kept.pop(f"{norm}.num_batches_tracked", None)
             factor = scale / (variance + _EPSILON).sqrt()
             kept[f"{name}.weight"] = (weight * factor[:, None, None, None]).float()
