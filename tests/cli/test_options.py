@@ -54,7 +54,9 @@ ways = pytest.mark.parametrize("way", ["one picture", "folder"])
 
 
 @ways
-def test_strength(way: str, tmp_path: Path, composite: Any, model: Harmonizer) -> None:
+def test_strength_reaches_the_picture(
+    way: str, tmp_path: Path, composite: Any, model: Harmonizer
+) -> None:
     written = {
         strength: open_image(run(way, tmp_path, "--strength", strength, "--device", "cpu")).pixels
         for strength in (1.0, 0.4, 0.0)
@@ -68,7 +70,9 @@ def test_strength(way: str, tmp_path: Path, composite: Any, model: Harmonizer) -
 
 @ways
 @pytest.mark.usefixtures("composite")
-def test_model_device_backend_and_dtype(way: str, tmp_path: Path, loaded: list[Any]) -> None:
+def test_model_device_backend_and_dtype_reach_what_is_loaded(
+    way: str, tmp_path: Path, loaded: list[Any]
+) -> None:
     options = {"device": "cuda:1", "backend": "onnx", "dtype": "bfloat16"}
     arguments = [text for key, value in options.items() for text in (f"--{key}", value)]
     run(way, tmp_path, "--model", "a model", *arguments)
@@ -77,7 +81,7 @@ def test_model_device_backend_and_dtype(way: str, tmp_path: Path, loaded: list[A
 
 @ways
 @pytest.mark.usefixtures("loaded")
-def test_resize_mask(way: str, tmp_path: Path, composite: Any) -> None:
+def test_resize_mask_is_minded(way: str, tmp_path: Path, composite: Any) -> None:
     Image.fromarray(MASK[::2, ::2]).save(tmp_path / "in" / "a_mask.png")
     with pytest.raises(AssertionError):
         run(way, tmp_path)
@@ -87,7 +91,7 @@ def test_resize_mask(way: str, tmp_path: Path, composite: Any) -> None:
 
 @ways
 @pytest.mark.usefixtures("loaded", "composite")
-def test_quality(way: str, tmp_path: Path) -> None:
+def test_quality_is_minded(way: str, tmp_path: Path) -> None:
     poor, good, usual = (
         run(way, tmp_path, *options, ending="jpg").stat().st_size
         for options in (["--quality", 30], ["--quality", 95], [])
@@ -96,7 +100,7 @@ def test_quality(way: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("loaded", "composite")
-def test_strength_of_a_table(tmp_path: Path) -> None:
+def test_strength_reaches_the_table(tmp_path: Path) -> None:
     tables: list[str] = []
     for strength in (1.0, 0.4, 0.0):
         table = tmp_path / "change.cube"
@@ -114,7 +118,9 @@ def test_strength_of_a_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("loaded", "composite")
-def test_batch_size_and_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batch_size_and_workers_reach_the_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr(
         "harmonizer.jobs.folder.run_jobs", lambda *_, **options: asked.append(options) or iter(())

@@ -101,7 +101,7 @@ def test_a_bent_change_of_colour_reaches_detail_that_the_answer_never_showed() -
     """Stripes of one pixel: what the answer says of their colours is in the curve alone."""
     columns = np.arange(512)
     picture = textured(512, 512, low=0.35, high=0.65)
-    stripes = picture + np.float32([-0.3, 0, 0.3, 0])[columns % 4][None, :, None]
+    stripes = picture + np.array([-0.3, 0, 0.3, 0], np.float32)[columns % 4][None, :, None]
     mask = ellipse(512, 512)
     low = np.empty((256, 256, 3), np.float32)
     for row in range(4):  # each row of the answer shows the stripes of one level

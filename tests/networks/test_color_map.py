@@ -47,10 +47,12 @@ def test_the_backbone_is_shown_the_mask_after_its_third_stage() -> None:
     network = random_network()
     image, mask = picture(128)
     seen: dict[int, list[torch.Tensor]] = {0: [], 3: []}
-    for number, inputs in seen.items():
-        network.backbone.blocks[number].register_forward_pre_hook(
-            lambda _, given, kept=inputs: kept.append(given[0])
-        )
+    for number in seen:
+
+        def keep(_: torch.nn.Module, given: tuple[torch.Tensor], number: int = number) -> None:
+            seen[number].append(given[0])
+
+        network.backbone.blocks[number].register_forward_pre_hook(keep)
     for plane in (mask, mask.flip(2), 1 - mask):
         network._look(image, plane)
     assert all(torch.equal(one, seen[0][0]) for one in seen[0])
