@@ -190,8 +190,7 @@ class Harmonizer:
         Raises:
             InputError: There is no such device, or the backend cannot work on it.
         """
-        on_cpu = device == "auto" and self.backend != "torch"
-        chosen = resolve_device("cpu" if on_cpu else device)
+        chosen = resolve_device("cpu" if device == "auto" and self.backend != "torch" else device)
         size = self.info.preprocessing.input_size
         dtype = resolve_dtype(self._asked_dtype)
         network = self._network
