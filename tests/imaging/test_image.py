@@ -111,6 +111,17 @@ def test_strength_zero_is_the_input_bit_for_bit(
     assert np.array_equal(np.asarray(result), np.asarray(image))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_background_within_the_box_of_the_mask_stays_bit_for_bit(
+    mode: str, noise: Noise, brighten: Harmonizer
+) -> None:
+    image, ring = pil_image(mode, noise), MASK.copy()
+    ring[15:25, 20:40] = False
+    before, after = np.asarray(image), np.asarray(brighten(image, ring))
+    assert not np.array_equal(after[ring], before[ring])
+    assert np.array_equal(after[~ring], before[~ring])
+
+
 def test_palette_keeps_its_background_indices_and_transparency(
     noise: Noise, brighten: Harmonizer
 ) -> None:
