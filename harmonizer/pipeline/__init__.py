@@ -3,7 +3,7 @@
 This is the only place where images, networks and lifting meet.
 """
 
-from harmonizer.pipeline.composite import Composite, apply_strength, check_strength
+from harmonizer.pipeline.prepared import Composite, apply_strength, check_strength
 from harmonizer.pipeline.harmonizer import Harmonizer
 from harmonizer.pipeline.one_call import harmonize
 

@@ -26,7 +26,7 @@ from harmonizer.inference.backends import Backend, check_backend, open_backend
 from harmonizer.inference.runtime import resolve_device, resolve_dtype
 from harmonizer.lifting import ColorTransform, fit_color_transform, lift
 from harmonizer.networks.color_map import ColorMapAnswer, ColorMapNetwork
-from harmonizer.pipeline.composite import Composite, apply_strength, check_strength
+from harmonizer.pipeline.prepared import Composite, apply_strength, check_strength
 from harmonizer.threads import overlap, usual_workers
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo
