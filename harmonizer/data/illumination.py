@@ -72,4 +72,4 @@ class Illuminations:
         wanted = self._patches[second] - self._patches[first]
         change = np.linalg.solve(terms @ terms.T + np.diag(_RIDGE), terms @ wanted).T
         change[:, 1:4] += np.eye(3)
-        return ColorTransform(change)
+        return ColorTransform(change.astype(np.float64))

@@ -62,7 +62,7 @@ def resize_like(x: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, size=reference.shape[2:], mode="bilinear", align_corners=True)
 
 
-def full_precision(device: torch.device) -> AbstractContextManager[None]:
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
     """Return a context in which autocast, where it is on, leaves what is computed as it is."""
     if device.type == "meta" or not torch.is_autocast_enabled(device.type):
         return nullcontext()
