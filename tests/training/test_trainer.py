@@ -348,7 +348,7 @@ def test_fine_tuning_starts_from_a_model(small_run: SmallRun) -> None:
 
 
 def test_fine_tuning_is_measured_from_its_start(small_run: SmallRun, tmp_path: Path) -> None:
-    base = train(small_run(steps=30, learning_rate=5e-3))
+    base = train(small_run(steps=150, learning_rate=5e-3))
     model = ModelConfig(start=str(base.model), name="tuned")
     config = small_run(model=model, output=str(tmp_path / "tuned"), steps=6, learning_rate=0.5)
     train(config)
