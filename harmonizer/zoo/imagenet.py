@@ -26,12 +26,11 @@ def efficientnet_lite_weights(state_dict: Mapping[str, object]) -> dict[str, tor
     Raises:
         WeightsCorruptedError: A convolution and its batch norm have shapes that do not fit.
     """
-    tensors = {
+    kept = {
         key: torch.as_tensor(value)
         for key, value in state_dict.items()
         if key.partition(".")[0] not in _CLASSIFIER
     }
-    kept = dict(tensors)
     for name, sources in _layers().items():
         for convolution, norm in sources:
             parts = [f"{norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var")]
