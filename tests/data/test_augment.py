@@ -11,7 +11,7 @@ from pictures import write_triplet
 
 from harmonizer import model_info
 from harmonizer.data import Augmentation, AugmentedTriplets, TripletDataset
-from harmonizer.data.augment import draw_crop
+from harmonizer.data.augment import Crop, draw_crop
 from harmonizer.errors import InputError
 
 
@@ -72,6 +72,13 @@ def test_a_picture_too_long_for_any_shape_gives_its_middle() -> None:
 def test_no_crop_takes_the_whole_picture() -> None:
     assert {c[:4] for c in crops(np.ones((30, 50)), 20, area=None)} == {(0, 0, 30, 50)}
     assert not any(c.flipped for c in crops(np.ones((30, 50)), 20, area=None, flip=0))
+
+
+def test_a_crop_takes_its_own_part_and_mirrors_it() -> None:
+    plane = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    part = plane[3:11, 7:15]
+    assert np.array_equal(Crop(3, 7, 8, 8, flipped=False).apply(plane, 8), part)
+    assert np.array_equal(Crop(3, 7, 8, 8, flipped=True).apply(plane, 8), part[:, ::-1])
 
 
 def test_a_part_is_resized_as_the_network_will_be_given_pictures() -> None:

@@ -140,6 +140,7 @@ def test_a_change_of_light_is_one_quadratic_map(photos: PhotoDataset, only: Only
     data = CompositeSynthesizer(photos, size=64, synthesis=only("illumination", edited=0))
     for index in range(8):
         composite, mask, real, _ = data.draw(index, 0)
+        assert not np.array_equal(composite, real)
         unclipped = (mask == 1) & ((composite > 0) & (composite < 255)).all(axis=2)
         r, g, b = real[unclipped].T / 255
         terms = [np.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b]
