@@ -49,12 +49,14 @@ class Preprocessing:
             return values
         return resample(values, self.input_size, self.resampler)
 
+    @np.errstate(all="ignore")  # whatever the program around asks for
     def to_network(self, image: Array, full_scale: float) -> NDArray[np.float32]:
         """Normalise a resized image, (H, W, 3) from 0 to `full_scale`: (3, H, W), contiguous."""
         unit = np.asarray(image, np.float32) / np.float32(full_scale)
         normalised = (unit - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(normalised.transpose(2, 0, 1))
 
+    @np.errstate(all="ignore")  # whatever the program around asks for
     def from_network(self, answer: Array, full_scale: float) -> NDArray[np.float32]:
         """Undo the normalisation of a network's answer, (3, H, W).
 

@@ -1,10 +1,14 @@
-"""Work in three steps that overlap: threads prepare and finish while another one answers."""
+"""Threads: how many there are, and work in three steps that overlap."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
 from typing import Any, TypeVar, cast
+
+import cv2
+import torch
 
 _Source = TypeVar("_Source")
 _Prepared = TypeVar("_Prepared")
@@ -25,6 +29,33 @@ def usual_workers() -> int:
     More of them would mostly wait for Python's lock, and each holds a picture.
     """
     return min(count_cores(), 8)
+
+
+def set_threads(count: int) -> None:
+    """Set how many threads one operation uses in this process, for networks and for pictures."""
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+
+
+def limited_threads() -> int | None:
+    """Return how many threads torch was told to use, if that is fewer than there are cores.
+
+    By `torch.set_num_threads`, OMP_NUM_THREADS or `set_threads`; other backends keep to it.
+    """
+    count = torch.get_num_threads()
+    return count if count < count_cores() else None
+
+
+@cache
+def survive_forks() -> None:
+    """Let what is forked from this process from now on compute with one thread.
+
+    GNU OpenMP, which torch computes with, waits in a forked child for threads that only the parent
+    has, for ever. Called before the first network runs, so that a program that forks before, and
+    loads its models in each child, keeps all its threads.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def overlap(

@@ -21,6 +21,7 @@ _LEAST_ALPHA = 1 / 510
 _LARGEST_SIDE = 32767  # of OpenCV
 
 
+@np.errstate(all="ignore")  # whatever the program around asks for
 def compose(
     foreground: ImageLike,
     background: ImageLike,

@@ -29,6 +29,7 @@ ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike | Picture
 Kind = TypeVar("Kind", Image.Image, Array, torch.Tensor)
 
 
+@np.errstate(all="ignore")  # whatever the program around asks for
 def open_image(image: ImageLike, *, once: bool = False) -> Picture:
     """Open an image of any accepted kind.
 

@@ -30,6 +30,7 @@ _COLOUR_TOLERANCE = 0.02
 _LEAST_WHITE = 32
 
 
+@np.errstate(all="ignore")  # whatever the program around asks for
 def open_mask(
     mask: MaskLike, size: tuple[int, int], *, resize: bool = False
 ) -> NDArray[np.float32]:

@@ -47,6 +47,7 @@ def changed_part(mask: Array) -> tuple[slice, slice] | None:
     return None if box is None else (slice(*box[0]), slice(*box[1]))
 
 
+@np.errstate(all="ignore")  # whatever the program around asks for
 def keep_background(original: Array, changed: Array, mask: Array) -> Array:
     """Copy `original` and put `changed` where the mask is above zero, alpha excepted."""
     result = np.array(original, order="C")

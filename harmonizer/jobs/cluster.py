@@ -11,9 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import torch
-
 from harmonizer.data.files import read_table
 from harmonizer.errors import InputError, import_extra
 from harmonizer.inference.backends import Backend
@@ -27,6 +24,7 @@ from harmonizer.jobs.folder import (
     run_jobs,
 )
 from harmonizer.pipeline import Harmonizer, check_strength
+from harmonizer.threads import set_threads
 from harmonizer.zoo.names import LocalPath, parse_name
 
 # Pictures of one task of a worker: enough that starting a task costs nothing beside them, and few
@@ -278,8 +276,7 @@ class _Worker:
     """What a process of the cluster does: a model, and pictures handed to it by the task."""
 
     def __init__(self, settings: _Settings) -> None:
-        torch.set_num_threads(settings.cores)
-        cv2.setNumThreads(settings.cores)
+        set_threads(settings.cores)
         self.settings = settings
         self.harmonizer = settings.load()
 

@@ -92,6 +92,7 @@ class ColorTransform:
         """
         return replace(self, strength=strength)
 
+    @np.errstate(all="ignore")  # whatever the program around asks for
     def of_colours(self, colours: NDArray[Any]) -> NDArray[Any]:
         """Return what becomes of colours (3, N), RGB, in [0, 1]: the same shape and range."""
         mapped = (self.coefficients @ quadratic_terms(colours)).clip(0, 1)

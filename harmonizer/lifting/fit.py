@@ -52,6 +52,7 @@ def fit_around(
     return replace(correction, field=field)
 
 
+@np.errstate(all="ignore")  # whatever the program around asks for
 def fit_color_transform(
     image: NDArray[Any], mask: Floats, low_res_image: Floats, low_res_harmonized: Floats
 ) -> ColorTransform:

@@ -24,6 +24,7 @@ _TILE_WIDTH = 512
 _PIECE_PIXELS = 1 << 14
 
 
+@np.errstate(all="ignore")  # whatever the program around asks for
 def lift(
     image: NDArray[Pixel],
     mask: NDArray[Any],

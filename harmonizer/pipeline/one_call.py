@@ -17,6 +17,16 @@ from harmonizer.pipeline.harmonizer import Harmonizer
 _loading = threading.Lock()
 
 
+def _loading_anew() -> None:
+    """In a forked child: the thread that was loading, if there was one, is the parent's."""
+    global _loading
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_loading_anew)
+
+
 @lru_cache(maxsize=4)
 def _load(model: str | os.PathLike[str] | None, device: str) -> Harmonizer:
     return Harmonizer.from_pretrained(model, device=device)

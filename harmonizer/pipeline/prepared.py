@@ -35,6 +35,7 @@ class Composite:
         return full_scale(self.picture.pixels.dtype)
 
 
+@np.errstate(all="ignore")  # whatever the program around asks for
 def apply_strength(before: Array, after: Array, strength: float) -> Array:
     """Return `before + strength * (after - before)` of two pictures, rounded for integers."""
     if strength == 1:

@@ -62,7 +62,7 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
     wanted = config.model
     torch.manual_seed(config.seed)
     if wanted.start in NEW_STARTS:
-        network = build_network(wanted.network, **wanted.arguments)
+        network = build_network(wanted.network, **wanted.arguments).float()
         if wanted.start == "imagenet":
             load_backbone_weights(network, _read_backbone_weights(wanted))
         base = replace(

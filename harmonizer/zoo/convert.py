@@ -106,7 +106,15 @@ def _take(
     }
     if problems := list_misfits(expected, described):
         raise WeightsCorruptedError(f"{complaint}; {problems}")
-    return {key: _copy(value, expected[key].dtype) for key, value in given.items()}
+    return {key: _copy(value, own_dtype(expected[key])) for key, value in given.items()}
+
+
+def own_dtype(tensor: torch.Tensor) -> torch.dtype:
+    """Return the dtype that a tensor of a network has here: float32, or that of its integers.
+
+    A network that is built has its floats in torch's default dtype, which is the program's around.
+    """
+    return torch.float32 if tensor.is_floating_point() else tensor.dtype
 
 
 def list_misfits(

@@ -17,7 +17,8 @@ from harmonizer.errors import (
     WeightsUnavailableError,
 )
 from harmonizer.networks import build_network
-from harmonizer.zoo.convert import list_misfits
+from harmonizer.threads import survive_forks
+from harmonizer.zoo.convert import list_misfits, own_dtype
 from harmonizer.zoo.integrity import check_file
 from harmonizer.zoo.manifest import ModelInfo, model_info, parse_model_info
 from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
@@ -129,6 +130,7 @@ def read_network(path: Path, info: ModelInfo) -> nn.Module:
     Float16 and bfloat16 become float32. What is missing, unexpected or misshapen in the file is
     listed in one `WeightsCorruptedError`.
     """
+    survive_forks()
     try:
         # Nothing is allocated before the shapes in the file are known to fit.
         with torch.device("meta"):
@@ -155,7 +157,7 @@ def read_network(path: Path, info: ModelInfo) -> nn.Module:
                 )
             # Copied, because the file stays mapped otherwise: changing it would change the network.
             state: dict[str, torch.Tensor] = {
-                key: reader.get_tensor(key).to(expected[key].dtype, copy=True) for key in found
+                key: reader.get_tensor(key).to(own_dtype(expected[key]), copy=True) for key in found
             }
     except (SafetensorError, OSError, ValueError) as error:
         if isinstance(error, HarmonizerError):

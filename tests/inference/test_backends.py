@@ -1,7 +1,9 @@
 """Every backend gives torch's answers, in any batch and from any thread."""
 
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -32,6 +34,15 @@ def plain(network: Network, images: np.ndarray, masks: np.ndarray) -> np.ndarray
         return network(torch.from_numpy(images), torch.from_numpy(masks)).numpy()
 
 
+@pytest.fixture
+def threads_of_torch(monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[[int], None]]:
+    """What sets torch's threads, on a machine of 64 cores, and sets them back in the end."""
+    monkeypatch.setattr("harmonizer.threads.count_cores", lambda: 64)
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module", params=get_args(Backend))
 def run(request: pytest.FixtureRequest, network: Network) -> Run:
     if request.param == "onnx":
@@ -48,6 +59,37 @@ def test_answers_are_those_of_the_network(run: Run, network: Network, count: int
     answer = run(images, masks)
     assert answer.dtype == np.float32
     np.testing.assert_allclose(answer, plain(network, images, masks), rtol=0, atol=1e-4)
+
+
+def test_onnx_keeps_to_the_threads_that_torch_was_given(
+    network: Network, threads_of_torch: Callable[[int], None]
+) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    for threads in (1, 6):
+        threads_of_torch(threads)
+        before = len(list(Path("/proc/self/task").iterdir()))
+        run = open_backend("onnx", network, SIZE, CPU, torch.float32)
+        run(*pictures(2))
+        assert len(list(Path("/proc/self/task").iterdir())) - before == threads - 1
+
+
+def test_openvino_keeps_to_the_threads_that_torch_was_given(
+    network: Network, threads_of_torch: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openvino = pytest.importorskip("openvino")
+    given: list[dict[str, Any]] = []
+    compile_model = openvino.Core.compile_model
+
+    def keep(core: Any, model: Any, device: str, settings: dict[str, Any]) -> Any:
+        given.append(settings)
+        return compile_model(core, model, device, settings)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", keep)
+    for threads in (1, 6):
+        threads_of_torch(threads)
+        open_backend("openvino", network, SIZE, CPU, torch.float32)
+        assert given[-1]["INFERENCE_NUM_THREADS"] == threads
 
 
 def test_threads_do_not_disturb_each_other(run: Run, network: Network) -> None:

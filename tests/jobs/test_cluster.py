@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from helpers import box_mask
 from PIL import Image
 
@@ -233,7 +232,7 @@ def test_a_picture_that_takes_its_workers_down_is_given_up(
     monkeypatch.setattr(cluster_jobs, "run_jobs", deadly)
     settings = cluster_jobs._Settings(None, "cpu", "auto", "torch", {}, 1, tmp_path)
     monkeypatch.setattr(cluster_jobs._Settings, "load", lambda _: None)
-    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(cluster_jobs, "set_threads", lambda _: None)
     for task in (["a.png", "b.png"], ["a.png"]):  # a task, and then one by one
         batch = dict.fromkeys(("image", "mask", "output"), task)
         for _ in range(3):

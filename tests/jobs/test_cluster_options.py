@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from helpers import box_mask
 from PIL import Image
 
@@ -32,8 +31,7 @@ def in_this_process(
     """Have a worker's tasks done here; return what models were loaded with meanwhile."""
     ray = SimpleNamespace(is_initialized=lambda: True, cluster_resources=lambda: {"CPU": 2})
     monkeypatch.setattr(cluster, "import_extra", lambda *_: ray)
-    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
-    monkeypatch.setattr(cluster.cv2, "setNumThreads", lambda _: None)
+    monkeypatch.setattr(cluster, "set_threads", lambda _: None)
     monkeypatch.setattr(cluster, "_portable", lambda model: model)
     loaded: list[tuple[Any, dict[str, Any]]] = []
 

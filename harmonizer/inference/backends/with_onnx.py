@@ -8,6 +8,7 @@ from torch import nn
 from harmonizer.errors import InputError, import_extra
 from harmonizer.inference.backends.run import Run
 from harmonizer.inference.export import IMAGE, MASK, to_onnx
+from harmonizer.threads import limited_threads
 
 
 def run_with_onnx(network: nn.Module, input_size: tuple[int, int], dtype: torch.dtype) -> Run:
@@ -16,7 +17,9 @@ def run_with_onnx(network: nn.Module, input_size: tuple[int, int], dtype: torch.
         raise InputError(f"the backend 'onnx' computes in float32; got dtype={dtype}")
     onnxruntime = import_extra("onnxruntime", "onnx")
     model = to_onnx(network, input_size).SerializeToString()
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = limited_threads() or 0
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def run(images: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
         (answer,) = session.run(None, {IMAGE: images, MASK: masks})

@@ -7,6 +7,7 @@ from torch import nn
 
 from harmonizer.inference.backends.run import Run
 from harmonizer.inference.folding import fold_batch_norm
+from harmonizer.threads import survive_forks
 
 
 def run_with_torch(network: nn.Module, device: torch.device, dtype: torch.dtype) -> Run:
@@ -15,6 +16,7 @@ def run_with_torch(network: nn.Module, device: torch.device, dtype: torch.dtype)
     The picture itself stays float32 whatever the dtype of the arithmetic, and so does its blending
     with what the network predicts.
     """
+    survive_forks()
     ready = fold_batch_norm(network).to(device, dtype)
     ready.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     reduced = dtype != torch.float32

@@ -1,0 +1,105 @@
+"""A process that has loaded a model is forked: gunicorn --preload, Celery, multiprocessing."""
+
+import os
+
+import pytest
+from programs import program
+
+if not hasattr(os, "fork"):
+    pytest.skip("nothing forks here", allow_module_level=True)
+
+# A child that hangs is killed after a minute; -14 is SIGALRM.
+FORKED = """
+import signal
+torch.set_num_threads(2)
+
+def in_child(work):
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        try:
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+def near(one, other):
+    return int(np.abs(np.subtract(one, other, dtype=int)).max()) <= 1
+"""
+
+
+def forked(code: str) -> None:
+    program(FORKED + code)
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx", "openvino"])
+def test_a_child_harmonizes_with_the_parents_model(backend: str) -> None:
+    if backend != "torch":
+        pytest.importorskip("onnxscript" if backend == "onnx" else backend)
+    forked(f"""
+model = load(backend={backend!r})
+expected = model(image, mask)
+for _ in range(3):
+    in_child(lambda: near(model(image, mask), expected) and torch.get_num_threads() == 1)
+assert torch.get_num_threads() == 2
+assert np.array_equal(model(image, mask), expected)
+""")
+
+
+def test_a_child_of_a_child_and_a_model_that_never_ran() -> None:
+    forked("""
+model = load()
+def child():
+    in_child(lambda: model(image, mask).shape == image.shape)
+    return model(image, mask).shape == image.shape
+in_child(child)
+""")
+
+
+def test_a_child_loads_models_itself() -> None:
+    forked("""
+expected = harmonize(image, mask, "idih-open", device="cpu")
+in_child(lambda: near(load()(image, mask), expected))
+in_child(lambda: near(harmonize(image, mask, "zoo:idih-open", device="cpu"), expected))
+""")
+
+
+def test_a_pool_of_forked_processes() -> None:
+    forked("""
+import multiprocessing
+model = load()
+expected = model(image, mask)
+def work(_):
+    return model(image, mask)
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert all(near(one, expected) for one in pool.map(work, range(6)))
+""")
+
+
+def test_forked_while_another_thread_loads_a_model() -> None:
+    forked("""
+import threading
+from harmonizer.pipeline import one_call
+loading, ended = threading.Event(), threading.Event()
+def slow(*_, **__):
+    loading.set()
+    ended.wait(60)
+    return model
+model = load()
+one_call._load = slow
+thread = threading.Thread(target=harmonize, args=(image, mask))
+thread.start()
+loading.wait()
+def child():
+    ended.set()
+    return near(harmonize(image, mask), model(image, mask))
+in_child(child)
+ended.set()
+thread.join()
+""")
+
+
+def test_a_program_that_forks_before_it_loads_keeps_its_threads() -> None:
+    forked("""
+in_child(lambda: load()(image, mask).shape == image.shape and torch.get_num_threads() == 2)
+""")

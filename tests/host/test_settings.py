@@ -1,0 +1,103 @@
+"""What a program has set for itself changes no answer, bit for bit, and is as it was afterwards."""
+
+import pytest
+from programs import program
+
+ANSWERS = """
+import hashlib
+from harmonizer import compose
+
+def digest(array):
+    array = array.numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
+    return f"{array.dtype} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"
+
+def answers(folder):
+    tensor = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)
+    for name in ("idih-open", "colormap-lite0-open"):
+        model = load(name_or_path=name)
+        yield model.fingerprint()
+        unit = (image / 255).astype(np.float32)
+        for kind in (image, image.astype(np.uint16) * 257, unit, unit.astype(np.float16)):
+            yield digest(model(kind, mask))
+            yield digest(model(kind, mask * np.float32(0.3), strength=0.5))
+        yield digest(model(*tensor))
+        yield digest(torch.from_numpy(model.predict(image, mask)))
+        model.color_transform(image, mask).to_cube(folder / "change.cube")
+        yield hashlib.sha256((folder / "change.cube").read_bytes()).hexdigest()
+        yield from map(digest, model.harmonize_batch([image] * 3, [mask] * 3))
+        model.save_pretrained(folder / "model")
+        yield load(name_or_path=str(folder / "model")).fingerprint()
+        yield hashlib.sha256((folder / "model" / "model.safetensors").read_bytes()).hexdigest()
+    cut = np.dstack([image, (mask * 255).astype(np.uint8)])
+    yield from map(digest, compose(cut, image[::2, ::2], scale=0.4))
+
+def print_answers():
+    import pathlib, tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        print("\\n".join(answers(pathlib.Path(folder))))
+"""
+
+# Together where one would not hide another.
+SETTINGS = {
+    "half floats": "torch.set_default_dtype(torch.float16)",
+    "doubles": "torch.set_default_dtype(torch.float64); np.seterr(all='raise')",
+    "many": """
+import decimal, warnings
+warnings.simplefilter("error")
+decimal.getcontext().prec = 3
+torch.set_default_dtype(torch.bfloat16)
+torch.set_default_device("meta")
+torch.use_deterministic_algorithms(True)
+torch.set_grad_enabled(False)
+torch.manual_seed(7)
+np.random.seed(7)
+np.set_printoptions(precision=2)
+torch.set_printoptions(precision=2)
+""",
+}
+STATE = (
+    "(torch.get_default_dtype(), torch.get_default_device(), np.geterr(), "
+    "torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled(), "
+    "torch.initial_seed(), torch.get_rng_state().numpy().tobytes(), "
+    "np.random.get_state()[1].tobytes(), torch.get_num_threads())"
+)
+
+
+@pytest.fixture(scope="module")
+def plain() -> str:
+    return program(ANSWERS + "print_answers()")
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_setting_changes_nothing(setting: str, plain: str) -> None:
+    found = program(f"""{ANSWERS}
+{SETTINGS[setting]}
+before = {STATE}
+print_answers()
+assert before == {STATE}
+""")
+    assert found == plain
+
+
+def test_commas_in_numbers(plain: str) -> None:
+    """A program that sets its locale to one where 0.5 is 0,5."""
+    found = program(f"""{ANSWERS}
+import locale
+for name in ("de_DE.UTF-8", "fr_FR.UTF-8", "ru_RU.UTF-8"):
+    try:
+        locale.setlocale(locale.LC_ALL, name)
+        break
+    except locale.Error:
+        pass
+else:
+    raise SystemExit(print("no such locale"))
+print_answers()
+""")
+    if found == "no such locale\n":
+        pytest.skip("there is no locale with commas here")
+    assert found == plain
+
+
+def test_warnings_as_errors_from_the_start(plain: str) -> None:
+    """`python -W error`, which holds for the imports, too."""
+    assert program(f"{ANSWERS}\nprint_answers()", "-W", "error") == plain
