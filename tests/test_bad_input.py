@@ -180,7 +180,7 @@ FILES = [
     Row("animated GIF", lambda _: frames("GIF"), refused="frames; open it with"),
     Row("animated WebP", lambda _: frames("WEBP"), refused="frames; open it with"),
     Row("animated PNG", lambda _: frames("PNG"), refused="frames; open it with"),
-    Row("a TIFF of many pages", lambda _: frames("TIFF"), refused="frames; open it with"),
+    Row("a TIFF of many pages", lambda _: frames("TIFF"), warned="several pictures"),
     Row("a phone's JPEG with a second picture (MPO)", lambda _: frames("MPO")),
     Row(
         "one pixel",

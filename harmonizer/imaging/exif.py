@@ -1,10 +1,19 @@
-"""Turn pictures upright by their EXIF, and have the EXIF say so."""
+"""Turn pictures upright by their EXIF, and have the EXIF say so.
 
-from PIL import Image, ImageOps
+EXIF is read by Pillow and, where that can be helped, not written by it: cameras write values that
+Pillow reads and cannot write again, and notes of their own that only stay whole where they stand.
+"""
+
+import re
+import struct
+from typing import Any
+
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from harmonizer.errors import warn
 
 ORIENTATION = 0x0112  # the EXIF tag
+PREFIX = b"Exif\0\0"  # before EXIF in JPEG, and in what Pillow makes of some formats
 # EXIF orientation -> (quarter turns counter-clockwise, then mirrored left-right) to stand upright.
 UPRIGHT = {
     1: (0, False),
@@ -16,31 +25,84 @@ UPRIGHT = {
     7: (1, True),
     8: (1, False),
 }
-# What a TIFF file says of its picture beside how it is stored.
-_DESCRIPTIVE = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+_METHODS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What a TIFF file says of its picture, beside how it is stored: what it shows and who made it, by
+# what, when and where; IPTC; what Windows shows. All else belongs to the pixels of one file.
+_DESCRIPTIVE = (
+    *(0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x8298, 0x83BB),
+    *range(0x9C9B, 0x9CA0),
+)
 _SUB_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
+_INTEROPERABILITY = 0xA005
+_XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))[2-8]')
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; the result's own EXIF says that it stands upright."""
+    """Apply the EXIF orientation; the result's own EXIF and XMP say that it stands upright."""
     try:
-        turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
+        orientation = image.getexif().get(ORIENTATION, 1)
     except Exception as error:  # broken EXIF raises almost anything
         warn(f"the image's EXIF is broken and was ignored: {error}")
-        turned = False
-    if not turned:
         return image
-    result = ImageOps.exif_transpose(image)
-    exif = result.getexif()
-    exif[ORIENTATION] = 1
-    result.info["exif"] = exif.tobytes()
+    if orientation not in _METHODS:
+        return image
+    result = image.transpose(_METHODS[orientation])
+    result.info |= upright_info(result.info)
     return result
+
+
+def upright_info(info: dict[Any, Any]) -> dict[Any, Any]:
+    """Return EXIF and XMP, of what Pillow knows of a picture, that call it upright."""
+    changed: dict[Any, Any] = {}
+    if isinstance(exif := info.get("exif"), bytes):
+        changed["exif"] = _with_orientation_1(exif)
+    for key in ("xmp", "XML:com.adobe.xmp"):
+        packet = info.get(key)
+        if isinstance(packet, bytes):
+            changed[key] = _XMP_ORIENTATION.sub(rb"\g<1>1", packet)
+        elif isinstance(packet, str):
+            encoded = packet.encode("utf-8", "surrogatepass")
+            encoded = _XMP_ORIENTATION.sub(rb"\g<1>1", encoded)
+            changed[key] = encoded.decode("utf-8", "surrogatepass")
+    return changed
+
+
+def _with_orientation_1(exif: bytes) -> bytes:
+    """Change the one value in place, so that all else stays as the camera wrote it."""
+    start = len(exif) - len(bare(exif))
+    order = "<" if exif[start : start + 2] == b"II" else ">"
+    patched = bytearray(exif)
+    try:
+        (directory,) = struct.unpack_from(f"{order}I", exif, start + 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start + directory)
+        for entry in range(start + directory + 2, start + directory + 2 + 12 * count, 12):
+            if struct.unpack_from(f"{order}H", exif, entry) == (ORIENTATION,):
+                struct.pack_into(f"{order}HI", patched, entry + 2, 3, 1)  # one short number
+                struct.pack_into(f"{order}HH", patched, entry + 8, 1, 0)
+    except struct.error:  # cut off; the tag was read by then, if there is one
+        pass
+    return bytes(patched)
+
+
+def bare(exif: bytes) -> bytes:
+    """Return EXIF without what formats put before it."""
+    while exif.startswith(PREFIX):
+        exif = exif[len(PREFIX) :]
+    return exif
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Height and width after `upright`, by what stands before the pixels, which are not read.
 
-    (An orientation may also stand behind them, or in XMP.)
+    (A PNG file may have its EXIF behind them, where only `upright` finds it.)
     """
     exif = Image.Exif()
     try:
@@ -51,13 +113,52 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (image.width, image.height) if sideways else (image.height, image.width)
 
 
-def descriptive_tags(exif: Image.Exif) -> Image.Exif:
-    """Return the EXIF of a TIFF file without the tags that lay out its pixels."""
-    result = Image.Exif()
-    for tag in _DESCRIPTIVE:
-        if tag in exif:
-            result[tag] = exif[tag]
+def descriptive_tags(exif: Image.Exif) -> tuple[dict[int, Any], list[str]]:
+    """Return what EXIF, or a TIFF file's directory, says of a picture and Pillow can write.
+
+    Tags that lay out pixels are none of it. Returned beside it are the names of what cannot be
+    written. Exif and GPS are dictionaries in it.
+    """
+    lost: list[str] = []
+    described = {tag: exif[tag] for tag in _DESCRIPTIVE if tag in exif}
+    result = _writable(described, None, lost)
     for tag in _SUB_DIRECTORIES:
-        if directory := exif.get_ifd(tag):
-            result[tag] = dict(directory)
-    return result
+        directory = _directory(exif, tag, lost) if tag in exif else {}
+        if _INTEROPERABILITY in directory:
+            directory[_INTEROPERABILITY] = _directory(exif, _INTEROPERABILITY, lost)
+        if directory:
+            result[tag] = directory
+    return result, lost
+
+
+def _directory(exif: Image.Exif, tag: int, lost: list[str]) -> dict[int, Any]:
+    try:
+        entries = dict(exif.get_ifd(tag))
+    except Exception:  # it points nowhere
+        lost.append(ExifTags.TAGS[tag])
+        return {}
+    return _writable(entries, tag, lost)
+
+
+def _writable(tags: dict[int, Any], group: int | None, lost: list[str]) -> dict[int, Any]:
+    kept: dict[int, Any] = {}
+    for tag, value in tags.items():
+        try:
+            directory = TiffImagePlugin.ImageFileDirectory_v2(group=group)
+            directory[tag] = value
+            directory.tobytes()
+            kept[tag] = value
+        except Exception:  # whatever a value of the wrong kind makes Pillow raise
+            name = {**ExifTags.TAGS, **(ExifTags.GPSTAGS if group == 0x8825 else {})}.get(tag)
+            lost.append(name or f"tag {tag}")
+    return kept
+
+
+def as_exif(tags: dict[int, Any]) -> bytes:
+    """Return the bytes of EXIF that holds what `descriptive_tags` gave; empty for none."""
+    if not tags:
+        return b""
+    exif = Image.Exif()
+    for tag, value in tags.items():
+        exif[tag] = value
+    return exif.tobytes()

@@ -2,27 +2,34 @@
 
 import io
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TypeAlias, TypeGuard
+from typing import IO, Any, TypeAlias, TypeGuard, cast
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-from harmonizer.errors import InputError, note_warning
-from harmonizer.imaging.exif import ORIENTATION, UPRIGHT, descriptive_tags, upright, upright_size
+from harmonizer.errors import InputError, note_warning, warn
+from harmonizer.imaging.exif import ORIENTATION, UPRIGHT, upright, upright_info, upright_size
 from harmonizer.imaging.picture import Info
+from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
 from harmonizer.preprocessing import Array
 
-# What Pillow knows by its ending, but what holds no photograph, or what it only writes: documents,
-# drawings, films, icons, data.
-_NO_PHOTOGRAPHS = {
-    *("EPS", "PALM", "PDF", "WMF", "FLI", "MPEG", "CUR", "ICNS", "ICO"),
-    *("BUFR", "FITS", "GRIB", "HDF5", "IPTC"),
-}
+# The formats that are read: pictures that Pillow or a plug-in decodes by itself. Others hold no
+# photograph, or a program (PostScript), or open whatever is inside of them.
+_PHOTOGRAPHS = (
+    *("PNG", "JPEG", "MPO", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "JXL", "PSD", "GIF"),
+    *("BMP", "DIB", "PPM", "TGA", "PCX", "SGI", "DDS", "QOI", "SUN", "SPIDER", "MSP", "IM"),
+    *("BLP", "FTEX", "XBM", "XPM", "PIXAR"),
+)
+_ICONS = ("ICO", "ICNS")
+_ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes]
+# Pillow's images and open files have no locks of their own; a few are enough for all of them.
+_LOCKS = tuple(threading.Lock() for _ in range(64))
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -30,7 +37,7 @@ def list_pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
     formats = Image.registered_extensions()
-    endings = {ending for ending, name in formats.items() if name not in _NO_PHOTOGRAPHS}
+    endings = {ending for ending, name in formats.items() if name in _PHOTOGRAPHS}
     with os.scandir(folder) as entries:
         names = sorted(one.name for one in entries if not (one.name[0] == "." or one.is_dir()))
     return [folder / name for name in names if Path(name).suffix.lower() in endings]
@@ -52,7 +59,10 @@ def is_file(source: object) -> TypeGuard[FileLike]:
 
 
 def open_file(
-    source: FileLike, *, check: Callable[[tuple[int, int]], None] | None = None
+    source: FileLike,
+    *,
+    page: int | None = None,
+    check: Callable[[tuple[int, int]], None] | None = None,
 ) -> tuple[Image.Image | Array, Info]:
     """Read an image file without losing bits, and turn it upright.
 
@@ -61,46 +71,38 @@ def open_file(
     Args:
         source: A path, the bytes of a file, or an open binary file (`io.BytesIO`, an upload of a
             web server), which is read from its start, as Pillow does, and left open.
+        page: Which of several pictures, from 1. None takes the first or main one, with a warning
+            if there are others that are not reduced copies of it, and refuses animations.
         check: Is called with the height and width that the file has by its header, upright, before
             its pixels are read; what it raises is raised here.
 
     Returns:
-        The image and its metadata (`icc_profile`, `exif`, ...). RGB of 16 bits a channel is a
-        uint16 array (H, W, 3 or 4) in RGB(A) order, because Pillow would cut it to 8; everything
-        else is a loaded `PIL.Image.Image`.
+        The image and its metadata (`icc_profile`, `exif`, ...). RGB of 16 bits or floats a channel
+        is an array (H, W, 3 or 4) in RGB(A) order, uint16 or float32, because Pillow has no mode
+        for it; everything else is a loaded `PIL.Image.Image`.
     """
-    name, data = _read(source)
+    with _locked(source):
+        name, data = _read(source)
     try:
-        with Image.open(io.BytesIO(data), formats=_readable_formats()) as image:
-            # Phones store a second, auxiliary picture behind the first (MPO); that is no animation.
-            if getattr(image, "is_animated", False) and image.format != "MPO":
-                raise InputError(
-                    f"{name} holds {getattr(image, 'n_frames', 'several')} frames; open it with "
-                    "PIL, seek to the one you want and pass that image"
-                )
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit and image.width * image.height > limit:
-                # Pillow has warned already, but not of which of several pictures.
-                note_warning(f"{image.width} x {image.height} pixels are more than {limit:,}")
+        if is_tiff(data):
+            return _open_tiff(name, data, page, check)
+        with open_header(io.BytesIO(data)) as image:
+            _choose_page(image, name, page)
+            _check_size(image.size, name)
             if check is not None:
                 check(upright_size(image))
             if _has_16_bit_colour(image, data):
                 return _read_16_bit(image, data, name)
-            image.load()
-            if image.mode == "P" and image.palette is None:  # what Pillow itself then trips over
-                raise InputError(
-                    f"{name} is damaged: its pixels name colours, but it has no palette"
-                )
-            turned = upright(image)
-            if image.format == "TIFF" and "exif" not in turned.info:
-                turned.info["exif"] = descriptive_tags(turned.getexif()).tobytes()
-            return turned, dict(turned.info)
+            turned = _load_upright(image, name)
+            return turned, _info_of(image, turned)
     except (InputError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise InputError(
-            f"{name} cannot be read as an image: it begins like no format that Pillow knows"
+            f"{name} cannot be read as an image: it begins like no format that is known here"
         ) from error
+    except EOFError as error:
+        raise InputError(f"{name} has no page {page}; it has fewer") from error
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{name}: {error}; if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS, or give "
@@ -114,20 +116,112 @@ def open_file(
         ) from error
 
 
-def load_pixels(image: Image.Image, what: str) -> None:
-    """Decode an image that Pillow has opened and not read yet; `what` is its name in an error."""
+def open_header(file: IO[bytes] | str | os.PathLike[str]) -> ImageFile.ImageFile:
+    """Open a file of the formats that are read here, by Pillow, which decodes no pixels yet."""
+    Image.init()  # registers what is not registered yet
+    known = [name for name in (*_PHOTOGRAPHS, *_ICONS) if name in Image.ID]
+    return Image.open(file, formats=known)
+
+
+def load_upright(image: Image.Image, what: str) -> Image.Image:
+    """Decode an image that Pillow has perhaps not read yet, and turn it upright.
+
+    `what` is its name in an error. Several threads may be given the same image.
+    """
     try:
-        image.load()
-    except MemoryError:
+        with _locked(image):
+            return _load_upright(image, what)
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # decoders raise almost anything
-        raise InputError(f"the {what} cannot be decoded: {error}") from error
+        raise InputError(f"{what} cannot be decoded: {error}") from error
 
 
-def _readable_formats() -> list[str]:
-    """All that Pillow and its plugins read, but PostScript: a program, which Ghostscript runs."""
-    Image.init()  # registers what is not registered yet
-    return [name for name in Image.ID if name != "EPS"]
+def _load_upright(image: Image.Image, what: str) -> Image.Image:
+    promised = image.size, image.mode
+    image.load()
+    sure = image.tell() == 0 and getattr(image, "format", None) not in _ICONS
+    if sure and promised != (image.size, image.mode):
+        raise InputError(
+            f"{what} is damaged: its header promises {promised[1]} of {promised[0]} pixels, and it "
+            f"holds {image.mode} of {image.size}"
+        )
+    if image.mode == "P" and image.palette is None:  # what Pillow itself then trips over
+        raise InputError(f"{what} is damaged: its pixels name colours, but it has no palette")
+    return upright(image)
+
+
+def _locked(source: object) -> threading.Lock:
+    """Return a lock for what others may be reading at the same time."""
+    return _LOCKS[id(source) // 16 % len(_LOCKS)]
+
+
+def _choose_page(image: ImageFile.ImageFile, name: str, page: int | None) -> None:
+    # Phones store a second, auxiliary picture behind the first (MPO); Photoshop its layers.
+    alone = image.format in ("MPO", "PSD") or not getattr(image, "is_animated", False)
+    if page is not None:
+        if page > 1 and image.format == "PSD":
+            raise EOFError
+        if page > 1:
+            image.seek(page - 1)
+    elif not alone and image.format in _ANIMATIONS:
+        raise InputError(
+            f"{name} holds several frames; open it with PIL, seek to the one you want and pass "
+            "that image; or name it with --page N"
+        )
+    elif not alone:
+        _warn_of_pages(name)
+
+
+def _warn_of_pages(name: str) -> None:
+    warn(f"{name} holds several pictures; the first is taken, --page N names another")
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    """Warn of a picture of many pixels, where Pillow does not say which; refuse far too many."""
+    limit, (width, height) = Image.MAX_IMAGE_PIXELS, size
+    if limit and width * height > 2 * limit:
+        raise Image.DecompressionBombError(
+            f"{width} x {height} pixels are more than {2 * limit:,}, which may be an attack"
+        )
+    if limit and width * height > limit:
+        note_warning(f"{width} x {height} pixels are more than {limit:,}")
+
+
+def _info_of(image: ImageFile.ImageFile, turned: Image.Image) -> Info:
+    info = dict(turned.info)
+    if image.format == "PNG":  # Pillow mixes it with all else
+        text = cast(dict[str, str], getattr(image, "text", {}))
+        info["text"] = {key: value for key, value in text.items() if not key.startswith("XML:")}
+    return info
+
+
+def _open_tiff(
+    name: str, data: bytes, number: int | None, check: Callable[[tuple[int, int]], None] | None
+) -> tuple[Image.Image | Array, Info]:
+    page, others = open_page(data, number or 1)
+    if others and number is None:
+        _warn_of_pages(name)
+    height, width = page.size
+    _check_size((width, height), name)
+    sideways = page.orientation in range(5, 9)
+    if check is not None:
+        check((width, height) if sideways else (height, width))
+    info: Info = page.info()  # its EXIF says nothing of how the picture lies, its XMP may
+    info |= upright_info(info)
+    pixels = read_deep(page)
+    if pixels is not None:
+        pixels = _turned(pixels, page.orientation)
+        if pixels.ndim == 2 or pixels.dtype == np.uint8:
+            return Image.fromarray(pixels), info
+        return pixels, info
+    with open_header(io.BytesIO(data)) as image:
+        if number is not None and number > 1:
+            image.seek(number - 1)
+        warn_of_extra_channels(page)
+        turned = _load_upright(image, name)
+    turned.info = info
+    return turned, info
 
 
 def _read(source: FileLike) -> tuple[str, bytes]:
@@ -177,14 +271,21 @@ def _has_16_bit_colour(image: Image.Image, data: bytes) -> bool:
     if image.format == "JPEG2000":  # Pillow does not say how deep it was
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         return decoded is not None and decoded.dtype == np.uint16
-    # Pillow names the layout in the file in the decoder's arguments, e.g. "RGB;16B"; for PPM it
-    # is the largest value.
+    # Pillow names the layout in the file in the decoder's arguments, e.g. "RGB;16B".
     arguments = [str(tile[3]) for tile in getattr(image, "tile", [])]
-    return any(";16" in text or "65535" in text for text in arguments)
+    return _deepest(image) > 255 or any(";16B" in text for text in arguments)
+
+
+def _deepest(image: Image.Image) -> int:
+    """Return the largest value that a PPM file may hold."""
+    tiles: list[Any] = getattr(image, "tile", [])
+    last = tiles[0][3][-1] if image.format == "PPM" and tiles else 0
+    return last if isinstance(last, int) else 0
 
 
 def _read_16_bit(image: Image.Image, data: bytes, name: str) -> tuple[Array, Info]:
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    ended = data + b"\n"  # without it, OpenCV does not read the last number of a plain PPM
+    decoded = cv2.imdecode(np.frombuffer(ended, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:
         raise InputError(
             f"{name} stores 16 bits a channel in a way that cannot be read without loss; save it "
@@ -192,13 +293,14 @@ def _read_16_bit(image: Image.Image, data: bytes, name: str) -> tuple[Array, Inf
         )
     order = cv2.COLOR_BGRA2RGBA if decoded.shape[2] == 4 else cv2.COLOR_BGR2RGB
     pixels = cv2.cvtColor(decoded, order)
-    exif = image.getexif()
-    turns, mirrored = UPRIGHT.get(exif.get(ORIENTATION, 1), (0, False))
+    if (deepest := _deepest(image)) > 0:
+        pixels = np.rint(pixels * (65535 / deepest)).astype(np.uint16)
+    orientation = image.getexif().get(ORIENTATION, 1)
+    info = _info_of(cast(ImageFile.ImageFile, image), image)
+    return _turned(pixels, orientation), info | upright_info(info)
+
+
+def _turned(pixels: Array, orientation: int) -> Array:
+    turns, mirrored = UPRIGHT.get(orientation, (0, False))
     pixels = np.rot90(pixels, turns)
-    if mirrored:
-        pixels = pixels[:, ::-1]
-    info: Info = dict(image.info)
-    if ORIENTATION in exif:
-        exif[ORIENTATION] = 1
-        info["exif"] = exif.tobytes()
-    return np.ascontiguousarray(pixels), info
+    return np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels)

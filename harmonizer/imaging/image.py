@@ -16,8 +16,7 @@ from PIL import Image
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.arrays import from_array, from_tensor, to_working_dtype
-from harmonizer.imaging.exif import upright
-from harmonizer.imaging.files import FileLike, is_file, load_pixels, open_file
+from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
 from harmonizer.imaging.modes import from_pil
 from harmonizer.imaging.picture import Picture
 from harmonizer.preprocessing import Array, full_scale
@@ -30,7 +29,7 @@ Kind = TypeVar("Kind", Image.Image, Array, torch.Tensor)
 
 
 @np.errstate(all="ignore")  # whatever the program around asks for
-def open_image(image: ImageLike, *, once: bool = False) -> Picture:
+def open_image(image: ImageLike, *, once: bool = False, page: int | None = None) -> Picture:
     """Open an image of any accepted kind.
 
     Args:
@@ -41,10 +40,11 @@ def open_image(image: ImageLike, *, once: bool = False) -> Picture:
             `Picture`, which is returned as it is.
         once: `restore` will be called once at most. What was read from a file may then be changed
             in place, which saves a copy of the whole picture.
+        page: Which of several pictures of a file, as `open_file` takes it.
 
     Returns:
-        The picture. A file comes back as a `PIL.Image.Image`, or, for RGB of 16 bits a channel,
-        which Pillow has no mode for, as a uint16 array (H, W, 3 or 4).
+        The picture. A file comes back as a `PIL.Image.Image`, or, for RGB of 16 bits or floats a
+        channel, which Pillow has no mode for, as an array (H, W, 3 or 4), uint16 or float32.
 
     Raises:
         InputError: It is none of these, or a file cannot be read.
@@ -52,17 +52,15 @@ def open_image(image: ImageLike, *, once: bool = False) -> Picture:
     if isinstance(image, Picture):
         return image
     if isinstance(image, Image.Image):
-        load_pixels(image, "image")
-        return from_pil(upright(image))
+        return from_pil(load_upright(image, "the image"))
     if isinstance(image, np.ndarray):
         return from_array(image)
     if isinstance(image, torch.Tensor):
         return from_tensor(image)
     if is_file(image):
-        opened, info = open_file(image)
+        opened, info = open_file(image, page=page)
         if isinstance(opened, Image.Image):
-            # Pillow would write the old tags of a TIFF file again.
-            return from_pil(opened, in_place=once and opened.format != "TIFF")
+            return replace(from_pil(opened, in_place=once), info=info)
         return replace(from_array(opened), info=info)
     several = "; harmonize_batch takes several" if isinstance(image, list | tuple) else ""
     raise InputError(
@@ -79,8 +77,7 @@ def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
     if is_file(image):
         image, _ = open_file(image)
     if isinstance(image, Image.Image):
-        load_pixels(image, "image")
-        image = upright(image)
+        image = load_upright(image, "the image")
     return open_image(image), _alpha(image)
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from harmonizer.errors import InputError, warn
 from harmonizer.imaging.arrays import check_tensor
-from harmonizer.imaging.exif import upright, upright_size
-from harmonizer.imaging.files import FileLike, is_file, load_pixels, open_file
+from harmonizer.imaging.exif import upright_size
+from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
 from harmonizer.imaging.palette import palette_of
 from harmonizer.preprocessing import RANGE_TOLERANCE, Array
 
@@ -104,8 +104,7 @@ def _to_array(mask: MaskLike, check: Callable[[tuple[int, int]], None]) -> Array
         return opened if isinstance(opened, np.ndarray) else _from_pil(opened)
     if isinstance(mask, Image.Image):
         check(upright_size(mask))
-        load_pixels(mask, "mask")
-        return _from_pil(upright(mask))
+        return _from_pil(load_upright(mask, "the mask"))
     if isinstance(mask, torch.Tensor):
         check_tensor(mask)
         values = mask.detach().cpu()

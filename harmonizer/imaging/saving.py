@@ -8,16 +8,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, PngImagePlugin
 
 from harmonizer.errors import InputError
 from harmonizer.files import write_atomically
+from harmonizer.imaging.exif import PREFIX
+from harmonizer.imaging.metadata import metadata_for
 from harmonizer.imaging.picture import Info
+from harmonizer.imaging.tiff import write_tiff
 from harmonizer.preprocessing import Array
 
 _FORMATS = ("PNG", "TIFF", "WEBP", "JPEG", "BMP", "JPEG2000", "PPM", "GIF")
 _QUALITY = 95  # above this, JPEG files grow much and gain little
-_LARGEST_JPEG_XMP = 65_502  # what a segment holds beside the packet's name
 
 
 def save_image(
@@ -36,9 +38,11 @@ def encode_image(
     """Turn a picture into the bytes of a file.
 
     Args:
-        image: A `PIL.Image.Image`, or an array, RGB: (H, W, 3), uint8, or (H, W, 3 or 4), uint16.
+        image: A `PIL.Image.Image`, or an array, RGB: (H, W, 3), uint8, or (H, W, 3 or 4), uint16
+            or float32.
         format_name: What `output_format` returned.
-        info: The metadata to keep, as Pillow names it: `icc_profile`, `exif`, `dpi`, `xmp`.
+        info: The metadata to keep, as `open_file` returned it. What the format cannot hold is left
+            out, with a warning.
         quality: From 1 to 100, for JPEG (None is 95) and WebP (None is lossless). The other
             formats are lossless and do without.
 
@@ -46,8 +50,8 @@ def encode_image(
         InputError: The format cannot hold this kind of picture.
     """
     if isinstance(image, np.ndarray):
-        if image.dtype == np.uint16:
-            return _encode_16_bit(image, format_name, info)
+        if image.dtype != np.uint8:
+            return _encode_deep(image, format_name, info)
         image = Image.fromarray(image)
     return _encode(image, format_name, info, quality)
 
@@ -56,56 +60,42 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
     image = _with_alpha_channel(image, format_name)
     if format_name == "JPEG":
         image = _without_opaque_alpha(image)
-    options = {key: info[key] for key in ("icc_profile", "exif", "dpi") if info.get(key)}
-    options |= _xmp_options(format_name, info)
-    if format_name == "JPEG":
-        options |= {"quality": quality or _QUALITY, "subsampling": 0}
-    if format_name == "WEBP":
-        options |= {"quality": quality} if quality else {"lossless": True, "exact": True}
-    if format_name == "JPEG2000":
-        options["irreversible"] = False
+    # Pillow's writers would take more from it than what is meant to be kept.
+    image = image.copy()
+    image.info = {key: image.info[key] for key in ("transparency",) if key in image.info}
     if format_name == "GIF" and image.mode not in ("P", "L"):
         raise InputError(
             f"GIF has too few colours for this picture (mode {image.mode}); write .png or .webp"
         )
-    if format_name == "TIFF" and "exif" not in options:  # libtiff cannot write EXIF's directories
-        options["compression"] = "tiff_adobe_deflate"
+    kept = metadata_for(format_name, info)
+    options: dict[str, Any] = {}
+    if format_name == "JPEG":
+        options = {"quality": quality or _QUALITY, "subsampling": 0}
+        if isinstance(comment := info.get("comment"), bytes):
+            options["comment"] = comment
+    if format_name == "WEBP":
+        options = {"quality": quality} if quality else {"lossless": True, "exact": True}
+    if format_name == "JPEG2000":
+        options = {"irreversible": False}
+    if format_name != "PNG":
+        options |= kept
+    if "exif" in options:
+        options["exif"] = PREFIX + options["exif"]
     buffer = io.BytesIO()
     try:
+        if format_name == "TIFF":
+            return write_tiff(image, kept)
         image.save(buffer, format_name, **options)
     except MemoryError:
         raise
-    # Pillow's writers raise whatever comes up when a picture is too large or of the wrong mode.
+    # Writers raise whatever comes up when a picture is too large or of the wrong mode.
     except Exception as error:
         raise InputError(
             f"{format_name} cannot hold this picture (mode {image.mode}): {error}; choose another "
             "ending, such as .png or .tif"
         ) from error
-    return buffer.getvalue()
-
-
-def _xmp_options(format_name: str, info: Info) -> dict[str, Any]:
-    """Return what tells Pillow's writers to keep an XMP packet."""
-    xmp = info.get("xmp")
-    if not isinstance(xmp, bytes) or not xmp:
-        return {}
-    if format_name == "PNG":
-        chunk = PngImagePlugin.PngInfo()
-        chunk.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-        return {"pnginfo": chunk}
-    if format_name == "TIFF" and info.get("exif"):  # Pillow takes either of the two
-        exif = Image.Exif()
-        exif.load(info["exif"])
-        exif[TiffImagePlugin.XMP] = xmp
-        return {"exif": exif.tobytes()}
-    if format_name == "TIFF":
-        directory = TiffImagePlugin.ImageFileDirectory_v2()
-        directory.tagtype[TiffImagePlugin.XMP] = 1  # bytes
-        directory[TiffImagePlugin.XMP] = xmp
-        return {"tiffinfo": directory}
-    # A JPEG file has one segment for it; what does not fit would have to be split.
-    fits = format_name == "WEBP" or (format_name == "JPEG" and len(xmp) <= _LARGEST_JPEG_XMP)
-    return {"xmp": xmp} if fits else {}
+    encoded = buffer.getvalue()
+    return _with_chunks(encoded, kept) if format_name == "PNG" else encoded
 
 
 def output_format(path: Path) -> str:
@@ -136,60 +126,44 @@ def _without_opaque_alpha(image: Image.Image) -> Image.Image:
     return image
 
 
-def _encode_16_bit(pixels: Array, format_name: str, info: Info) -> bytes:
-    if format_name == "PNG":
-        return _encode_16_bit_png(pixels, info)
+def _encode_deep(pixels: Array, format_name: str, info: Info) -> bytes:
     if format_name == "TIFF":
-        return _encode_16_bit_tiff(pixels, info)
+        return write_tiff(pixels, metadata_for(format_name, info))
+    bits = 8 * pixels.dtype.itemsize
+    if bits == 16 and format_name == "PNG":
+        order = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
+        _, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, order))
+        return _with_chunks(encoded.tobytes(), metadata_for(format_name, info))
+    if bits == 16 and format_name == "PPM" and pixels.shape[2] == 3:
+        metadata_for(format_name, info)
+        return b"P6\n%d %d\n65535\n" % pixels.shape[1::-1] + pixels.astype(">u2").tobytes()
     raise InputError(
-        f"the picture has 16 bits a channel, which {format_name} cannot hold; write .png or .tif"
+        f"the picture has {bits} bits a channel, which {format_name} cannot hold; write "
+        f"{'.png or ' if bits == 16 else ''}.tif"
     )
 
 
-def _encode_16_bit_png(pixels: Array, info: Info) -> bytes:
-    order = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, order))
-    png = encoded.tobytes()
-    # OpenCV writes no metadata; the chunks for it belong between header and image data.
-    header_end = 8 + 25
+def _with_chunks(png: bytes, kept: dict[str, Any]) -> bytes:
+    """Put metadata into a PNG file that has none."""
+    texts = PngImagePlugin.PngInfo()
+    if "xmp" in kept:
+        texts.add_itxt("XML:com.adobe.xmp", kept["xmp"].decode("utf-8", "replace"))
+    for key, value in kept.get("text", {}).items():
+        texts.add_text(key, value)
     chunks = b""
-    if profile := info.get("icc_profile"):
-        chunks += _png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
-    if exif := info.get("exif"):
-        chunks += _png_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    if "icc_profile" in kept:
+        chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(kept["icc_profile"]))
+    if "dpi" in kept:
+        pixels_a_metre = (round(one / 0.0254) for one in kept["dpi"])
+        chunks += _chunk(b"pHYs", struct.pack(">IIB", *pixels_a_metre, 1))
+    if "exif" in kept:
+        chunks += _chunk(b"eXIf", kept["exif"])
+    for kind, content, *_ in texts.chunks:
+        chunks += _chunk(kind, content)
+    header_end = 8 + 25  # they belong between the header and the image data
     return png[:header_end] + chunks + png[header_end:]
 
 
-def _png_chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-    )
-
-
-def _encode_16_bit_tiff(pixels: Array, info: Info) -> bytes:
-    """TIFF 6.0, one strip, deflate; neither Pillow nor OpenCV writes it with an ICC profile."""
-    height, width, channels = pixels.shape
-    strip = zlib.compress(np.ascontiguousarray(pixels, "<u2").tobytes())
-    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    directory[TiffImagePlugin.IMAGEWIDTH] = width
-    directory[TiffImagePlugin.IMAGELENGTH] = height
-    directory[TiffImagePlugin.BITSPERSAMPLE] = (16,) * channels
-    directory[TiffImagePlugin.COMPRESSION] = 8  # Adobe deflate
-    directory[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 2  # RGB
-    directory[TiffImagePlugin.STRIPOFFSETS] = 0  # Pillow adds where the directory ends
-    directory[TiffImagePlugin.SAMPLESPERPIXEL] = channels
-    directory[TiffImagePlugin.ROWSPERSTRIP] = height
-    directory[TiffImagePlugin.STRIPBYTECOUNTS] = len(strip)
-    directory[TiffImagePlugin.PLANAR_CONFIGURATION] = 1
-    if channels == 4:
-        directory[TiffImagePlugin.EXTRASAMPLES] = 2  # unassociated alpha
-    if profile := info.get("icc_profile"):
-        directory.tagtype[TiffImagePlugin.ICCPROFILE] = 7  # bytes of no defined type
-        directory[TiffImagePlugin.ICCPROFILE] = profile
-    buffer = io.BytesIO()
-    directory.save(buffer)
-    buffer.write(strip)
-    return buffer.getvalue()
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum

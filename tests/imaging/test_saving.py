@@ -1,5 +1,8 @@
 """Files are written whole, with every bit and their metadata, or not at all."""
 
+import io
+import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from harmonizer.errors import InputError
 from harmonizer.files import write_atomically
 from harmonizer.imaging.files import open_file
 from harmonizer.imaging.image import open_image
-from harmonizer.imaging.saving import save_image
+from harmonizer.imaging.saving import encode_image, save_image
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 EXIF = Image.Exif()
@@ -149,3 +152,133 @@ def test_ctrl_c_in_the_middle_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         write_atomically(tmp_path / "out", b"new")
     assert list(tmp_path.iterdir()) == []
+
+
+# --- metadata costs no picture, and is not lost without a word ------------------------------------
+
+ALL = {**INFO, "text": {"Title": "a picture", "Author": "who made it \u4e2d"}}
+
+
+def directory(*entries: tuple[int, int, bytes], order: str = "<") -> bytes:
+    """EXIF with one entry of each tag and type, as damaged or odd as the caller likes."""
+    head = struct.pack(f"{order}2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(entries))
+    place, behind, sizes = len(head) + 12 * len(entries) + 4, b"", {2: 1, 3: 2, 5: 8, 7: 1}
+    for tag, kind, value in entries:
+        head += struct.pack(f"{order}HHI", tag, kind, len(value) // sizes[kind])
+        head += value.ljust(4, b"\0") if len(value) <= 4 else struct.pack(f"{order}I", place)
+        behind += value if len(value) > 4 else b""
+        place += len(value) if len(value) > 4 else 0
+    return b"Exif\0\0" + head + bytes(4) + behind
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "bmp", "jp2", "ppm"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_that_cannot_be_written_again_costs_no_picture(
+    ending: str, order: str, noise: Any, tmp_path: Path
+) -> None:
+    exif = directory(
+        (0x010F, 2, b"ACME\0"),
+        (0x0112, 3, struct.pack(f"{order}H", 6)),
+        (0x011A, 5, struct.pack(f"{order}II", 300, 0)),
+        (0x011B, 5, struct.pack(f"{order}II", 0, 0)),
+        (0x829D, 2, b"text for a number\0"),
+        order=order,
+    )
+    pixels = noise(20, 30)
+    Image.fromarray(pixels).save(tmp_path / "in.png", exif=exif)
+    image, info = open_file(tmp_path / "in.png")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        save_image(image, tmp_path / f"out.{ending}", info)
+    with Image.open(tmp_path / f"out.{ending}") as back:
+        assert back.size == (20, 30), "it was turned once"
+        assert back.getexif().get(0x0112, 1) == 1
+        kept = back.getexif().get(0x010F) == "ACME"
+    assert kept == (ending in ("png", "jpg", "webp", "tif"))
+    assert kept == (not any("EXIF" in str(one.message) for one in caught))
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0II", b"nonsense that is long", b"Exif\0\0MM\0*\0\0\0"])
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif"])
+def test_broken_exif_costs_no_picture(exif: bytes, ending: str, noise: Any, tmp_path: Path) -> None:
+    pixels = noise(20, 30)
+    with pytest.warns(UserWarning, match="EXIF, which is damaged"):
+        save_image(Image.fromarray(pixels), tmp_path / f"out.{ending}", {"exif": exif})
+    with Image.open(tmp_path / f"out.{ending}") as back:
+        assert ending == "jpg" or np.array_equal(np.asarray(back), pixels)
+        assert not back.getexif().get(0x010F)
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (1e9, 1e9), (float("nan"), 72), (-1, -1), "none", (72,)])
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "bmp"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_resolution_that_is_none_costs_no_picture(
+    dpi: Any, ending: str, deep: bool, noise: Any, tmp_path: Path
+) -> None:
+    pixels = noise(20, 30).astype(np.uint16) * 257 if deep else Image.fromarray(noise(20, 30))
+    if deep and ending in ("jpg", "bmp"):
+        pytest.skip("it holds 8 bits")
+    with pytest.warns(UserWarning, match="resolution of"):
+        save_image(pixels, tmp_path / f"out.{ending}", {"dpi": dpi})
+    open_image(tmp_path / f"out.{ending}")
+
+
+@pytest.mark.parametrize(
+    ("ending", "info", "named"),
+    [
+        ("jpg", {"exif": directory((0x927C, 7, bytes(70_000)))}, "EXIF"),
+        ("jpg", {"xmp": b"x" * 70_000}, "XMP"),
+        ("png", {"icc_profile": PROFILE + bytes(1 << 20)}, "colour profile"),
+        ("webp", {"dpi": (300, 300)}, "resolution"),
+        ("jp2", ALL, "colour profile, EXIF, XMP, resolution, text"),
+        ("ppm", INFO, "colour profile, EXIF, XMP, resolution"),
+        ("bmp", INFO, "colour profile, EXIF, XMP"),
+        ("tif", ALL, "text"),
+    ],
+)
+def test_what_a_format_cannot_hold_is_left_out_with_a_word(
+    ending: str, info: dict[str, Any], named: str, noise: Any, tmp_path: Path
+) -> None:
+    pixels = noise(20, 30)
+    with pytest.warns(UserWarning, match=f"cannot hold all metadata; left out: {named}$"):
+        save_image(Image.fromarray(pixels), tmp_path / f"out.{ending}", info)
+    back = open_image(tmp_path / f"out.{ending}").pixels
+    assert ending == "jpg" or np.array_equal(back, pixels)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_text_of_a_png_file_is_kept(deep: bool, noise: Any, tmp_path: Path) -> None:
+    pixels = noise(20, 30).astype(np.uint16) * 257 if deep else Image.fromarray(noise(20, 30))
+    save_image(pixels, tmp_path / "a.png", ALL)
+    image, info = open_file(tmp_path / "a.png")
+    save_image(image, tmp_path / "b.png", info)
+    with Image.open(tmp_path / "b.png") as back:
+        back.load()
+        assert back.text.items() >= ALL["text"].items()  # pyright: ignore
+        assert back.info["xmp"] == XMP
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF", "PNG"])
+def test_exif_without_a_prefix_gets_one_in_jpeg(kind: str, noise: Any, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    try:
+        Image.fromarray(noise(20, 30)).save(buffer, kind, exif=EXIF.tobytes())
+    except (KeyError, OSError):
+        pytest.skip(f"this Pillow writes no {kind}")
+    image, info = open_file(buffer.getvalue())
+    save_image(image, tmp_path / "out.jpg", info)
+    with Image.open(tmp_path / "out.jpg") as back:
+        assert back.getexif()[0x010E] == "a description"
+
+
+@pytest.mark.parametrize("value", [1023, 4095, 65535])
+@pytest.mark.parametrize("plain", [False, True])
+def test_deep_ppm_is_read_and_written_with_all_its_bits(value: int, plain: bool) -> None:
+    pixels = np.random.default_rng(0).integers(0, value + 1, (5, 7, 3))
+    data = f"P{3 if plain else 6}\n7 5\n{value}\n".encode()
+    data += " ".join(map(str, pixels.ravel())).encode() if plain else pixels.astype(">u2").tobytes()
+    found, _ = open_file(data)
+    assert isinstance(found, np.ndarray)
+    assert np.array_equal(found, np.rint(pixels * (65535 / value)))
+    assert np.array_equal(open_file(encode_image(found, "PPM", {}))[0], found)

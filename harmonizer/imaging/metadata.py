@@ -1,0 +1,87 @@
+"""Choose which metadata a format can hold; say what is left out."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from harmonizer.errors import warn
+from harmonizer.imaging.exif import bare, descriptive_tags
+from harmonizer.imaging.picture import Info
+
+_NAMES = {
+    "icc_profile": "colour profile",
+    "exif": "EXIF",
+    "xmp": "XMP",
+    "dpi": "resolution",
+    "text": "text",
+}
+_FOUR = ("icc_profile", "exif", "xmp", "dpi")
+HELD = {"PNG": (*_FOUR, "text"), "TIFF": _FOUR, "JPEG": _FOUR, "WEBP": _FOUR[:3], "BMP": ("dpi",)}
+# What a segment of a JPEG file holds beside the name of what it is; and what readers of PNG take.
+_LARGEST = {("JPEG", "xmp"): 65_502, ("JPEG", "exif"): 65_527, ("PNG", "icc_profile"): 1 << 20}
+_DPI = (1, 65535)  # what a JPEG file can say; what is beyond is a mistake
+
+
+def metadata_for(format_name: str, info: Info) -> dict[str, Any]:
+    """Return of a picture's metadata what a format holds, and warn of what it does not.
+
+    Args:
+        format_name: As Pillow calls it.
+        info: The metadata, as Pillow names it and formats differ in it: `icc_profile`, `exif`,
+            `xmp`, `dpi`, and the `text` of PNG files.
+
+    Returns:
+        Of these what there is: bytes; `exif` without what JPEG puts before it, `dpi` as two floats;
+        for TIFF also `tags`, the EXIF as it stands in a directory.
+    """
+    lost: list[str] = []
+    found = _sound(info, lost)
+    kept = {key: value for key, value in found.items() if key in HELD.get(format_name, ())}
+    for key, value in list(kept.items()):
+        if len(value) > _LARGEST.get((format_name, key), math.inf):
+            del kept[key]
+    lost += [_NAMES[key] for key in found if key not in kept]
+    if format_name == "TIFF" and "exif" in kept:
+        kept["tags"] = _tags(kept.pop("exif"), lost)
+    if lost:
+        warn(f"{format_name} cannot hold all metadata; left out: {', '.join(lost)}")
+    return kept
+
+
+def _sound(info: Info, lost: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if isinstance(profile := info.get("icc_profile"), bytes) and profile:
+        found["icc_profile"] = profile
+    if isinstance(exif := info.get("exif"), bytes) and (exif := bare(exif)):
+        try:
+            Image.Exif().load(exif)
+            found["exif"] = exif
+        except Exception:  # broken EXIF raises almost anything
+            lost.append("EXIF, which is damaged")
+    packet = info.get("xmp")
+    if isinstance(packet, str):
+        packet = packet.encode("utf-8", "replace")
+    if isinstance(packet, bytes) and packet:
+        found["xmp"] = packet
+    if (dpi := info.get("dpi")) is not None:
+        try:
+            across, down = (float(one) for one in dpi)
+        except (TypeError, ValueError, ArithmeticError):
+            across = down = 0.0
+        if all(_DPI[0] <= one <= _DPI[1] for one in (across, down)):  # which NaN is not
+            found["dpi"] = (across, down)
+        else:
+            lost.append(f"resolution of {across:g} x {down:g}")
+    if text := info.get("text"):
+        found["text"] = dict(text)
+    return found
+
+
+def _tags(exif: bytes, lost: list[str]) -> Mapping[int, Any]:
+    parsed = Image.Exif()
+    parsed.load(exif)
+    tags, unwritable = descriptive_tags(parsed)
+    lost += unwritable
+    return tags
