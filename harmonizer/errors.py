@@ -18,7 +18,15 @@ class HarmonizerError(Exception):
 
     def __str__(self) -> str:
         """Return the message as written (``KeyError`` alone would put it in quotes)."""
-        return str(self.args[0]) if self.args else ""
+        return shortened(str(self.args[0])) if self.args else ""
+
+
+def shortened(text: str, longest: int = 4000) -> str:
+    """Leave out the middle of a text that no person would read, such as a file given as a path."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} ... ({len(text) - 2 * half:,} characters) ... {text[-half:]}"
 
 
 class InputError(HarmonizerError, ValueError):

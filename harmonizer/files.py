@@ -4,26 +4,55 @@ import csv
 import errno
 import io
 import os
+import stat
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+# What folders of other machines say where they know nothing of flushing to a disk.
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
+# Where a process finds what it has open already; what is behind must not be replaced.
+_OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
+# What a spreadsheet takes for a formula, and the mark that keeps it from that.
+_FORMULA, _TEXT_MARK = ("=", "+", "-", "@", "\t", "\r"), "'"
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it."""
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file so that nobody ever sees a part of it.
+
+    Into a pipe, a terminal or `/dev/null` it is written as it is. What of a text is no Unicode, as
+    in the names of some files, is written as an escape.
+
+    Raises:
+        OSError: It cannot be written, or there is something that is no file; it is as it was.
+    """
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    if is_stream(path):
+        with path.open("wb", buffering=0) as stream:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[stream.write(rest) :]
+        return
     place = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
     if place.is_symlink():  # links in a circle
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    path = place
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    temporary = place.with_name(f".{uuid.uuid4().hex}.tmp")
+    # Who may read it is as before from the start; rights to act as its owner are not passed on.
+    mode = place.stat().st_mode & 0o777 if place.exists() else None
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
+        with open(temporary, "xb", opener=_opener(0o666 if mode is None else mode)) as file:
+            file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            temporary.chmod(path.stat().st_mode)
-        temporary.replace(path)
+            try:
+                os.fsync(file.fileno())
+            except OSError as error:
+                if error.errno not in _NO_SYNC:
+                    raise
+        if mode is not None:
+            with suppress(OSError):  # some folders have no such rights
+                temporary.chmod(mode)
+        temporary.replace(place)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         # Name the file that was asked for, not the temporary one.
@@ -33,10 +62,32 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def is_stream(path: Path) -> bool:
+    """Return whether a path names a pipe, a terminal or the like, which has no content to replace.
+
+    Raises:
+        OSError: It names something else that is no file, such as a disk.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        return True
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no regular file, and is left as it is", str(path))
+    return str(path).startswith(_OPEN_FILES)
+
+
+def _opener(mode: int) -> Callable[[str, int], int]:
+    return lambda name, flags: os.open(name, flags, mode)
+
+
 class RowTable:
     """A CSV file that rows are added to, and that a killed process may have left at any byte.
 
-    Floats are written so that they can be read back exactly.
+    Floats are written so that they can be read back exactly; texts so that no spreadsheet takes
+    them for formulas, which `read` undoes.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -48,7 +99,9 @@ class RowTable:
         text = self.path.read_bytes().decode(errors="replace") if self.path.is_file() else ""
         ended = io.StringIO(text[: text.rfind("\n") + 1], newline="")
         rows = [row for row in csv.reader(ended) if len(row) == len(self.columns)]
-        return [row for row in rows if row != self.columns]
+        return [
+            [text.removeprefix(_TEXT_MARK) for text in row] for row in rows if row != self.columns
+        ]
 
     def begin(self, rows: Iterable[Iterable[object]] = ()) -> None:
         """Replace the file, as a whole, by the header and some rows.
@@ -56,19 +109,35 @@ class RowTable:
         Raises:
             OSError: It cannot be written, and is as it was.
         """
-        write_atomically(self.path, _as_csv([self.columns, *rows]).encode())
+        write_atomically(self.path, _as_csv([self.columns, *rows]))
 
     def append(self, rows: Iterable[Iterable[object]]) -> None:
         """Add rows.
 
         Raises:
-            OSError: They cannot be written.
+            OSError: They cannot be written; the table is as it was.
         """
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            file.write(_as_csv(rows))
+        data = _as_csv(rows).encode("utf-8", "backslashreplace")
+        with self.path.open("r+b", buffering=0) as file:
+            whole = file.seek(0, os.SEEK_END)
+            try:
+                if file.write(data) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            except OSError:
+                file.truncate(whole)
+                raise
 
 
 def _as_csv(rows: Iterable[Iterable[object]]) -> str:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    csv.writer(buffer, lineterminator="\n").writerows(
+        [_as_text(one) for one in row] for row in rows
+    )
     return buffer.getvalue()
+
+
+def _as_text(value: object) -> object:
+    """A path becomes a text, and a text one that is no formula."""
+    text = str(value) if isinstance(value, Path) else value
+    risky = isinstance(text, str) and text.startswith((*_FORMULA, _TEXT_MARK))
+    return f"{_TEXT_MARK}{text}" if risky else text

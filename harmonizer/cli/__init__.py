@@ -17,7 +17,7 @@ from harmonizer.cli.export import add_export
 from harmonizer.cli.models import add_models
 from harmonizer.cli.process import warnings_in_one_line
 from harmonizer.cli.run import add_run
-from harmonizer.cli.terminal import complain
+from harmonizer.cli.terminal import complain, sound_streams
 from harmonizer.cli.train import add_train
 from harmonizer.errors import HarmonizerError
 
@@ -31,7 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 if the job failed. Wrong usage exits with 2.
     """
-    parser = _parser()
+    with sound_streams():
+        return _run(_parser(), arguments)
+
+
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     parsed = parser.parse_args(arguments)
     if "command" not in parsed:  # whoever types the name alone wants to see what there is
         parser.print_help(sys.stderr)
@@ -39,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings_in_one_line():
             return parsed.command(parsed)
+    except BrokenPipeError:
+        raise
     except (HarmonizerError, OSError) as error:
         complain(f"error: {error}")
         return 1

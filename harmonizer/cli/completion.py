@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from harmonizer.cli.options import Commands
+from harmonizer.cli.terminal import say
 from harmonizer.errors import import_extra
 
 
@@ -19,7 +20,7 @@ def add_completion(commands: Commands, parser: argparse.ArgumentParser) -> None:
     completion.add_argument("shell", choices=("bash", "zsh"))
 
     def run(parsed: argparse.Namespace) -> int:
-        print(_script(parser, parsed.shell))
+        say(_script(parser, parsed.shell))
         return 0
 
     completion.set_defaults(command=run)

@@ -4,6 +4,7 @@ import argparse
 import threading
 
 from harmonizer.cli.options import Commands, shared, whole_number
+from harmonizer.cli.terminal import say
 
 
 def add_demo(commands: Commands) -> None:
@@ -36,6 +37,6 @@ def _demo(parsed: argparse.Namespace) -> int:
     with serve(
         host=parsed.host, port=parsed.port, model=parsed.model, device=parsed.device
     ) as address:
-        print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
+        say(f"open {address} in a browser; Ctrl-C ends it")
         threading.Event().wait()
     return 0

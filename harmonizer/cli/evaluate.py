@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.process import freed_memory_kept
-from harmonizer.cli.terminal import check_output, check_output_folder, complain
+from harmonizer.cli.terminal import check_output, check_output_folder, complain, say
 
 
 def add_evaluate(commands: Commands) -> None:
@@ -100,13 +100,13 @@ def _evaluate(parsed: argparse.Namespace) -> int:
             progress=True,
         )
     published = published_results(evaluation, methods)
-    print(format_tables(evaluation, published))
+    say(format_tables(evaluation, published))
     if parsed.json is not None:
         text = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False)
-        write_atomically(parsed.json, f"{text}\n".encode())
+        write_atomically(parsed.json, f"{text}\n")
     if parsed.report is not None:
         page = write_report(evaluation, dataset, methods, parsed.report, published=published)
-        print(f"\n{page}")
+        say(f"\n{page}")
     for text in evaluation.skipped:
         complain(f"skipped: {text}")
     if evaluation.skipped:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from harmonizer.cli.options import Commands, shared
-from harmonizer.cli.terminal import check_output
+from harmonizer.cli.terminal import check_output, say
 
 
 def add_export(commands: Commands) -> None:
@@ -34,5 +34,5 @@ def _export(parsed: argparse.Namespace) -> int:
     check_ending(output)  # before a model is downloaded in vain
     network, info = load_model(parsed.name, None, FetchOptions())
     export_onnx(network, info, output)
-    print(output)
+    say(output)
     return 0

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from harmonizer.cli.options import Commands, shared
-from harmonizer.cli.terminal import check_output_folder, complain
+from harmonizer.cli.terminal import check_output_folder, complain, say
 from harmonizer.errors import HarmonizerError, InputError
 
 
@@ -69,7 +69,7 @@ def _list(parsed: argparse.Namespace) -> int:
     for name in names:
         info = model_info(name)
         default = " (default)" if name == default_model() else ""
-        print(f"{name:{width}}  {info.status:11}  {info.description}{default}")
+        say(f"{name:{width}}  {info.status:11}  {info.description}{default}")
     return 0
 
 
@@ -97,11 +97,11 @@ def _info(parsed: argparse.Namespace) -> int:
         rows[f"source {number}"] = ", ".join(f"{key} {value}" for key, value in known.items())
     for key, value in rows.items():
         if value:
-            print(f"{key + ':':15}{value}")
+            say(f"{key + ':':15}{value}")
     for metric in info.metrics:
-        print(f"\n{metric['data']}; {metric['protocol']}; {metric['source']}")
+        say(f"\n{metric['data']}; {metric['protocol']}; {metric['source']}")
         for part, values in metric["values"].items():
-            print(f"  {part:12}" + "  ".join(f"{name} {value}" for name, value in values.items()))
+            say(f"  {part:12}" + "  ".join(f"{name} {value}" for name, value in values.items()))
     return 0
 
 
@@ -117,7 +117,7 @@ def _download(parsed: argparse.Namespace) -> int:
     for info in infos:
         try:
             path = fetch_weights(info, FetchOptions(force_download=parsed.force))
-            print(f"{info.name}: {path}")
+            say(f"{info.name}: {path}")
         except HarmonizerError as error:
             complain(f"error: {info.name}: {error}")
             failed += 1
@@ -150,7 +150,7 @@ def _publish(parsed: argparse.Namespace) -> int:
     from harmonizer.zoo.publish import manifest_entry, push_folder
 
     commit = push_folder(parsed.directory, parsed.repo, private=parsed.private or None)
-    print(json.dumps(manifest_entry(parsed.directory, parsed.repo, commit.oid), indent=2))
+    say(json.dumps(manifest_entry(parsed.directory, parsed.repo, commit.oid), indent=2))
     return 0
 
 
@@ -164,10 +164,10 @@ def _verify(parsed: argparse.Namespace) -> int:
     for name in list_models(with_weights=True):
         try:
             load_model(f"zoo:{name}", None, FetchOptions())
-            print(f"{name}: good")
+            say(f"{name}: good")
         except WeightsUnavailableError as error:
-            print(f"{name}: not reached: {error}")
+            say(f"{name}: not reached: {error}")
         except HarmonizerError as error:
-            print(f"{name}: WRONG: {error}")
+            say(f"{name}: WRONG: {error}")
             wrong += 1
     return 1 if wrong else 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harmonizer.cli.options import Commands, shared, whole_number
 from harmonizer.cli.process import freed_memory_kept
-from harmonizer.cli.terminal import check_output, complain
+from harmonizer.cli.terminal import check_output, complain, say
 from harmonizer.errors import InputError
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
         return 0
     write_atomically(output, encoded)
     if parsed.output is None:
-        print(output)
+        say(output)
     return 0
 
 

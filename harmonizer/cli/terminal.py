@@ -1,10 +1,52 @@
 """Speak to the terminal, and refuse to overwrite files, for all commands."""
 
+import io
+import os
 import re
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, shortened
+from harmonizer.files import is_stream
+
+_CUT_OFF = 128 + 13  # what a shell says of a program that SIGPIPE has ended
+
+
+@contextmanager
+def sound_streams() -> Generator[None]:
+    """See to it that there are streams to speak to, whoever started this process, and how.
+
+    What was closed (`2>&-`) or never there (`pythonw`) becomes the null device, so that no file
+    gets its number; what an encoding cannot print is written as an escape; and if nobody reads on
+    (`| head`), the process ends in silence.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        if error.filename is not None:  # another one than stdout
+            raise
+        # Python would flush once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_CUT_OFF) from error
+
+
+def say(text: object) -> None:
+    """Write to stdout what a command was asked for; control characters become escapes."""
+    print(_printable(str(text)), flush=True)
 
 
 def complain(text: str) -> None:
@@ -13,8 +55,12 @@ def complain(text: str) -> None:
     Names of files may hold anything: control characters are written as escapes, and further lines
     are indented, so that none passes for a message of its own.
     """
-    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    shown = _printable(shortened(text))
     print("harmonizer: " + re.sub(r"\n(?! )", "\n  ", shown), file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def check_output(path: Path, *, force: bool) -> None:
@@ -23,6 +69,8 @@ def check_output(path: Path, *, force: bool) -> None:
         raise InputError(f"there is no folder {path.parent} to write to; make it first")
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file, e.g. {path}/out.png")
+    if is_stream(path):
+        return
     if path.exists() and not force:
         raise InputError(f"{path} exists already; add --force to replace it, or name another")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.process import freed_memory_kept
-from harmonizer.cli.terminal import check_output, complain
+from harmonizer.cli.terminal import check_output, complain, say
 
 if TYPE_CHECKING:
     from harmonizer.training import TrainConfig
@@ -48,7 +48,7 @@ def _train(parsed: argparse.Namespace) -> int:
         from harmonizer.training.recipes import list_recipes, read_recipe
 
         listing = parsed.print_recipe == "list"
-        print("\n".join(list_recipes()) if listing else read_recipe(parsed.print_recipe).rstrip())
+        say("\n".join(list_recipes()) if listing else read_recipe(parsed.print_recipe).rstrip())
         return 0
 
     from harmonizer.training import TrainConfig, train
@@ -63,7 +63,7 @@ def _train(parsed: argparse.Namespace) -> int:
         complain(f"stopped at step {result.step}; go on with --resume")
         return 1
     if os.environ.get("RANK", "0") == "0":  # under torchrun one of the processes speaks for all
-        print(result.model)
+        say(result.model)
     return 0
 
 

@@ -119,7 +119,7 @@ def _configuration(
         "version": __version__,
         "protocol": asdict(protocol),
         "models": {method.label: method.identity() for method in methods},
-        "pictures": f"{len(dataset)}, sha256 {hashlib.sha256(names.encode()).hexdigest()}",
+        "pictures": f"{len(dataset)}, sha256 {hashlib.sha256(os.fsencode(names)).hexdigest()}",
     }
 
 

@@ -65,7 +65,7 @@ def write_report(
     page = _fill_template(_data(evaluation, published or {}, pictures, cases))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
-    write_atomically(path, page.encode())
+    write_atomically(path, page)
     return path
 
 

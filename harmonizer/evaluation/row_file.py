@@ -41,7 +41,7 @@ def open_rows(folder: Path, configuration: Mapping[str, Any]) -> tuple[RowTable,
             "another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(written, (text + "\n").encode())
+    write_atomically(written, text + "\n")
     rows = [row for row in map(_parse, table.read()) if row is not None]
     counts = Counter(row.index for row in rows)
     whole = [row for row in rows if counts[row.index] == len(configuration["models"])]

@@ -39,8 +39,15 @@ def list_pictures(folder: Path) -> list[Path]:
     formats = Image.registered_extensions()
     endings = {ending for ending, name in formats.items() if name in _PHOTOGRAPHS}
     with os.scandir(folder) as entries:
-        names = sorted(one.name for one in entries if not (one.name[0] == "." or one.is_dir()))
+        names = sorted(one.name for one in entries if not (one.name[0] == "." or _is_folder(one)))
     return [folder / name for name in names if Path(name).suffix.lower() in endings]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def limit_pixels(count: int) -> None:

@@ -1,6 +1,5 @@
 """Harmonize very many pictures on many processors or machines, with Ray Data (the extra `ray`)."""
 
-import csv
 import hashlib
 import math
 import os
@@ -13,6 +12,7 @@ from typing import Any
 
 from harmonizer.data.files import read_table
 from harmonizer.errors import InputError, import_extra
+from harmonizer.files import RowTable
 from harmonizer.inference.backends import Backend
 from harmonizer.jobs.folder import (
     Job,
@@ -298,7 +298,7 @@ class _Worker:
 def _begin(folder: Path, jobs: Sequence[Job]) -> int:
     """Note that a task is begun; return how often it was."""
     outputs = "\n".join(str(job.output) for job in jobs)
-    note = folder / hashlib.sha256(outputs.encode()).hexdigest()
+    note = folder / hashlib.sha256(os.fsencode(outputs)).hexdigest()
     with note.open("ab") as file:
         file.write(b".")
         return file.tell()
@@ -362,15 +362,12 @@ def _work(
 def _write_report(path: Path, outcomes: Iterable[Outcome]) -> int:
     """Write down what there is to say, as it comes; return how many jobs failed."""
     failed = 0
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "mask", "output", "error", "warnings"])
-        for one in outcomes:
-            failed += one.error is not None
-            if one.error is not None or one.warnings:
-                error = "" if one.error is None else _text(one.error)
-                warned = "; ".join(one.warnings)
-                job = one.job
-                writer.writerow([job.image, job.mask or "", job.output, error, warned])
-                file.flush()
+    table = RowTable(path, ("image", "mask", "output", "error", "warnings"))
+    table.begin()
+    for one in outcomes:
+        failed += one.error is not None
+        if one.error is not None or one.warnings:
+            error = "" if one.error is None else _text(one.error)
+            warned = "; ".join(one.warnings)
+            table.append([[one.job.image, one.job.mask or "", one.job.output, error, warned]])
     return failed

@@ -155,7 +155,7 @@ class ColorTransform:
         lines = [f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in changed.T]
         head = ['TITLE "image-harmonizer"', f"LUT_3D_SIZE {size}"]
         head += ["DOMAIN_MIN 0.0 0.0 0.0", "DOMAIN_MAX 1.0 1.0 1.0"]
-        write_atomically(Path(path), "\n".join([*head, *lines, ""]).encode("ascii"))
+        write_atomically(Path(path), "\n".join([*head, *lines, ""]))
 
 
 def quadratic_terms(colours: NDArray[Any]) -> NDArray[Any]:

@@ -130,7 +130,7 @@ class _Run:
         )
         if saved is None and team.leads:  # a misspelt model leaves no folder behind
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.folder / CONFIG_FILE, config.to_toml().encode())
+            write_atomically(self.folder / CONFIG_FILE, config.to_toml())
         # Only float16 needs its gradients scaled; everywhere else the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         loss = build_loss(config.loss, config.min_area, config.harm_weight)

@@ -47,8 +47,8 @@ def save_model(
             "size": weights.stat().st_size,
         }
     }
-    write_atomically(directory / CARD_FILE, _card(info, repo_id).encode())
-    write_atomically(directory / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+    write_atomically(directory / CARD_FILE, _card(info, repo_id))
+    write_atomically(directory / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
 
 
 def describe(info: ModelInfo) -> dict[str, Any]:

@@ -270,7 +270,7 @@ def _fetch_and_convert(
         "conversion": _CONVERSION,
         "converted_sha256": sha256_of(path),
     }
-    write_atomically(folder / "record.json", json.dumps(record, indent=2).encode())
+    write_atomically(folder / "record.json", json.dumps(record, indent=2))
     if isinstance(source, ReleasedFile):
         released.unlink()  # the converted file has everything that was in it
     return path
