@@ -16,7 +16,7 @@ from harmonizer.cli.evaluate import add_evaluate
 from harmonizer.cli.export import add_export
 from harmonizer.cli.models import add_models
 from harmonizer.cli.process import warnings_in_one_line
-from harmonizer.cli.run import add_run
+from harmonizer.cli.run import add_run, settle_resize_mask
 from harmonizer.cli.terminal import complain, sound_streams
 from harmonizer.cli.train import add_train
 from harmonizer.errors import HarmonizerError
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
-    parsed = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    parsed = parser.parse_args(settle_resize_mask(given))
     if "command" not in parsed:  # whoever types the name alone wants to see what there is
         parser.print_help(sys.stderr)
         raise SystemExit(2)

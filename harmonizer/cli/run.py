@@ -4,6 +4,7 @@ import argparse
 import glob
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _FORMATS = ("png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp", "jp2", "ppm", "gif")
 _PIPE = Path("-")
+_RESIZE = "--resize-mask"
 
 
 def add_run(commands: Commands) -> None:
@@ -75,9 +77,20 @@ def add_run(commands: Commands) -> None:
         "Photoshop, Resolve, Affinity, ffmpeg",
     )
     run.add_argument(
-        "--resize-mask",
-        action="store_true",
-        help="accept a mask of another size but the same aspect",
+        _RESIZE,
+        nargs="?",
+        const=True,
+        default=False,
+        type=_resize_mask,
+        metavar="stretch",
+        help="accept a mask of another size but the same aspect; with stretch, of any size",
+    )
+    run.add_argument(
+        "--page",
+        type=whole_number(1),
+        metavar="N",
+        help="which picture of a file that holds several, from 1 (default: the first or main one; "
+        "animations are refused)",
     )
     run.add_argument(
         "--max-megapixels",
@@ -113,6 +126,23 @@ def add_run(commands: Commands) -> None:
         "one more); N + 2 * BATCH_SIZE pictures are in memory at a time",
     )
     run.set_defaults(command=_run, usage_error=run.error)
+
+
+def settle_resize_mask(arguments: Sequence[str]) -> list[str]:
+    """Join `--resize-mask` with what it is given: argparse would take any word behind it."""
+    settled: list[str] = []
+    for word in arguments:
+        if settled and settled[-1] == _RESIZE and word == "stretch":
+            settled[-1] = f"{_RESIZE}=stretch"
+        else:
+            settled.append(word)
+    return [f"{_RESIZE}=aspect" if word == _RESIZE else word for word in settled]
+
+
+def _resize_mask(text: str) -> bool | str:
+    if text not in ("aspect", "stretch"):
+        raise argparse.ArgumentTypeError(f"expected nothing or stretch, got {text!r}")
+    return text if text == "stretch" else True
 
 
 def _strength(text: str) -> float:
@@ -170,6 +200,7 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
         check_output(parsed.lut, force=parsed.force)
 
     from harmonizer.files import write_atomically
+    from harmonizer.imaging.image import open_image
     from harmonizer.imaging.saving import output_format
     from harmonizer.jobs.folder import Job, check_outputs, harmonize_file
 
@@ -195,9 +226,11 @@ def _run_one(parsed: argparse.Namespace, image: Path) -> int:
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,
         quality=parsed.quality,
+        page=parsed.page,
     )
     if parsed.lut is not None:
-        change = harmonizer.color_transform(picture, mask, resize_mask=parsed.resize_mask)
+        opened = open_image(picture, page=parsed.page)
+        change = harmonizer.color_transform(opened, mask, resize_mask=parsed.resize_mask)
         change.at(parsed.strength).to_cube(parsed.lut)
     if to_stdout:
         sys.stdout.buffer.write(encoded)
@@ -256,6 +289,7 @@ def _run_many(parsed: argparse.Namespace, images: list[Path], output: Path) -> i
         strength=parsed.strength,
         resize_mask=parsed.resize_mask,
         quality=parsed.quality,
+        page=parsed.page,
         force=parsed.force,
         batch_size=parsed.batch_size,
         workers=parsed.workers,

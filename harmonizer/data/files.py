@@ -1,6 +1,7 @@
 """Find and read files of datasets, and say which are missing."""
 
 import csv
+import re
 from collections.abc import Iterable, MutableMapping, Sequence
 from logging import getLogger
 from pathlib import Path
@@ -78,7 +79,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
         mask = open_mask(path, size)
     except InputError as error:
         # Of what is advised to a caller with a mask in hand, nothing applies to a file.
-        text = str(error).split("; pass resize_mask=True")[0]
+        text = re.split("; (?:if it was stretched, )?pass resize_mask", str(error))[0]
         raise InputError(text if str(path) in text else f"{path}: {text}") from error
     if not mask.any():
         raise InputError(

@@ -11,7 +11,7 @@ from PIL import Image
 from harmonizer.errors import InputError
 from harmonizer.imaging.compositing import compose
 from harmonizer.imaging.drawing import preview
-from harmonizer.imaging.files import open_file
+from harmonizer.imaging.files import open_file, open_header
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.mask import open_mask
 from harmonizer.imaging.picture import Picture
@@ -144,7 +144,7 @@ def _check_file(path: str) -> None:
     if Path(path).suffix.lower() not in ENDINGS:
         raise InputError(f"{Path(path).name} ends in none of {', '.join(ENDINGS)}; convert it")
     try:
-        with Image.open(path) as image:
+        with open_header(path) as image:
             width, height = image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{Path(path).name} cannot be read as an image: {error}") from error

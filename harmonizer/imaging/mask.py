@@ -5,9 +5,8 @@ Masks come in every shape that annotation tools write; whatever is ambiguous is 
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,10 +17,11 @@ from harmonizer.imaging.arrays import check_tensor
 from harmonizer.imaging.exif import upright_size
 from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
 from harmonizer.imaging.palette import palette_of
-from harmonizer.preprocessing import RANGE_TOLERANCE, Array
+from harmonizer.preprocessing import RANGE_TOLERANCE, Array, resample
 
-# What users may hand over as a mask.
+# What users may hand over as a mask, and whether one of another size is resized.
 MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike
+ResizeMask: TypeAlias = bool | Literal["stretch"]
 
 # A mask saved as a colour picture has equal channels up to what JPEG and resizing do to its edges.
 # Mean difference between a pixel's channels, as a share of full scale, that passes for grey.
@@ -32,7 +32,7 @@ _LEAST_WHITE = 32
 
 @np.errstate(all="ignore")  # whatever the program around asks for
 def open_mask(
-    mask: MaskLike, size: tuple[int, int], *, resize: bool = False
+    mask: MaskLike, size: tuple[int, int], *, resize: ResizeMask = False
 ) -> NDArray[np.float32]:
     """Open a mask of any accepted kind.
 
@@ -43,7 +43,9 @@ def open_mask(
             count as one, so a mask saved as RGB or opaque RGBA is accepted.
         size: Height and width of the upright image that the mask belongs to. A file of another
             size is refused by its header, however many pixels it promises.
-        resize: Accept a mask of another size but the same aspect (to a pixel), and resize it.
+        resize: True accepts a mask of another size but the same aspect (to a pixel), and resizes
+            it. `"stretch"` accepts any: the mask of a network whose input is square belongs to the
+            whole picture, though their aspects differ.
 
     Returns:
         (H, W), in [0, 1]; 1 is the foreground to change, 0 is never touched.
@@ -51,27 +53,29 @@ def open_mask(
     Raises:
         InputError: The mask cannot be read, is ambiguous, or has another size than the image.
     """
+    if resize not in (True, False, "stretch"):
+        raise InputError(f"resize_mask is True, False or 'stretch'; got {resize!r}")
     array = _to_array(mask, partial(_check_header, size=size, resize=resize))
     plane = _unit_range(_one_channel(array))
     if plane.shape == size:
         return plane
     found = (plane.shape[0], plane.shape[1])
     _check_size(found, size, resize=resize)
-    height, width = size
-    method = cv2.INTER_AREA if found[1] > width else cv2.INTER_LINEAR
-    return cv2.resize(plane, (width, height), interpolation=method).astype(np.float32, copy=False)
+    return resample(plane, size, "opencv-area").astype(np.float32, copy=False)
 
 
-def _check_header(found: tuple[int, int], size: tuple[int, int], *, resize: bool) -> None:
+def _check_header(found: tuple[int, int], size: tuple[int, int], *, resize: ResizeMask) -> None:
     """Refuse a mask of a wrong size before it is decoded, whichever way EXIF may yet turn it."""
     sideways = (found[1], found[0])
+    if resize == "stretch":
+        return
     if min(found) and size != sideways and not (resize and _same_aspect(sideways, size)):
         _check_size(found, size, resize=resize)
 
 
-def _check_size(found: tuple[int, int], size: tuple[int, int], *, resize: bool) -> None:
+def _check_size(found: tuple[int, int], size: tuple[int, int], *, resize: ResizeMask) -> None:
     """Refuse a mask of another size than the image's; or, to be resized, of another aspect."""
-    if found == size:
+    if found == size or resize == "stretch":
         return
     same_aspect = _same_aspect(found, size)
     sizes = f"the image is {size[1]} x {size[0]}, the mask {found[1]} x {found[0]}"
@@ -81,11 +85,15 @@ def _check_size(found: tuple[int, int], size: tuple[int, int], *, resize: bool) 
         elif same_aspect:
             advice = "pass resize_mask=True (--resize-mask) to resize the mask"
         else:
-            advice = "crop or pad the mask as the image was"
+            advice = (
+                "crop or pad the mask as the image was; if it was stretched, pass "
+                'resize_mask="stretch" (--resize-mask stretch)'
+            )
         raise InputError(f"image and mask must have the same size: {sizes}; {advice}")
     if not same_aspect:
         raise InputError(
-            f"a mask can only be resized if its shape is the image's: {sizes}; crop or pad it"
+            f"a mask can only be resized if its shape is the image's: {sizes}; crop or pad it; if "
+            'it was stretched, pass resize_mask="stretch" (--resize-mask stretch)'
         )
 
 
@@ -141,7 +149,8 @@ def _one_channel(array: Array) -> Array:
     if array.ndim == 2 and array.size:
         return array
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or not array.size:
-        raise InputError(f"a mask has the shape (H, W) and one channel; got {array.shape}")
+        hint = "; pass mask[0]" if array.ndim == 3 and len(array) == 1 else ""
+        raise InputError(f"a mask has the shape (H, W) and one channel; got {array.shape}{hint}")
     channels = array.shape[2]
     full = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1
     if channels in (2, 4):

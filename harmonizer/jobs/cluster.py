@@ -13,6 +13,7 @@ from typing import Any
 from harmonizer.data.files import read_table
 from harmonizer.errors import InputError, import_extra
 from harmonizer.files import RowTable
+from harmonizer.imaging.mask import ResizeMask
 from harmonizer.inference.backends import Backend
 from harmonizer.jobs.folder import (
     Job,
@@ -80,7 +81,7 @@ def harmonize_dataset(
     dtype: str = "auto",
     backend: Backend = "torch",
     strength: float = 1.0,
-    resize_mask: bool = False,
+    resize_mask: ResizeMask = False,
     ending: str | None = None,
     quality: int | None = None,
     force: bool = False,
@@ -112,7 +113,7 @@ def harmonize_dataset(
         dtype: Of the network's arithmetic, as `Harmonizer.from_pretrained` takes it.
         backend: What runs the network: `"torch"`, `"onnx"` or `"openvino"`.
         strength: How much of the change to apply, from 0 to 1.
-        resize_mask: Accept masks of another size but the same aspect, and resize them.
+        resize_mask: Accept masks of another size, and resize them: see `Harmonizer.harmonize`.
         ending: The ending to write instead of the composites' own, such as `.png`.
         quality: Of JPEG and WebP, from 1 to 100.
         force: Do again what is already there.

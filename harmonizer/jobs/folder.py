@@ -15,6 +15,7 @@ from harmonizer.errors import InputError, collected_warnings
 from harmonizer.files import write_atomically
 from harmonizer.imaging.files import list_pictures
 from harmonizer.imaging.image import open_image
+from harmonizer.imaging.mask import ResizeMask
 from harmonizer.imaging.pairing import pair_masks
 from harmonizer.imaging.saving import encode_image, output_format
 from harmonizer.pipeline import Composite, Harmonizer
@@ -118,14 +119,16 @@ def harmonize_file(
     format_name: str,
     *,
     strength: float = 1.0,
-    resize_mask: bool = False,
+    resize_mask: ResizeMask = False,
     quality: int | None = None,
+    page: int | None = None,
 ) -> bytes:
     """Harmonize one file, or its bytes, into the bytes of another; metadata is kept.
 
-    `format_name` is what `output_format` returned, `quality` as in `encode_image`.
+    `format_name` is what `output_format` returned, `quality` as in `encode_image`, `page` as in
+    `open_image`.
     """
-    picture = open_image(image, once=True)
+    picture = open_image(image, once=True, page=page)
     result = harmonizer(picture, mask, strength=strength, resize_mask=resize_mask)
     return encode_image(result, format_name, picture.info, quality=quality)
 
@@ -135,8 +138,9 @@ def run_jobs(
     jobs: Sequence[Job],
     *,
     strength: float = 1.0,
-    resize_mask: bool = False,
+    resize_mask: ResizeMask = False,
     quality: int | None = None,
+    page: int | None = None,
     force: bool = False,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -149,8 +153,9 @@ def run_jobs(
         load: Gives the model; only called if there is something to do. Its errors end the work.
         jobs: What to do.
         strength: From 0 (no change) to 1 (the full change).
-        resize_mask: Accept masks of another size but the same aspect, and resize them.
+        resize_mask: Accept masks of another size, and resize them: see `open_mask`.
         quality: Of JPEG and WebP, from 1 to 100.
+        page: Which picture of files that hold several, from 1; None is the first or main one.
         force: Do again what is already there.
         batch_size: Pictures in one call of the network; None takes 8 on a GPU, and 1 on a CPU,
             whose cores are busy with one.
@@ -165,7 +170,7 @@ def run_jobs(
     finished: Iterator[Future[None]] = iter(())
     with ExitStack() as stack:
         if tasks:
-            steps = _Steps(load(), strength, resize_mask, quality)
+            steps = _Steps(load(), strength, resize_mask, quality, page)
             on_cpu = steps.harmonizer.device.type == "cpu"
             working = overlap(
                 list(tasks.values()),
@@ -203,13 +208,14 @@ class _Steps:
 
     harmonizer: Harmonizer
     strength: float
-    resize_mask: bool
+    resize_mask: ResizeMask
     quality: int | None
+    page: int | None
 
     def read(self, task: _Task) -> tuple[_Task, Composite]:
         with collected_warnings(task.warnings):
             output_format(task.job.output)  # better known before the work than after
-            picture = open_image(task.job.image, once=True)
+            picture = open_image(task.job.image, once=True, page=self.page)
             opened = self.harmonizer.prepare(picture, task.mask, resize_mask=self.resize_mask)
         return task, opened
 

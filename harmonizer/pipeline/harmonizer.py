@@ -20,7 +20,7 @@ from harmonizer.errors import InputError, WeightsCorruptedError, collected_warni
 from harmonizer.imaging.batch import check_batch, pairs, split_masks
 from harmonizer.imaging.files import FileLike
 from harmonizer.imaging.image import ImageLike, Kind, open_image
-from harmonizer.imaging.mask import MaskLike, open_mask, warn_if_nothing_to_do
+from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask, warn_if_nothing_to_do
 from harmonizer.imaging.picture import Picture
 from harmonizer.inference.backends import Backend, check_backend, open_backend
 from harmonizer.inference.runtime import resolve_device, resolve_dtype
@@ -227,7 +227,7 @@ class Harmonizer:
         mask: MaskLike,
         *,
         strength: float = ...,
-        resize_mask: bool = ...,
+        resize_mask: ResizeMask = ...,
     ) -> Kind: ...
 
     @overload
@@ -237,7 +237,7 @@ class Harmonizer:
         mask: MaskLike,
         *,
         strength: float = ...,
-        resize_mask: bool = ...,
+        resize_mask: ResizeMask = ...,
     ) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
 
     def __call__(
@@ -246,7 +246,7 @@ class Harmonizer:
         mask: MaskLike,
         *,
         strength: float = 1.0,
-        resize_mask: bool = False,
+        resize_mask: ResizeMask = False,
     ) -> Any:
         """Harmonize one picture, or a batch of tensors, at full resolution.
 
@@ -259,7 +259,8 @@ class Harmonizer:
                 {0, 1}, {0, 255}, or soft. White (1) is the foreground to change.
             strength: How much of the change to apply, from 0 (none: the input bit for bit) to 1,
                 linearly.
-            resize_mask: Accept a mask of another size but the same aspect, and resize it.
+            resize_mask: True accepts a mask of another size but the same aspect, and resizes it;
+                `"stretch"` one of any size.
 
         Returns:
             The harmonized picture: same kind, dtype, size, mode, ICC profile and alpha as `image`
@@ -293,7 +294,7 @@ class Harmonizer:
         *,
         batch_size: int = 8,
         strength: float = 1.0,
-        resize_mask: bool = False,
+        resize_mask: ResizeMask = False,
         on_error: Literal["raise", "return"] = "raise",
         workers: int | None = None,
     ) -> Iterator[Any]:
@@ -310,7 +311,8 @@ class Harmonizer:
             masks: As many masks.
             batch_size: Pictures in one call of the network.
             strength: How much of the change to apply, from 0 to 1.
-            resize_mask: Accept masks of another size but the same aspect, and resize them.
+            resize_mask: True accepts masks of another size but the same aspect, and resizes them;
+                `"stretch"` those of any size.
             on_error: What becomes of a picture that cannot be harmonized, such as a damaged file:
                 `"raise"` raises its error when its turn comes, which ends the work; `"return"`
                 hands the exception out in the place of the result, and goes on.
@@ -352,7 +354,9 @@ class Harmonizer:
         )
         return _results(finished, return_errors=on_error == "return")
 
-    def prepare(self, image: ImageLike, mask: MaskLike, *, resize_mask: bool = False) -> Composite:
+    def prepare(
+        self, image: ImageLike, mask: MaskLike, *, resize_mask: ResizeMask = False
+    ) -> Composite:
         """Open a picture and its mask: the first of the three steps of `harmonize`.
 
         A program that arranges its work itself calls the steps one by one; any thread may. They
@@ -413,7 +417,7 @@ class Harmonizer:
         return composite.picture.restore(apply_strength(pixels, harmonized, strength), mask)
 
     def color_transform(
-        self, image: ImageLike, mask: MaskLike, *, resize_mask: bool = False
+        self, image: ImageLike, mask: MaskLike, *, resize_mask: ResizeMask = False
     ) -> ColorTransform:
         """Return the change of colour that a picture's foreground asks for, to be kept or exported.
 
@@ -440,7 +444,7 @@ class Harmonizer:
         )
 
     def predict(
-        self, image: ImageLike, mask: MaskLike, *, resize_mask: bool = False
+        self, image: ImageLike, mask: MaskLike, *, resize_mask: ResizeMask = False
     ) -> NDArray[np.float32]:
         """Return the network's own answer, at its own input size, without the way back.
 
@@ -454,7 +458,7 @@ class Harmonizer:
         (answer,) = self.answer([composite])
         return self.scaled(composite, cast(NDArray[np.float32], answer))
 
-    def _open(self, image: ImageLike, mask: MaskLike, resize_mask: bool) -> Composite:
+    def _open(self, image: ImageLike, mask: MaskLike, resize_mask: ResizeMask) -> Composite:
         picture = open_image(image)
         plane = open_mask(mask, picture.size, resize=resize_mask)
         resize = self.info.preprocessing.resize

@@ -10,7 +10,7 @@ import torch
 from harmonizer.errors import InputError
 from harmonizer.imaging.files import FileLike
 from harmonizer.imaging.image import ImageLike, Kind
-from harmonizer.imaging.mask import MaskLike
+from harmonizer.imaging.mask import MaskLike, ResizeMask
 from harmonizer.imaging.picture import Picture
 from harmonizer.pipeline.harmonizer import Harmonizer
 
@@ -40,7 +40,7 @@ def harmonize(
     *,
     device: str | torch.device | None = ...,
     strength: float = ...,
-    resize_mask: bool = ...,
+    resize_mask: ResizeMask = ...,
 ) -> Kind: ...
 
 
@@ -52,7 +52,7 @@ def harmonize(
     *,
     device: str | torch.device | None = ...,
     strength: float = ...,
-    resize_mask: bool = ...,
+    resize_mask: ResizeMask = ...,
 ) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
 
 
@@ -63,7 +63,7 @@ def harmonize(
     *,
     device: str | torch.device | None = None,
     strength: float = 1.0,
-    resize_mask: bool = False,
+    resize_mask: ResizeMask = False,
 ) -> Any:
     """Harmonize one picture in one call.
 
@@ -78,7 +78,8 @@ def harmonize(
         device: Where to load the model: `"auto"` or None (CUDA, else MPS, else the CPU), or a
             device as torch names it. A ready `Harmonizer` has one already.
         strength: From 0 (no change) to 1 (the full change).
-        resize_mask: Accept a mask of another size but the same aspect, and resize it.
+        resize_mask: True accepts a mask of another size but the same aspect, and resizes it;
+            `"stretch"` one of any size.
 
     Returns:
         The harmonized picture, of the same kind as `image`; see `Harmonizer.harmonize`.

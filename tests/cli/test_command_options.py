@@ -90,6 +90,39 @@ def test_resize_mask_is_minded(way: str, tmp_path: Path, composite: Any) -> None
 
 
 @ways
+@pytest.mark.usefixtures("loaded")
+def test_resize_mask_stretch_is_minded(way: str, tmp_path: Path, composite: Any) -> None:
+    Image.fromarray(MASK).resize((64, 64)).save(tmp_path / "in" / "a_mask.png")
+    with pytest.raises(AssertionError):
+        run(way, tmp_path, "--resize-mask")
+    written = open_image(run(way, tmp_path, "--resize-mask", "stretch")).pixels
+    assert not np.array_equal(written, composite)
+    with pytest.raises(SystemExit):
+        run(way, tmp_path, "--resize-mask=bend")
+
+
+@pytest.mark.usefixtures("loaded", "composite")
+def test_resize_mask_takes_no_word_that_is_not_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    mask = folder / "a_mask.png"
+    arguments = [folder / "a.png", "--resize-mask", mask, "-o", tmp_path / "out.png"]
+    assert main(["run", *map(str, arguments)]) == 0
+
+
+@ways
+@pytest.mark.usefixtures("loaded", "composite")
+def test_page_is_minded(way: str, tmp_path: Path) -> None:
+    pictures = [Image.new("RGB", MASK.shape[::-1], (40 * n, 90, 90)) for n in range(3)]
+    (tmp_path / "in" / "a.png").unlink()
+    pictures[0].save(tmp_path / "in" / "a.png", save_all=True, append_images=pictures[1:])
+    with pytest.raises(AssertionError):
+        run(way, tmp_path)
+    for number, picture in enumerate(pictures, 1):
+        written = open_image(run(way, tmp_path, "--page", number)).pixels
+        assert np.array_equal(written[~MASK], np.asarray(picture)[~MASK])
+
+
+@ways
 @pytest.mark.usefixtures("loaded", "composite")
 def test_quality_is_minded(way: str, tmp_path: Path) -> None:
     poor, good, usual = (

@@ -212,3 +212,27 @@ def test_nothing_to_do_returns_the_picture_and_says_why(
     assert warned[0].filename == __file__  # where it is called, not somewhere in the library
     assert np.array_equal(result, image)
     assert result is not image
+
+
+def test_a_stretched_mask_is_resized_on_request() -> None:
+    square = box_mask(64, 64)
+    with pytest.raises(InputError, match=r"crop or pad .* resize_mask=\"stretch\""):
+        open_mask(square, SIZE)
+    with pytest.raises(InputError, match="only be resized if its shape is the image's"):
+        open_mask(square, SIZE, resize=True)
+    plane = open_mask(square, SIZE, resize="stretch")
+    assert plane.shape == SIZE
+    assert ((plane > 0.5) == MASK).mean() > 0.97
+    with pytest.raises(InputError, match="True, False or 'stretch'"):
+        open_mask(square, SIZE, resize="bend")  # pyright: ignore[reportArgumentType]
+
+
+def test_an_array_with_its_channel_first_gets_a_hint() -> None:
+    with pytest.raises(InputError, match=r"pass mask\[0\]"):
+        open_mask(MASK[None], SIZE)
+
+
+@pytest.mark.parametrize("shape", [SIZE, (1, *SIZE)])
+def test_a_tensor_of_16_bits_is_a_mask(shape: tuple[int, ...]) -> None:
+    tensor = torch.from_numpy(MASK.astype(np.uint16) * 65535).reshape(shape)
+    assert np.array_equal(open_mask(tensor, SIZE), MASK)

@@ -1,0 +1,189 @@
+"""Files of all formats: the right picture of them, by a decoder that runs nothing."""
+
+import io
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pillow_heif
+import pytest
+from helpers import box_mask
+from PIL import Image, ImageFile
+
+from harmonizer import Harmonizer
+from harmonizer.demo.work import show_file
+from harmonizer.errors import InputError
+from harmonizer.imaging.files import list_pictures, load_upright, open_file
+from harmonizer.imaging.image import open_image
+
+SIZE = (40, 60)
+MASK = box_mask(*SIZE)
+
+
+def test_a_bmp_of_5_6_5_bits_is_read() -> None:
+    levels = np.random.default_rng(0).integers(0, 1 << 16, (6, 8), np.uint16)
+    masks = struct.pack("<III", 0xF800, 0x07E0, 0x001F)
+    header = struct.pack("<IiiHHIIiiII", 40, 8, 6, 1, 16, 3, levels.nbytes, 0, 0, 0, 0)
+    start = 14 + len(header) + len(masks)
+    file = struct.pack("<2sIHHI", b"BM", start + levels.nbytes, 0, 0, start) + header + masks
+    found = np.asarray(open_file(file + levels[::-1].tobytes())[0])
+    assert found.shape == (6, 8, 3)
+    for channel, (shift, bits) in enumerate(((11, 5), (5, 6), (0, 5))):
+        most = (1 << bits) - 1
+        expected = (levels >> shift & most) * 255 / most
+        assert np.abs(found[..., channel] - expected).max() <= 8
+
+
+def layered_psd() -> tuple[bytes, Any]:
+    """A file of two layers of 2 x 2 pixels, and the picture that they make together."""
+    merged = np.random.default_rng(0).integers(0, 256, (3, 4, 5), np.uint8)
+    channels = b"".join(struct.pack(">hI", number, 2 + 4) for number in range(3))
+    extra = struct.pack(">II", 0, 0) + b"\1a\0\0"
+    record = struct.pack(">4iH", 0, 0, 2, 2, 3) + channels + b"8BIMnorm"
+    record += bytes([255, 0, 0, 0]) + struct.pack(">I", len(extra)) + extra
+    layers = struct.pack(">h", 2) + 2 * record + 2 * 3 * (bytes(2) + bytes(4))
+    section = struct.pack(">I", len(layers)) + layers
+    file = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 4, 5, 8, 3) + bytes(8)
+    file += struct.pack(">I", len(section)) + section + bytes(2) + merged.tobytes()
+    return file, merged.transpose(1, 2, 0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_merged_picture_of_a_layered_file_is_taken() -> None:
+    data, merged = layered_psd()
+    with Image.open(io.BytesIO(data)) as file:
+        assert getattr(file, "is_animated", False), "Pillow calls layers so"
+    assert np.array_equal(np.asarray(open_file(data)[0]), merged)
+    with pytest.raises(InputError, match="no page 2"):
+        open_file(data, page=2)
+
+
+def test_the_main_picture_of_several_is_taken(noise: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for register in ("OPEN", "ID", "EXTENSION", "MIME", "SAVE", "SAVE_ALL"):
+        monkeypatch.setattr(Image, register, getattr(Image, register).copy())
+    pillow_heif.register_heif_opener()
+    pictures = [Image.fromarray(noise(64, 96, seed=n)) for n in range(2)]
+    buffer = io.BytesIO()
+    heif = pillow_heif.from_pillow(pictures[0])
+    heif.add_from_pillow(pictures[1])
+    heif.save(buffer, quality=-1, chroma=444, matrix_coefficients=0)
+    with pytest.warns(UserWarning, match="several pictures; the first is taken"):
+        first = np.asarray(open_file(buffer.getvalue())[0])
+    second = np.asarray(open_file(buffer.getvalue(), page=2)[0])
+    for found, picture in zip((first, second), pictures, strict=True):
+        assert np.abs(found.astype(int) - np.asarray(picture)).mean() < 2
+
+
+def iptc(content: bytes, size: tuple[int, int] = (36, 24)) -> bytes:
+    """A picture of IPTC type with another file inside, which Pillow opens as whatever it is."""
+
+    def field(section: int, number: int, value: bytes) -> bytes:
+        return struct.pack(">BBBH", 0x1C, section, number, len(value)) + value
+
+    head = field(3, 60, b"\1\0") + field(3, 65, b"\0\1") + field(3, 20, struct.pack(">H", size[0]))
+    head += field(3, 30, struct.pack(">H", size[1])) + field(3, 120, b"\5")
+    blocks = [content[start : start + 30_000] for start in range(0, len(content), 30_000)]
+    return head + b"".join(field(8, 10, block) for block in blocks)
+
+
+def postscript() -> bytes:
+    return b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 36 24\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+def large() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4000, 3000)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("inside", [postscript, large])
+def test_no_file_within_a_file_is_opened(
+    inside: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr("subprocess.check_call", lambda *_, **__: started.append("a program"))
+    (tmp_path / "a.png").write_bytes(iptc(inside()))
+    with Image.open(tmp_path / "a.png") as file:
+        assert (file.format, file.size, file.mode) == ("IPTC", (36, 24), "L")
+    for opener in (open_file, open_image, lambda path: show_file(str(path))):
+        with pytest.raises(InputError, match="cannot be read as an image"):
+            opener(tmp_path / "a.png")
+        (tmp_path / "b.png").write_bytes(inside() if inside is postscript else iptc(inside()))
+        with pytest.raises(InputError, match="cannot be read as an image"):
+            opener(tmp_path / "b.png")
+    assert started == []
+
+
+def test_a_picture_is_what_its_header_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a program opened it, with formats that this library does not open."""
+
+    class Deceiver(ImageFile.ImageFile):
+        format = "IPTC"
+
+        def _open(self) -> None:
+            self._size, self._mode, self.tile = (36, 24), "L", []
+
+        def load(self) -> Any:
+            self.im = Image.new("RGB", (400, 300)).im
+            self._size, self._mode = (400, 300), "RGB"
+            return super().load()
+
+    with pytest.raises(InputError, match="header promises L"):
+        load_upright(Deceiver(io.BytesIO(b"a")), "the image")
+
+
+def test_folders_hold_the_photographs_that_are_read(tmp_path: Path) -> None:
+    for ending in ("png", "JPG", "tif", "webp", "psd", "eps", "ico", "pdf", "txt", "mpg"):
+        (tmp_path / f"a.{ending}").touch()
+    found = {path.suffix for path in list_pictures(tmp_path)}
+    assert found == {".png", ".JPG", ".tif", ".webp", ".psd"}
+
+
+# --- one picture in several threads ---------------------------------------------------------------
+
+
+class Slowly(io.BytesIO):
+    """A file whose reader is interrupted between any two bytes."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        threading.Event().wait(0.0005)
+        return super().read(size)
+
+
+def slowly(content: bytes) -> Any:
+    return Slowly(content)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("what", ["image", "file"])
+def test_what_is_not_loaded_yet_may_be_used_many_times(
+    kind: str, what: str, noise: Any, brighten: Harmonizer
+) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(noise(*SIZE)).save(buffer, kind)
+    shared = io.BytesIO()
+    Image.fromarray(MASK).save(shared, "PNG")
+    expected = np.asarray(brighten(buffer.getvalue(), MASK))
+    for _ in range(5):
+        image: Any = slowly(buffer.getvalue())
+        mask: Any = slowly(shared.getvalue())
+        if what == "image":
+            image, mask = Image.open(image), Image.open(mask)
+        results = list(brighten.harmonize_batch([image] * 12, [mask] * 12, workers=6))
+        for result in results:
+            assert np.array_equal(np.asarray(result), expected)
+
+
+def test_the_orientation_is_found_by_every_thread(noise: Any) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.fromarray(noise(*SIZE)).save(buffer, "JPEG", exif=exif.tobytes())
+    for _ in range(5):
+        image = Image.open(slowly(buffer.getvalue()))
+        with ThreadPoolExecutor(6) as pool:
+            sizes = list(pool.map(lambda one: open_image(one).size, [image] * 12))
+        assert set(sizes) == {SIZE[::-1]}
