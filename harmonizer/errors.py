@@ -87,7 +87,8 @@ def warn(message: str) -> None:
     if note_warning(message):
         return
     level, frame = 1, inspect.currentframe()
-    while frame and frame.f_globals.get("__name__", "").split(".")[0] == "harmonizer":
+    # NumPy's frames are those of `np.errstate` around our functions.
+    while frame and frame.f_globals.get("__name__", "").split(".")[0] in ("harmonizer", "numpy"):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, UserWarning, stacklevel=level)
 

@@ -3,17 +3,20 @@
 import csv
 import errno
 import io
+import json
 import os
 import stat
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 # What folders of other machines say where they know nothing of flushing to a disk.
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
 # Where a process finds what it has open already; what is behind must not be replaced.
 _OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
+_LARGEST_JSON = 10_000_000
 # What a spreadsheet takes for a formula, and the mark that keeps it from that.
 _FORMULA, _TEXT_MARK = ("=", "+", "-", "@", "\t", "\r"), "'"
 
@@ -60,6 +63,26 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It holds something else, or more than such a file of this library ever does.
+    """
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_JSON + 1)
+    if len(content) > _LARGEST_JSON:
+        raise ValueError(f"it has more than {_LARGEST_JSON:,} bytes")
+    try:
+        document: Any = json.loads(content.decode("utf-8-sig"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(document, dict):
+        raise ValueError(f"it holds a {type(document).__name__}, not an object")
+    return cast(dict[str, Any], document)
 
 
 def is_stream(path: Path) -> bool:

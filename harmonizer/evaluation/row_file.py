@@ -9,7 +9,7 @@ from typing import Any
 
 from harmonizer.errors import InputError
 from harmonizer.evaluation.results import Row
-from harmonizer.files import RowTable, write_atomically
+from harmonizer.files import RowTable, read_json, write_atomically
 
 
 def open_rows(folder: Path, configuration: Mapping[str, Any]) -> tuple[RowTable, list[Row]]:
@@ -60,9 +60,9 @@ def _parse(texts: list[str]) -> Row | None:
 
 def _refuse_another(path: Path, configuration: Mapping[str, Any]) -> None:
     try:
-        before = json.loads(path.read_text("utf-8"))
+        before = read_json(path)
         different = [key for key in configuration if before.get(key) != configuration[key]]
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         raise InputError(f"{path} cannot be read ({error}); name another folder") from error
     if different:
         raise InputError(

@@ -1,16 +1,18 @@
 """Training pictures as batches of tensors, in an order that only seed and position decide."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from harmonizer.data import TrainingData
-from harmonizer.errors import InputError
+from harmonizer.errors import HarmonizerError, InputError, TrainingError
 from harmonizer.preprocessing import Preprocessing
 
 
@@ -34,18 +36,23 @@ class Batch:
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
 
-class _Pictures(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
+# What a worker hands over: tensors, or the error in their place, which torch would else rewrite.
+_Planes: TypeAlias = tuple[torch.Tensor, ...] | HarmonizerError
+
+
+class _Pictures(Dataset[_Planes]):
     """Adapts `TrainingData` to what a `DataLoader` asks for: one (epoch, index) at a time."""
 
     def __init__(self, data: TrainingData, preprocessing: Preprocessing) -> None:
         self.data = data
         self.preprocessing = preprocessing
 
-    def __getitem__(
-        self, position: tuple[int, int]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def __getitem__(self, position: tuple[int, int]) -> _Planes:
         epoch, index = position
-        drawn = self.data.draw(index, epoch)
+        try:
+            drawn = self.data.draw(index, epoch)
+        except HarmonizerError as error:
+            return error
         return (
             torch.from_numpy(self.preprocessing.to_network(drawn.composite, 255)),
             torch.from_numpy(np.ascontiguousarray(drawn.mask[None], np.float32)),
@@ -75,10 +82,13 @@ class _Order:
             yield [(epoch, int(index)) for index in order[first : first + share]]
 
 
-def _collate(
-    samples: Sequence[tuple[torch.Tensor, ...]], order: torch.memory_format
-) -> tuple[torch.Tensor, ...]:
-    planes = zip(*samples, strict=True)
+def _collate(samples: Sequence[_Planes], order: torch.memory_format) -> _Planes:
+    tensors: list[tuple[torch.Tensor, ...]] = []
+    for sample in samples:
+        if isinstance(sample, HarmonizerError):
+            return sample
+        tensors.append(sample)
+    planes = zip(*tensors, strict=True)
     return tuple(torch.stack(plane).contiguous(memory_format=order) for plane in planes)
 
 
@@ -100,8 +110,8 @@ def batches(
     part: int = 0,
     parts: int = 1,
     channels_last: bool = False,
-) -> Iterator[Batch]:
-    """Give the batches of a range of steps.
+) -> Generator[Batch]:
+    """Give the batches of a range of steps; closing the generator ends its workers.
 
     What a batch holds depends on the seed and the step alone, so a run that was stopped goes on
     with the very pictures that it would have seen.
@@ -118,7 +128,7 @@ def batches(
         channels_last: Whether the tensors shall lie in memory so; the workers see to it.
 
     Raises:
-        InputError: There are fewer pictures than a batch has.
+        InputError: There are fewer pictures than a batch has, or one cannot be read.
     """
     if len(data) < batch_size:
         raise InputError(
@@ -127,7 +137,7 @@ def batches(
         )
     memory_order = torch.channels_last if channels_last else torch.contiguous_format
     order = _Order(len(data), batch_size, parts, part, seed, steps.start, steps.stop)
-    loader: DataLoader[tuple[torch.Tensor, ...]] = DataLoader(
+    loader: DataLoader[_Planes] = DataLoader(
         _Pictures(data, preprocessing),
         collate_fn=partial(_collate, order=memory_order),
         batch_sampler=order,  # pyright: ignore[reportArgumentType] - positions are (epoch, index)
@@ -138,5 +148,41 @@ def batches(
         # Its own, so that starting to load takes no number from the run's.
         generator=torch.Generator(),
     )
-    for composite, mask, target in loader:
-        yield Batch(composite, mask, target)
+    iterator: Iterator[_Planes] = iter(loader)
+    try:
+        for planes in iterator:
+            if isinstance(planes, HarmonizerError):
+                raise planes
+            yield Batch(*planes)
+    finally:
+        _end_workers(iterator)
+
+
+def _end_workers(iterator: Any) -> None:  # noqa: ANN401 - torch names no type
+    """End the workers at once, whatever they do, and whatever still refers to their iterator.
+
+    Python waits in the end for all its processes, and these mind no signal but SIGKILL.
+    """
+    workers: Sequence[Any] = getattr(iterator, "_workers", ())
+    try:
+        if workers:
+            iterator._shutdown_workers()
+    finally:
+        for worker in workers:
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
+
+
+@contextmanager
+def lost_workers_explained() -> Generator[None]:
+    """Say what became of a run whose worker was killed, which torch may notice at any moment."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error) or isinstance(error, HarmonizerError):
+            raise
+        raise TrainingError(
+            f"a process that prepares pictures is gone ({error}); the last checkpoint is kept. "
+            "Perhaps memory ran out: go on (--resume) with fewer workers or smaller pictures"
+        ) from error

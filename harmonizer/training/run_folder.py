@@ -1,15 +1,15 @@
 """What a run writes beside its models: its state, to go on from, and its logs."""
 
 import io
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.files import RowTable, write_atomically
+from harmonizer.zoo.sources import read_released
 
 CHECKPOINT_FILE = "checkpoint.pth"
 
@@ -39,8 +39,8 @@ def load_checkpoint(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"there is no checkpoint {path} to go on from; start without --resume")
     try:
-        return cast(dict[str, Any], torch.load(path, map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        return read_released(path)
+    except WeightsCorruptedError as error:
         raise InputError(f"the checkpoint {path} is damaged: {error}") from error
 
 

@@ -1,11 +1,13 @@
 """The training loop: one file, to be read from top to bottom."""
 
+import logging
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +24,7 @@ from harmonizer.errors import InputError, TrainingError, warn
 from harmonizer.files import write_atomically
 from harmonizer.imaging.saving import save_image
 from harmonizer.inference.runtime import resolve_device
-from harmonizer.training.batches import Batch, batches
+from harmonizer.training.batches import Batch, batches, lost_workers_explained
 from harmonizer.training.build import (
     NEW_STARTS,
     build_model,
@@ -44,6 +46,8 @@ from harmonizer.training.team import Team, joined_team
 from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import save_model
+
+_logger = logging.getLogger("harmonizer.training")
 
 CONFIG_FILE = "config.toml"
 MODEL_FOLDER = "model"
@@ -142,7 +146,8 @@ class _Run:
         self.total = config.steps or config.epochs * (len(self.pictures) // config.batch_size)
         self.step, self.best, self.metrics = 0, math.inf, dict[str, float]()
         if saved is not None:
-            self._restore(saved)
+            with self._sound_checkpoint():
+                self._restore(saved)
 
     # --- the loop ---------------------------------------------------------------------------------
 
@@ -171,7 +176,7 @@ class _Run:
             total=self.total,
             initial=self.step,
             unit="step",
-            disable=None if self.team.leads else True,
+            disable=None if self.team.leads and sys.stderr else True,
         )
         # Fine-tuning is judged by what it starts from.
         fine_tunes = config.model.start not in NEW_STARTS
@@ -179,7 +184,7 @@ class _Run:
             self._validate(scores)
         recent: list[torch.Tensor] = []
         since = time.perf_counter()
-        with progress:
+        with lost_workers_explained(), closing(data), progress:
             for batch in data:
                 rate = self._set_learning_rate()
                 on_device = batch.to(self.device)
@@ -200,15 +205,14 @@ class _Run:
                     now = time.perf_counter()
                     speed = len(recent) * config.batch_size / (now - since)
                     if log is not None:
-                        log.write(
-                            self.step,
-                            {
-                                "epoch": self.step * config.batch_size / len(self.pictures),
-                                "loss": float(np.mean(losses)),
-                                "learning_rate": rate,
-                                "images_per_second": speed,
-                            },
-                        )
+                        row = {
+                            "epoch": self.step * config.batch_size / len(self.pictures),
+                            "loss": float(np.mean(losses)),
+                            "learning_rate": rate,
+                            "images_per_second": speed,
+                        }
+                        with self._missing("line of the log"):
+                            log.write(self.step, row)
                     progress.set_postfix(loss=f"{np.mean(losses):.4f}")
                     recent, since = [], now
 
@@ -307,16 +311,19 @@ class _Run:
         network.eval()
         preprocessing = self.info.preprocessing
         self.metrics = dict(validate(network, self.validation, preprocessing, self.device))
-        scores.write(self.step, self.metrics)
+        with self._missing("line of the validation"):
+            scores.write(self.step, self.metrics)
         shown = self.validation[: self.config.panel]
         if shown:
             panel = draw_panel(shown, predict(network, shown, preprocessing, self.device))
             folder = self.folder / "panels"
-            folder.mkdir(exist_ok=True)
-            save_image(panel, folder / f"step_{self.step:08d}.png")
+            with self._missing("panel"):
+                folder.mkdir(exist_ok=True)
+                save_image(panel, folder / f"step_{self.step:08d}.png")
         if self.metrics["fmse"] < self.best:
-            self.best = self.metrics["fmse"]
-            save_model(network, self._described(self.metrics), self.folder / BEST_FOLDER)
+            with self._missing("best model"):
+                save_model(network, self._described(self.metrics), self.folder / BEST_FOLDER)
+                self.best = self.metrics["fmse"]
         if training:
             set_training_mode(self.network, self.config.model.freeze)
 
@@ -356,19 +363,23 @@ class _Run:
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        try:
+        with nullcontext() if must else self._missing("checkpoint"):
             save_checkpoint(self.folder, state)
+
+    @contextmanager
+    def _missing(self, what: str) -> Generator[None]:
+        """Go on without what the disk has no room for now: it may have at the next step."""
+        try:
+            yield
         except OSError as error:
-            if must:
-                raise
-            # A disk that is full now may have room at the next checkpoint, hours from the end.
-            tqdm.write(f"warning: no checkpoint at step {self.step}: {error}")
+            _logger.warning("no %s at step %d: %s", what, self.step, error)
 
     def _read_checkpoint(self, resume: bool) -> dict[str, Any] | None:
         """Read where the run stands; None if it begins."""
         if resume:
             saved = load_checkpoint(self.folder)
-            self._compare_configuration(saved["config"])
+            with self._sound_checkpoint():
+                self._compare_configuration(saved["config"])
             return saved
         if (self.folder / CHECKPOINT_FILE).exists():
             raise InputError(
@@ -376,6 +387,18 @@ class _Run:
                 "choose another output"
             )
         return None
+
+    @contextmanager
+    def _sound_checkpoint(self) -> Generator[None]:
+        """Refuse a whole checkpoint with something else in it than a run of this configuration."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if isinstance(error, InputError):
+                raise
+            path = self.folder / CHECKPOINT_FILE
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(f"the checkpoint {path} is damaged: {reason}") from error
 
     def _compare_configuration(self, saved: str) -> None:
         # Read as a configuration: a key that a later version added has its default in both.
@@ -392,6 +415,8 @@ class _Run:
     def _restore(self, saved: dict[str, Any]) -> None:
         self.step, self.best, self.metrics = saved["step"], saved["best"], saved["metrics"]
         self.network.load_state_dict(saved["network"])
+        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+            raise ValueError("its weights are NaN or infinite")
         if self.average is not None:
             self.average.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])

@@ -5,7 +5,9 @@ know the names there. Nothing of a tensor changes but its dtype.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -99,14 +101,28 @@ def _take(
     given: Mapping[str, object], expected: Mapping[str, torch.Tensor], complaint: str
 ) -> dict[str, torch.Tensor]:
     """Return copies of what is given, in the expected dtypes, or say what does not fit."""
-    shapes = {key: getattr(value, "shape", None) for key, value in given.items()}
-    described = {
-        key: f"a {type(given[key]).__name__}" if shape is None else tuple(shape)
-        for key, shape in shapes.items()
-    }
+    described = {key: _describe(value) for key, value in given.items()}
     if problems := list_misfits(expected, described):
         raise WeightsCorruptedError(f"{complaint}; {problems}")
     return {key: _copy(value, own_dtype(expected[key])) for key, value in given.items()}
+
+
+def _describe(value: object) -> tuple[int, ...] | str:
+    """Return the shape of a plain tensor or array of numbers, or what it is instead."""
+    if isinstance(value, torch.Tensor):
+        odd = {
+            "nested": value.is_nested,
+            "sparse": value.layout != torch.strided,
+            "meta": value.is_meta,
+            "quantized": value.is_quantized,
+            "complex": value.is_complex(),
+        }
+        kinds = [kind for kind, found in odd.items() if found]
+        return f"a {kinds[0]} tensor" if kinds else tuple(value.shape)
+    array: Any = value
+    if isinstance(value, np.ndarray | np.generic) and array.dtype.kind in "buif":
+        return array.shape
+    return f"a {type(array).__name__}"
 
 
 def own_dtype(tensor: torch.Tensor) -> torch.dtype:

@@ -1,51 +1,76 @@
-"""Check that files hold the bytes that were promised."""
+"""Read files of weights, and check in the same pass that they hold what was promised."""
 
 import hashlib
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 
-from harmonizer.errors import WeightsCorruptedError
+from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
 
 _START = 512  # bytes that are enough to tell a web page or a pointer from weights
 
 
-def check_file(
-    path: Path, sha256: str | None, size: int | None, what: str, *, cached: bool
-) -> None:
-    """Check a file of weights before anything reads it.
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights, and what it has to be.
 
-    A file of the cache that is wrong is set aside (renamed to `*.corrupted`), so that the next
-    attempt downloads it again. Files of the user's are left as they are.
-
-    Args:
+    Attributes:
         path: The file.
         sha256: What its hash has to be; None checks only that it is no web page or pointer.
         size: What its size in bytes has to be, if it is known.
-        what: What to call it in an error, a `WeightsCorruptedError` with both hashes.
-        cached: Whether it is in the cache.
+        what: What to call it in an error.
+        cached: Whether it is in the cache, where a wrong one is set aside (renamed to
+            `*.corrupted`), so that the next attempt downloads it again. Files of the user's are
+            left as they are.
+        advice: What to do about a wrong one.
     """
-    problem = _find_problem(path, sha256, size, what)
-    if problem is None:
-        return
-    reason = _not_weights(path)
-    explanation = f" ({reason})" if reason else ""
-    advice = f" {_set_aside(path)} Try again." if cached else ""
-    raise WeightsCorruptedError(f"{problem}{explanation}; it was not loaded.{advice}")
+
+    path: Path
+    sha256: str | None
+    size: int | None
+    what: str
+    cached: bool = False
+    advice: str = ""
+
+    def read(self, largest: int | None = None) -> bytes:
+        """Return the content, of which exactly these bytes were checked.
+
+        Args:
+            largest: More bytes than this are not even read.
+
+        Raises:
+            WeightsCorruptedError: It is not what was promised; the message has both hashes.
+            WeightsUnavailableError: It cannot be read.
+        """
+        try:
+            found = self.path.stat().st_size
+            if self.size not in (None, found):
+                self._refuse(f"{self.what} has {found} bytes, expected {self.size}")
+            if largest is not None and found > largest:
+                self._refuse(f"{self.what} has {found:,} bytes, more than its network could hold")
+            content = self.path.read_bytes()
+        except (WeightsCorruptedError, MemoryError):
+            raise
+        except OSError as error:
+            raise WeightsUnavailableError(f"{self.what} cannot be read: {error}") from error
+        if self.sha256 is None:
+            if _not_weights(content):
+                self._refuse(f"{self.what} holds no weights", content)
+        elif (sha256 := hashlib.sha256(content).hexdigest()) != self.sha256:
+            self._refuse(f"{self.what} has the sha256 {sha256}, expected {self.sha256}", content)
+        return content
+
+    def _refuse(self, problem: str, content: bytes | None = None) -> None:
+        if content is None:
+            with self.path.open("rb") as file:
+                content = file.read(_START)
+        reason = _not_weights(content)
+        explanation = f" ({reason})" if reason else ""
+        advice = f" {_set_aside(self.path)} Try again." if self.cached else self.advice
+        raise WeightsCorruptedError(f"{problem}{explanation}; it was not loaded.{advice}")
 
 
-def _find_problem(path: Path, sha256: str | None, size: int | None, what: str) -> str | None:
-    found_size = path.stat().st_size
-    if size is not None and found_size != size:
-        return f"{what} has {found_size} bytes, expected {size}"
-    if sha256 is None:
-        return f"{what} holds no weights" if _not_weights(path) else None
-    found = sha256_of(path)
-    return None if found == sha256 else f"{what} has the sha256 {found}, expected {sha256}"
-
-
-def _not_weights(path: Path) -> str | None:
-    with path.open("rb") as file:
-        start = file.read(_START)
+def _not_weights(content: bytes) -> str | None:
+    start = content[:_START]
     if start.startswith(b"version https://git-lfs"):
         return (
             "it is a git-lfs pointer: the weights themselves were never fetched; run 'git lfs pull'"
@@ -68,13 +93,6 @@ def _set_aside(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hash of a file; files that have not changed are not read again."""
-    status = path.stat()
-    return _sha256(str(path.resolve()), status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _sha256(path: str, size: int, modified: int) -> str:
-    del size, modified  # part of the key only
-    with Path(path).open("rb") as file:
+    """Return the hash of a file."""
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

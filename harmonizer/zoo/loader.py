@@ -1,13 +1,12 @@
 """Load a network and its weights by a model's name."""
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import nn
 
 from harmonizer.errors import (
@@ -16,13 +15,14 @@ from harmonizer.errors import (
     WeightsCorruptedError,
     WeightsUnavailableError,
 )
+from harmonizer.files import read_json
 from harmonizer.networks import build_network
 from harmonizer.threads import survive_forks
 from harmonizer.zoo.convert import list_misfits, own_dtype
-from harmonizer.zoo.integrity import check_file
+from harmonizer.zoo.integrity import Weights
 from harmonizer.zoo.manifest import ModelInfo, model_info, parse_model_info
 from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
-from harmonizer.zoo.sources import FetchOptions, fetch_from_hub, fetch_weights
+from harmonizer.zoo.sources import FetchOptions, fetch_from_hub, find_weights
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -44,17 +44,17 @@ def load_model(
         The network in evaluation mode, float32, on the CPU, without gradients; and what is known of
         the model. Errors are those of `Harmonizer.from_pretrained`.
     """
-    info, path = find_model(name_or_path, revision, options)
-    return read_network(path, info), info
+    info, weights = find_model(name_or_path, revision, options)
+    return read_network(weights, info), info
 
 
 def find_model(
     name_or_path: str | os.PathLike[str] | None, revision: str | None, options: FetchOptions
-) -> tuple[ModelInfo, Path]:
+) -> tuple[ModelInfo, Weights]:
     """Find a model without building its network.
 
     Returns:
-        What is known of it; and its weights, a safetensors file that has been checked.
+        What is known of it; and its weights, a safetensors file, to be checked when it is read.
     """
     place = parse_name(name_or_path)
     if revision is not None and not isinstance(place, HubName):
@@ -64,7 +64,7 @@ def find_model(
     match place:
         case ZooName(name):
             info = model_info(name)
-            return info, fetch_weights(info, options)
+            return info, find_weights(info, options)
         case HubName(repo):
             return _fetch_repository(repo, revision, options)
         case LocalPath(path):
@@ -81,15 +81,15 @@ def known_of(name_or_path: str | os.PathLike[str] | None) -> ModelInfo:
 
 def _fetch_repository(
     repo: str, revision: str | None, options: FetchOptions
-) -> tuple[ModelInfo, Path]:
+) -> tuple[ModelInfo, Weights]:
     config = fetch_from_hub(repo, CONFIG_FILE, revision, options)
     # Both files have to be of one commit, also if the repository changes in between.
     commit = config.parent.name
     path = fetch_from_hub(repo, WEIGHTS_FILE, commit, options)
-    return _read_config(config, path, repo, cached=True), path
+    return _read_config(config, path, repo, cached=True)
 
 
-def _open_local(path: Path) -> tuple[ModelInfo, Path]:
+def _open_local(path: Path) -> tuple[ModelInfo, Weights]:
     if path.is_dir():
         folder, weights = path, path / WEIGHTS_FILE
     elif path.suffix in (".pth", ".pt"):
@@ -106,26 +106,30 @@ def _open_local(path: Path) -> tuple[ModelInfo, Path]:
                 f"there is no file {file}; a saved model is a folder with {CONFIG_FILE} and "
                 f"{WEIGHTS_FILE}, as save_pretrained writes it"
             )
-    return _read_config(config, weights, str(path), cached=False), weights
+    return _read_config(config, weights, str(path), cached=False)
 
 
-def _read_config(config: Path, weights: Path, where: str, *, cached: bool) -> ModelInfo:
-    """Read what is known of a saved model, and check its weights against it."""
+def _read_config(
+    config: Path, path: Path, where: str, *, cached: bool
+) -> tuple[ModelInfo, Weights]:
+    """Read what is known of a saved model, and of its weights."""
     try:
-        entry = json.loads(config.read_text("utf-8"))
+        entry = read_json(config)
         promised = entry.get("weights", {})
         sha256, size = promised.get("sha256"), promised.get("size")
         if not isinstance(sha256, str | None) or not isinstance(size, int | None):
             raise ValueError("its sha256 is a text and its size a number")
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, AttributeError) as error:
         raise WeightsCorruptedError(f"{config} is not this library's: {error}") from error
+    except OSError as error:
+        raise WeightsUnavailableError(f"{config} cannot be read: {error}") from error
     info = parse_model_info(entry, str(config))
-    check_file(weights, sha256, size, f"{weights.name} of {where}", cached=cached)
-    return replace(info, status="available", sources=(), aliases=())
+    weights = Weights(path, sha256, size, f"{path.name} of {where}", cached=cached)
+    return replace(info, status="available", sources=(), aliases=()), weights
 
 
-def read_network(path: Path, info: ModelInfo) -> nn.Module:
-    """Build a model's network around weights that have been checked.
+def read_network(weights: Weights, info: ModelInfo) -> nn.Module:
+    """Build a model's network around its weights, which are checked.
 
     Float16 and bfloat16 become float32. What is missing, unexpected or misshapen in the file is
     listed in one `WeightsCorruptedError`.
@@ -143,35 +147,30 @@ def read_network(path: Path, info: ModelInfo) -> nn.Module:
             f"{info.name} asks for a network that cannot be built: {error}"
         ) from error
     expected = network.state_dict()
-    try:
-        _check_header(path)
-        with safe_open(path, framework="pt") as file:  # pyright: ignore[reportUnknownVariableType]
-            reader = cast(Any, file)  # safetensors gives no types
-            keys: list[str] = list(reader.keys())
-            found: dict[str, tuple[int, ...] | str] = {
-                key: tuple(reader.get_slice(key).get_shape()) for key in keys
-            }
-            if problems := list_misfits(expected, found):
-                raise WeightsCorruptedError(
-                    f"the weights in {path} do not fit the network {info.architecture}: {problems}"
-                )
-            # Copied, because the file stays mapped otherwise: changing it would change the network.
-            state: dict[str, torch.Tensor] = {
-                key: reader.get_tensor(key).to(own_dtype(expected[key]), copy=True) for key in found
-            }
-    except (SafetensorError, OSError, ValueError) as error:
-        if isinstance(error, HarmonizerError):
-            raise
-        raise WeightsCorruptedError(f"{path} is no sound safetensors file: {error}") from error
+    largest = sum(8 * tensor.numel() for tensor in expected.values()) + 2 * _LARGEST_HEADER
+    state = _read_state(weights.read(largest), weights.path)
+    found = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    if problems := list_misfits(expected, found):
+        raise WeightsCorruptedError(
+            f"the weights in {weights.path} do not fit the network {info.architecture}: {problems}"
+        )
+    state = {key: tensor.to(own_dtype(expected[key])) for key, tensor in state.items()}
+    if wrong := [key for key, tensor in state.items() if not tensor.isfinite().all()]:
+        raise WeightsCorruptedError(
+            f"the weights in {weights.path} are NaN or infinite in {', '.join(wrong[:5])}"
+        )
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False)
 
 
-def _check_header(path: Path) -> None:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
+def _read_state(content: bytes, path: Path) -> dict[str, torch.Tensor]:
+    length = int.from_bytes(content[:8], "little")
     if length > _LARGEST_HEADER:
         raise WeightsCorruptedError(
             f"{path} is no sound safetensors file of a network: its header says that it has "
             f"{length:,} bytes, more than {_LARGEST_HEADER:,}"
         )
+    try:
+        return load(content)
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise WeightsCorruptedError(f"{path} is no sound safetensors file: {error}") from error

@@ -12,7 +12,7 @@ from torch import nn
 
 from harmonizer._version import __version__
 from harmonizer.errors import InputError, WeightsUnavailableError
-from harmonizer.files import write_atomically
+from harmonizer.files import read_json, write_atomically
 from harmonizer.zoo.integrity import sha256_of
 from harmonizer.zoo.loader import CONFIG_FILE, WEIGHTS_FILE, load_model
 from harmonizer.zoo.manifest import ModelInfo
@@ -156,7 +156,7 @@ def push_folder(
 
 def manifest_entry(directory: Path, repo_id: str, revision: str) -> dict[str, Any]:
     """Return the entry of `weights_manifest.json` for a folder that was uploaded as a commit."""
-    config = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
+    config = read_json(directory / CONFIG_FILE)
     weights = config.pop("weights")
     config = {key: value for key, value in config.items() if not key.startswith("library")}
     source = {

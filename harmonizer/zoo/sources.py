@@ -2,16 +2,14 @@
 
 import hashlib
 import json
-import pickle
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import huggingface_hub
-import torch
 from huggingface_hub import constants
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -27,10 +25,11 @@ from huggingface_hub.utils import WeakFileLock
 from safetensors.torch import save
 
 from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
-from harmonizer.files import write_atomically
+from harmonizer.files import read_json, write_atomically
+from harmonizer.zoo.archive import read_archive
 from harmonizer.zoo.convert import convert_state_dict
 from harmonizer.zoo.download import download
-from harmonizer.zoo.integrity import check_file, sha256_of
+from harmonizer.zoo.integrity import Weights
 from harmonizer.zoo.manifest import BundledFile, HubFile, ModelInfo, ReleasedFile, Source
 
 # Part of the names of converted files: raised when this project's names of tensors change.
@@ -62,7 +61,14 @@ class FetchOptions:
 
 
 def fetch_weights(info: ModelInfo, options: FetchOptions) -> Path:
-    """Find the weights of a model, downloading them if need be: a checked safetensors file.
+    """Find the weights of a model as `find_weights` does, and check them."""
+    weights = find_weights(info, options)
+    weights.read()
+    return weights.path
+
+
+def find_weights(info: ModelInfo, options: FetchOptions) -> Weights:
+    """Find the weights of a model, downloading them if need be: a safetensors file, not yet read.
 
     Sources are tried in their order; the next one is only tried if one cannot be reached.
 
@@ -82,36 +88,26 @@ def fetch_weights(info: ModelInfo, options: FetchOptions) -> Path:
     raise WeightsUnavailableError("; ".join(failures))
 
 
-def _fetch(info: ModelInfo, source: Source, options: FetchOptions) -> Path:
+def _fetch(info: ModelInfo, source: Source, options: FetchOptions) -> Weights:
     match source:
         case BundledFile():
             return _bundled(source)
         case HubFile() if source.file.endswith(".safetensors"):
             path = fetch_from_hub(source.repo, source.file, source.revision, options)
-            check_file(
-                path,
-                source.sha256,
-                source.size,
-                f"{source.file} of {source.repo}",
-                cached=True,
-            )
-            return path
+            what = f"{source.file} of {source.repo}"
+            return Weights(path, source.sha256, source.size, what, cached=True)
         case HubFile() | ReleasedFile():
             return _converted(info, source, options)
 
 
-def _bundled(source: BundledFile) -> Path:
+def _bundled(source: BundledFile) -> Weights:
     path = Path(str(resources.files("harmonizer.zoo") / source.file))
     if not path.is_file():
         raise WeightsUnavailableError(
             f"the bundled weights {path} are missing; reinstall image-harmonizer"
         )
-    if path.stat().st_size != source.size or sha256_of(path) != source.sha256:
-        raise WeightsCorruptedError(
-            f"the bundled weights {path} are damaged: their sha256 is {sha256_of(path)}, expected "
-            f"{source.sha256}; reinstall image-harmonizer"
-        )
-    return path
+    what = f"the file of bundled weights {path}"
+    return Weights(path, source.sha256, source.size, what, advice=" Reinstall image-harmonizer.")
 
 
 # --- the Hub ------------------------------------------------------------------------------------
@@ -189,7 +185,7 @@ def _offline_advice(what: str) -> str:
 # --- released state dicts -------------------------------------------------------------------------
 
 
-def _converted(info: ModelInfo, source: HubFile | ReleasedFile, options: FetchOptions) -> Path:
+def _converted(info: ModelInfo, source: HubFile | ReleasedFile, options: FetchOptions) -> Weights:
     """Fetch a released state dict and convert it, once; afterwards the converted file is used."""
     folder = _release_folder(info.name, source, options)
     with _refusing_unwritable(folder):
@@ -230,7 +226,7 @@ def _refusing_unwritable(folder: Path) -> Generator[None]:
         ) from error
 
 
-def _find_converted(folder: Path, source: HubFile | ReleasedFile) -> Path | None:
+def _find_converted(folder: Path, source: HubFile | ReleasedFile) -> Weights | None:
     record = _read_record(folder)
     path = folder / f"model-{_CONVERSION}.safetensors"
     if not {"conversion", "converted_sha256"} <= record.keys() or not path.is_file():
@@ -238,50 +234,51 @@ def _find_converted(folder: Path, source: HubFile | ReleasedFile) -> Path | None
     if record["conversion"] != _CONVERSION:
         return None
     _check_against_record(record, record["sha256"], source)
-    check_file(path, record["converted_sha256"], None, f"the converted {path}", cached=True)
-    return path
+    return Weights(path, record["converted_sha256"], None, f"the converted {path}", cached=True)
 
 
 def _fetch_and_convert(
     info: ModelInfo, source: HubFile | ReleasedFile, options: FetchOptions, folder: Path
-) -> Path:
+) -> Weights:
     if isinstance(source, HubFile):
         released = fetch_from_hub(source.repo, source.file, source.revision, options)
     else:
         released = folder / "released.pth"
         if not released.is_file() or options.force_download:
             download(source.url, released)
-    check_file(released, source.sha256, source.size, _place(source), cached=True)
-    sha256 = sha256_of(released)
+    content = Weights(released, source.sha256, source.size, _place(source), cached=True).read()
+    sha256 = hashlib.sha256(content).hexdigest()
     try:
         _check_against_record(_read_record(folder), sha256, source)
-        state = convert_state_dict(info.architecture, read_released(released), **info.arguments)
+        state = read_archive(content, str(released))
+        state = convert_state_dict(info.architecture, state, **info.arguments)
     except WeightsCorruptedError:
         if isinstance(source, ReleasedFile):
             released.unlink()  # or the next attempt would find it, and not download again
         raise
-    content = save(state)
-    path = folder / f"model-{_CONVERSION}.safetensors"
-    write_atomically(path, content)
     record = {
         "source": _place(source),
         "sha256": sha256,
-        "size": released.stat().st_size,
+        "size": len(content),
         "conversion": _CONVERSION,
-        "converted_sha256": sha256_of(path),
     }
+    content = save(state)
+    path = folder / f"model-{_CONVERSION}.safetensors"
+    write_atomically(path, content)
+    record["converted_sha256"] = hashlib.sha256(content).hexdigest()
     write_atomically(folder / "record.json", json.dumps(record, indent=2))
     if isinstance(source, ReleasedFile):
         released.unlink()  # the converted file has everything that was in it
-    return path
+    return Weights(path, record["converted_sha256"], None, f"the converted {path}", cached=True)
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
     try:
-        record: Any = json.loads((folder / "record.json").read_text("utf-8"))
-        return record if isinstance(record, dict) and "sha256" in record else {}  # pyright: ignore[reportUnknownVariableType]
+        record = read_json(folder / "record.json")
     except (OSError, ValueError):
         return {}
+    hashes = (record.get("sha256"), record.get("converted_sha256", ""))
+    return record if all(isinstance(one, str) for one in hashes) else {}
 
 
 def _check_against_record(
@@ -300,16 +297,4 @@ def _check_against_record(
 
 def read_released(path: Path) -> dict[str, Any]:
     """Read a released state dict (`.pth`, `.pt`), without running any code that it may hold."""
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsCorruptedError(
-            f"{path} holds more than tensors, perhaps code, or is damaged; it was not loaded"
-        ) from error
-    # A damaged archive makes the reader raise almost anything.
-    except Exception as error:
-        raise WeightsCorruptedError(f"{path} is not a state dict: {_first_line(error)}") from error
-    if not isinstance(state, dict) or not all(isinstance(key, str) for key in cast(Any, state)):
-        kind = type(cast(Any, state)).__name__
-        raise WeightsCorruptedError(f"{path} is not a state dict: it holds a {kind}")
-    return cast(dict[str, Any], state)
+    return read_archive(Weights(path, None, None, str(path)).read(), str(path))

@@ -19,7 +19,7 @@ from harmonizer.errors import (
     WeightsUnavailableError,
 )
 from harmonizer.networks import build_network, list_networks
-from harmonizer.zoo.integrity import check_file
+from harmonizer.zoo.integrity import Weights
 from harmonizer.zoo.manifest import BundledFile, default_model
 from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
 from harmonizer.zoo.publish import save_model
@@ -425,7 +425,7 @@ def test_bundled_weights_that_are_missing_or_of_another_hash_are_refused() -> No
     assert isinstance(source, BundledFile)
     for broken, error, said in (
         (replace(source, file="weights/none"), WeightsUnavailableError, "are missing; reinstall"),
-        (replace(source, sha256="0" * 64), WeightsCorruptedError, "are damaged: their sha256 is"),
+        (replace(source, sha256="0" * 64), WeightsCorruptedError, "has the sha256 .* Reinstall"),
     ):
         with pytest.raises(error, match=said):
             fetch_weights(replace(info, sources=(broken,)), FetchOptions())
@@ -441,5 +441,5 @@ def test_what_cannot_be_set_aside_is_left_with_advice(
     file.write_bytes(b"something else")
     monkeypatch.setattr(Path, "replace", refused)
     with pytest.raises(WeightsCorruptedError, match=r"could not be set aside .*; delete "):
-        check_file(file, "0" * 64, None, "the weights", cached=True)
+        Weights(file, "0" * 64, None, "the weights", cached=True).read()
     assert file.read_bytes() == b"something else"

@@ -32,7 +32,7 @@ from harmonizer.zoo import convert_state_dict
 from harmonizer.zoo.download import _CheckedRedirects, download
 from harmonizer.zoo.loader import read_network
 from harmonizer.zoo.manifest import HubFile, ModelInfo, ReleasedFile
-from harmonizer.zoo.sources import FetchOptions, fetch_weights
+from harmonizer.zoo.sources import FetchOptions, fetch_weights, find_weights
 
 URL = "/releases/idih256.pth"
 Released = Callable[..., ModelInfo]
@@ -72,7 +72,7 @@ def test_a_released_model_makes_the_pictures_of_the_released_network(
     info = replace(
         model_info(name), sources=(ReleasedFile(server.address + "/w18.pth", None, None),)
     )
-    network = read_network(fetch_weights(info, options), info)
+    network = read_network(find_weights(info, options), info)
     image, mask = picture_by_rule(1)
     predicted = Harmonizer(network, info, device="cpu").predict(image, mask)
     expected = reference_values()[f"{name}.s1.predicted"]

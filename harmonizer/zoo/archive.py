@@ -1,0 +1,53 @@
+"""Read what `torch.save` wrote, running no code that it may hold, once it is known to be whole."""
+
+import io
+import pickle
+import zipfile
+from typing import Any, cast
+
+import torch
+
+from harmonizer.errors import WeightsCorruptedError
+
+
+def read_archive(content: bytes, what: str) -> dict[str, Any]:
+    """Read a dict of tensors and plain values.
+
+    torch compares no checksum of an archive, and unpacks what is compressed, whatever becomes of
+    it. (The format before torch 1.6 has no checksums.)
+
+    Args:
+        content: A file that was written by `torch.save`.
+        what: What to call it in an error.
+
+    Raises:
+        WeightsCorruptedError: It is damaged, or holds something else.
+    """
+    try:
+        if content.startswith(b"PK"):
+            _check_archive(content)
+        found: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsCorruptedError(
+            f"{what} holds more than tensors, perhaps code, or is damaged; it was not loaded"
+        ) from error
+    except MemoryError:
+        raise
+    # A damaged archive makes the readers raise almost anything.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise WeightsCorruptedError(f"{what} is not a state dict, or damaged: {reason}") from error
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in cast(Any, found)):
+        kind = type(cast(Any, found)).__name__
+        raise WeightsCorruptedError(f"{what} is not a state dict: it holds a {kind}")
+    return cast(dict[str, Any], found)
+
+
+def _check_archive(content: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = archive.infolist()
+        # torch compresses nothing; so does nobody who has nothing to hide.
+        if sum(part.file_size for part in parts) > len(content):
+            raise ValueError("its parts are larger than the file")
+        if (bad := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {bad} is wrong")

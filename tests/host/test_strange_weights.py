@@ -1,0 +1,194 @@
+"""Weights and checkpoints that are damaged, swapped, bombs, or hold what no network has."""
+
+import io
+import json
+import os
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from zoo_models import tiny_model
+
+from harmonizer import Harmonizer
+from harmonizer.errors import (
+    HarmonizerError,
+    InputError,
+    WeightsCorruptedError,
+    WeightsUnavailableError,
+)
+from harmonizer.training.run_folder import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from harmonizer.zoo import convert_state_dict
+from harmonizer.zoo.archive import read_archive
+from harmonizer.zoo.integrity import Weights
+
+
+def saved(state: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+STATE: dict[str, Any] = {"step": 3, "network": {"a": torch.arange(200.0), "b": torch.ones(7, 5)}}
+
+
+def test_no_flipped_bit_changes_what_is_loaded() -> None:
+    """A flip in what nothing is read from, such as padding and dates, may pass."""
+    content = saved(STATE)
+    refused = 0
+    for position in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        try:
+            found = read_archive(bytes(damaged), "the file")
+        except WeightsCorruptedError:
+            refused += 1
+            continue
+        assert found["step"] == 3
+        for name, tensor in STATE["network"].items():
+            assert torch.equal(found["network"][name], tensor)
+    assert refused > 100
+
+
+def test_a_cut_archive_is_refused_at_every_length() -> None:
+    for state in (saved(STATE), legacy(STATE)):
+        for length in range(0, len(state) - 1, 97):
+            with pytest.raises(WeightsCorruptedError):
+                read_archive(state[:length], "the file")
+
+
+def legacy(state: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
+def test_an_archive_is_not_unpacked_to_more_than_it_has() -> None:
+    """1.4 MB of zeros, compressed, would be 1.4 GB."""
+    plain, packed = io.BytesIO(saved({"a": torch.zeros(25_000_000)})), io.BytesIO()
+    with (
+        zipfile.ZipFile(plain) as source,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in source.namelist():
+            bomb.writestr(name, source.read(name))
+    assert len(packed.getvalue()) < 1_000_000
+    with pytest.raises(WeightsCorruptedError, match="larger than the file"):
+        read_archive(packed.getvalue(), "the file")
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, STATE)
+    path = tmp_path / CHECKPOINT_FILE
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.arange(200.0).numpy().tobytes()) + 30] ^= 1
+    for damaged in (bytes(content), b"", b"PK\x03\x04", b"text", saved([1, 2]), saved({1: 2})):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="is damaged"):
+            load_checkpoint(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tiny_model(seed=0).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def forget_the_hash(folder: Path) -> None:
+    """As in a folder that somebody else made."""
+    config = json.loads((folder / "config.json").read_text())
+    del config["weights"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(value: float, folder: Path) -> None:
+    forget_the_hash(folder)
+    state = load_file(folder / "model.safetensors")
+    name = next(key for key in state if key.endswith("weight"))
+    state[name].view(-1)[0] = value
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(WeightsCorruptedError, match=f"NaN or infinite in {name}"):
+        Harmonizer.from_pretrained(folder, device="cpu")
+
+
+def test_what_is_loaded_is_what_was_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the file is swapped: it is read once."""
+    other = tiny_model(seed=1)
+    other.save_pretrained(folder.parent / "other")
+    good = Harmonizer.from_pretrained(folder, device="cpu").fingerprint()
+    stranger = (folder.parent / "other" / "model.safetensors").read_bytes()
+    read, weights = Path.read_bytes, folder / "model.safetensors"
+
+    def swap_after(self: Path) -> bytes:
+        content = read(self)
+        if self == weights:
+            weights.write_bytes(stranger)
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", swap_after)
+    assert Harmonizer.from_pretrained(folder, device="cpu").fingerprint() == good
+    with pytest.raises(WeightsCorruptedError, match="has the sha256"):
+        Harmonizer.from_pretrained(folder, device="cpu")
+
+
+def test_a_file_far_larger_than_its_network_is_not_read(folder: Path) -> None:
+    forget_the_hash(folder)
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(1 << 40)  # a file with a hole, of a TiB
+    with pytest.raises(WeightsCorruptedError, match="more than its network could hold"):
+        Harmonizer.from_pretrained(folder, device="cpu")
+
+
+def odd_tensors() -> dict[str, Any]:
+    return {
+        "sparse": torch.eye(3).to_sparse(),
+        "meta": torch.zeros(3, 3, device="meta"),
+        "complex": torch.zeros(3, 3, dtype=torch.complex64),
+        "quantized": torch.quantize_per_tensor(torch.zeros(3, 3), 0.1, 0, torch.qint8),
+        "nested": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
+    }
+
+
+@pytest.mark.parametrize("kind", ["sparse", "meta", "complex", "quantized", "nested"])
+@pytest.mark.filterwarnings("ignore")
+def test_odd_tensors_are_named(kind: str) -> None:
+    with pytest.raises(WeightsCorruptedError, match=f"a {kind} tensor|unexpected"):
+        convert_state_dict("idih", {"encoder.block0.conv.weight": odd_tensors()[kind]})
+    content = saved({"x": odd_tensors()[kind]})
+    try:
+        state = read_archive(content, "the file")
+    except HarmonizerError:
+        return  # torch itself refuses some
+    with pytest.raises(WeightsCorruptedError):
+        convert_state_dict("idih", state)
+
+
+def test_other_odd_values_are_named() -> None:
+    values: dict[str, Any] = {
+        "text": np.array(["a"]),
+        "object": np.array([None]),
+        "list": [1.0],
+        "none": None,
+    }
+    with pytest.raises(WeightsCorruptedError, match="4 unexpected: text, object, list, none"):
+        convert_state_dict("idih", values)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of POSIX")
+def test_a_file_that_cannot_be_read_is_an_error_of_ours(folder: Path, tmp_path: Path) -> None:
+    """A folder stands for what this user may not read, so that it fails for root as well."""
+    with pytest.raises(WeightsUnavailableError, match="cannot be read"):
+        Weights(tmp_path, None, None, "the weights").read()
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000, "[]", "7", " ", "{", "\0"])
+def test_a_config_that_is_no_object_or_endlessly_deep(content: str, folder: Path) -> None:
+    (folder / "config.json").write_text(content)
+    with pytest.raises(WeightsCorruptedError, match=r"config\.json is not this library's"):
+        Harmonizer.from_pretrained(folder, device="cpu")
+    assert sys.getrecursionlimit() < 100_000

@@ -1,0 +1,184 @@
+"""However a run ends, its workers end with it, and nothing but what is told is lost."""
+
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import harmonizer.training.trainer as trainer_module
+from harmonizer.data import Triplet
+from harmonizer.errors import InputError, TrainingError
+from harmonizer.files import RowTable
+from harmonizer.preprocessing import Preprocessing
+from harmonizer.training import TrainConfig, train
+from harmonizer.training.batches import batches
+from harmonizer.training.run_folder import load_checkpoint
+
+SmallRun = Callable[..., TrainConfig]
+
+RAISING = """
+import sys
+from pathlib import Path
+import harmonizer.training.trainer as trainer
+from harmonizer.training import TrainConfig, train
+
+def broken(self, *_):
+    raise ZeroDivisionError("on purpose")
+
+trainer._Run._update = broken
+train(TrainConfig.from_toml(Path(sys.argv[1])))
+"""
+
+
+def test_a_process_ends_after_an_exception(small_run: SmallRun, tmp_path: Path) -> None:
+    """The traceback refers to the loop, and so to the workers, until the interpreter ends."""
+    path = tmp_path / "run.toml"
+    path.write_text(small_run(workers=2).to_toml())
+    done = subprocess.run(
+        [sys.executable, "-c", RAISING, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("ZeroDivisionError: on purpose\n")
+
+
+def test_no_worker_is_left_when_a_run_fails(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(trainer_module._Run, "_update", broken)
+    before = set(multiprocessing.active_children())
+    with pytest.raises(ZeroDivisionError):
+        train(small_run(workers=2))
+    assert set(multiprocessing.active_children()) <= before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing kills like SIGKILL here")
+def test_a_killed_worker_ends_the_run_with_its_checkpoint(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel does where memory runs out."""
+    config = small_run(workers=2, steps=10_000, checkpoint_every=4, validate_every=0)
+    before = set(multiprocessing.active_children())
+
+    def kill_one(self: Any, *arguments: Any) -> Any:
+        if self.step == 9:
+            worker, *_ = set(multiprocessing.active_children()) - before
+            os.kill(worker.pid or 0, signal.SIGKILL)
+        return update(self, *arguments)
+
+    update = trainer_module._Run._update
+    monkeypatch.setattr(trainer_module._Run, "_update", kill_one)
+    with pytest.raises(TrainingError, match="with fewer workers"):
+        train(config)
+    assert set(multiprocessing.active_children()) <= before
+    assert load_checkpoint(Path(config.output))["step"] >= 8
+
+
+def test_an_error_in_a_worker_is_the_one_it_would_be_without(
+    small_run: SmallRun, photographs: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for path in photographs.iterdir():
+        (folder / path.name).write_bytes(
+            path.read_bytes()[: 400 if path.name == "p3.png" else None]
+        )
+    messages: list[str] = []
+    for workers in (0, 1):
+        config = small_run(workers=workers, output=str(tmp_path / str(workers)))
+        config = replace(config, train=replace(config.train, root=str(folder)))
+        with pytest.raises(InputError) as caught:
+            train(replace(config, validation=replace(config.validation, root="")))
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    assert "p3.png" in messages[0]
+
+
+class Stuck:
+    """Pictures on a disk that answers no more."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def draw(self, index: int, epoch: int) -> Triplet:
+        del index, epoch
+        time.sleep(600)
+        raise AssertionError
+
+
+def test_a_worker_that_waits_for_its_disk_is_ended() -> None:
+    before = set(multiprocessing.active_children())
+    preprocessing = Preprocessing((8, 8), (0.5,) * 3, (0.5,) * 3, "opencv-linear")
+    loading = batches(Stuck(), preprocessing, batch_size=4, steps=range(9), seed=0, workers=1)
+
+    def kill_when_started() -> None:
+        while not (started := set(multiprocessing.active_children()) - before):
+            time.sleep(0.05)
+        time.sleep(1)
+        os.kill(started.pop().pid or 0, signal.SIGTERM)  # which it does not mind
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    class StopError(Exception):
+        pass
+
+    def stop(*_: Any) -> None:
+        raise StopError
+
+    handler = signal.signal(signal.SIGUSR1, stop)
+    try:
+        threading.Thread(target=kill_when_started, daemon=True).start()
+        start = time.monotonic()
+        with pytest.raises(StopError):
+            next(loading)
+        assert time.monotonic() - start < 60
+    finally:
+        signal.signal(signal.SIGUSR1, handler)
+    assert set(multiprocessing.active_children()) <= before
+
+
+def test_a_disk_that_is_full_for_a_while_costs_lines_and_not_the_run(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    append, save_image, save_model = (
+        RowTable.append,
+        trainer_module.save_image,
+        trainer_module.save_model,
+    )
+    attempts: list[str] = []
+
+    def full_at_first(name: str, work: Callable[..., Any], most: int) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            attempts.append(name)
+            if attempts.count(name) <= most:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return work(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(RowTable, "append", full_at_first("row", append, 3))
+    monkeypatch.setattr(trainer_module, "save_image", full_at_first("panel", save_image, 1))
+    monkeypatch.setattr(trainer_module, "save_model", full_at_first("model", save_model, 1))
+    config = small_run(steps=12, validate_every=6)
+    assert train(config).finished
+    folder = Path(config.output)
+    steps = [row[0] for row in RowTable(folder / "log.csv", ["step", *"abcd"]).read()][1:]
+    assert steps == [str(step) for step in range(4, 13)]
+    assert [path.name for path in (folder / "panels").iterdir()] == ["step_00000012.png"]
+    assert (folder / "best" / "config.json").is_file()  # written at the next validation
+    assert "no line of the log at step 1: [Errno 28] No space left" in caplog.text
