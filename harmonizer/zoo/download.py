@@ -13,9 +13,12 @@ from huggingface_hub import constants
 from huggingface_hub.utils import tqdm
 
 from harmonizer.errors import WeightsUnavailableError
+from harmonizer.files import read_json
 
 _BLOCK = 1 << 20
 _ATTEMPTS = 5
+_LARGEST = 4 * 2**30  # bytes; ten times what the largest network has
+_LONGEST = 6 * 3600  # seconds; a server that sends a byte a minute never ends
 _BROKEN = (
     http.client.HTTPException,
     ConnectionError,
@@ -24,25 +27,33 @@ _BROKEN = (
 )
 
 
-def download(url: str, destination: Path) -> None:
+def download(url: str, destination: Path, *, size: int | None = None) -> None:
     """Download a file by HTTPS (or HTTP, on this machine); an existing one is replaced.
 
     What has arrived stays in `destination` + `.part` if the connection breaks or the process ends,
     and the next call goes on from there, provided that the server says the file is still the same.
 
+    Args:
+        url: Where it is.
+        destination: Where it goes.
+        size: Its bytes, if they are known; more are not taken.
+
     Raises:
         WeightsUnavailableError: It cannot be had: no connection, an HTTP error, a web page instead
-            of a file, no space left.
+            of a file, no space left, more bytes or hours than any model takes.
     """
     _check_address(url)
+    until = time.monotonic() + _LONGEST
     part = destination.with_name(f"{destination.name}.part")
     destination.parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(_ATTEMPTS):
         try:
-            if _fetch(url, part):
+            if _fetch(url, part, size or _LARGEST, until):
                 break
         except WeightsUnavailableError:
             raise
+        except ValueError as error:
+            raise WeightsUnavailableError(f"cannot download {url}: {error}") from error
         except urllib.error.HTTPError as error:
             raise WeightsUnavailableError(_explain(url, error)) from error
         except (urllib.error.URLError, *_BROKEN) as error:
@@ -57,12 +68,19 @@ def download(url: str, destination: Path) -> None:
                 f"cannot write {part}: {error}. Free some space, or choose another folder by "
                 "HF_HOME or cache_dir, and try again; what has arrived is kept"
             ) from error
+    else:
+        raise WeightsUnavailableError(
+            f"cannot download {url}: its server mixes files up, {_ATTEMPTS} times; try again later"
+        )
     part.replace(destination)
     _tag_file(part).unlink(missing_ok=True)
 
 
 def _check_address(url: str) -> None:
-    address = urlparse(url)
+    try:
+        address = urlparse(url)
+    except ValueError as error:
+        raise WeightsUnavailableError(f"{url!r} is no address: {error}") from error
     here = address.scheme == "http" and address.hostname in ("127.0.0.1", "localhost", "::1")
     if address.scheme != "https" and not here:
         raise WeightsUnavailableError(f"weights are only downloaded by https; got {url}")
@@ -89,8 +107,8 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _fetch(url: str, part: Path) -> bool:
-    """Download what is missing of a file; True if it is whole."""
+def _fetch(url: str, part: Path, largest: int, until: float) -> bool:
+    """Download what is missing of a file; False if what is there is no part of it."""
     have = part.stat().st_size if part.exists() else 0
     tag = _read_tag(part) if have else None
     headers = {"User-Agent": "image-harmonizer", "Accept-Encoding": "identity"}
@@ -112,10 +130,18 @@ def _fetch(url: str, part: Path) -> bool:
                 "open it in a browser to see what it wants"
             )
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        _write_tag(part, response.headers.get("ETag"))
+        if resumed and not (tag and _goes_on(response.headers, have, tag)):
+            part.unlink(missing_ok=True)
+            return False
+        if not resumed:  # first of all: no tag may stand beside bytes of another file
+            if part.is_file():
+                part.unlink()
+            _write_tag(part, response.headers.get("ETag"))
         # What the client made of Content-Length: None if there is none, or if it is no number.
         length = cast(int | None, response.length)
         expected = None if length is None else length + (have if resumed else 0)
+        if expected is not None and expected > largest:
+            raise WeightsUnavailableError(f"{url} has {expected:,} bytes, more than {largest:,}")
         with (
             part.open("ab" if resumed else "wb") as file,
             tqdm(
@@ -129,6 +155,11 @@ def _fetch(url: str, part: Path) -> bool:
             while block := response.read(_BLOCK):
                 file.write(block)
                 progress.update(len(block))
+                if file.tell() > largest or time.monotonic() > until:
+                    raise WeightsUnavailableError(
+                        f"{url} does not end: {file.tell():,} bytes have arrived, and at most "
+                        f"{largest:,} were to, within {_LONGEST // 3600} hours"
+                    )
             written = file.tell()
     if expected is not None and written < expected:
         raise ConnectionError(f"the connection ended after {written} of {expected} bytes")
@@ -139,11 +170,22 @@ def _tag_file(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
+def _goes_on(headers: http.client.HTTPMessage, have: int, tag: str) -> bool:
+    """Whether an answer is what was asked for: the same file, from where it broke off."""
+    return headers.get("ETag") == tag and headers.get("Content-Range", "").startswith(
+        f"bytes {have}-"
+    )
+
+
 def _read_tag(part: Path) -> str | None:
+    """Return what tells the file from others; without it the download starts from the beginning."""
     try:
-        return json.loads(_tag_file(part).read_text("utf-8")).get("etag")
-    except (OSError, ValueError, AttributeError):
-        return None  # without it the download starts from the beginning
+        tag = read_json(_tag_file(part)).get("etag")
+    except (OSError, ValueError):
+        return None
+    # A weak tag (W/...) may stand for several files.
+    strong = isinstance(tag, str) and tag.startswith('"') and tag.isascii() and tag.isprintable()
+    return tag if strong else None
 
 
 def _write_tag(part: Path, tag: str | None) -> None:

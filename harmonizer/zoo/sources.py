@@ -245,7 +245,7 @@ def _fetch_and_convert(
     else:
         released = folder / "released.pth"
         if not released.is_file() or options.force_download:
-            download(source.url, released)
+            download(source.url, released, size=source.size)
     content = Weights(released, source.sha256, source.size, _place(source), cached=True).read()
     sha256 = hashlib.sha256(content).hexdigest()
     try:
