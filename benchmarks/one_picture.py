@@ -68,9 +68,10 @@ def steps(
     composite = passed(harmonizer.prepare(open_image(image, once=True), mask))
     picture, plane = composite.picture, composite.mask
     (answer,) = passed(harmonizer.answer([composite]))
-    low_res = composite.low_res.astype(np.float32)
-    scaled = harmonizer.info.preprocessing.from_network(answer, composite.scale)
-    changed = passed(lift(picture.pixels, plane, low_res, scaled))
+    part, low_res = composite.part, composite.low_res.astype(np.float32)
+    scaled = harmonizer.scaled(composite, answer)
+    harmonized = lift(picture.pixels[part], plane[part], low_res, scaled)
+    changed = passed(composite.completed(harmonized))
     result = passed(picture.restore(changed, plane))
     passed(encode_image(result, "JPEG", picture.info))
     spent = [1000 * (end - start) for start, end in pairwise(moments)]

@@ -212,8 +212,12 @@ COLOURS = [
     ),
     Row("alpha", lambda _: with_alpha()),
     Row("CMYK without a profile", lambda _: cmyk(None)),
-    Row("CMYK with a profile", lambda _: cmyk(PROFILE)),
-    Row("an ICC profile that is none", lambda _: encoded(PICTURE, "PNG", icc_profile=b"x" * 200)),
+    Row("CMYK with a profile for RGB", lambda _: cmyk(PROFILE), warned="taken as sRGB"),
+    Row(
+        "an ICC profile that is none",
+        lambda _: encoded(PICTURE, "PNG", icc_profile=b"x" * 200),
+        warned="taken as sRGB",
+    ),
     Row("16-bit grey", lambda _: grey_16_bit()),
     Row("16-bit RGB", lambda f: deep_file(f)),
     Row(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
+from harmonizer.imaging.color import convert
 from harmonizer.imaging.image import ImageLike, open_layer
 from harmonizer.imaging.mask import mask_like
 from harmonizer.preprocessing import Array, full_scale
@@ -47,7 +48,8 @@ def compose(
         the cut-out's alpha: a `PIL.Image.Image` of mode L with a `PIL.Image.Image`, a float32
         tensor (1, H, W) with a tensor, else a float32 array (H, W); both from 0 to 1. They are what
         `harmonize` takes. Where the mask is 0 the composite is the background, bit for bit.
-        Values are mixed as they are stored, as picture editors do, not as linear light.
+        The cut-out's colours are converted from its profile to that of the background. Values are
+        mixed as they are stored, as picture editors do, not as linear light.
 
     Raises:
         InputError: The foreground has no alpha channel, the background is not opaque, the scale or
@@ -69,7 +71,8 @@ def compose(
     if scale is None:
         fitting = min(room_height / height, room_width / width)
         scale = min(1.0, fitting) if position is None else 1.0
-    layer = _scaled(cutout.pixels / np.float32(full_scale(cutout.pixels.dtype)), alpha, scale)
+    colours = cutout.pixels.astype(np.float32) / np.float32(full_scale(cutout.pixels.dtype))
+    layer = _scaled(convert(colours, cutout.space, picture.space), alpha, scale)
     if position is None:
         position = ((room_width - layer.shape[1]) // 2, (room_height - layer.shape[0]) // 2)
     source, target = _common_part(layer.shape[:2], picture.size, position)

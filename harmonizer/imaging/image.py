@@ -16,6 +16,7 @@ from PIL import Image
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.arrays import from_array, from_tensor, to_working_dtype
+from harmonizer.imaging.color import color_space
 from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
 from harmonizer.imaging.modes import from_pil
 from harmonizer.imaging.picture import Picture
@@ -61,7 +62,8 @@ def open_image(image: ImageLike, *, once: bool = False, page: int | None = None)
         opened, info = open_file(image, page=page)
         if isinstance(opened, Image.Image):
             return replace(from_pil(opened, in_place=once), info=info)
-        return replace(from_array(opened), info=info)
+        space = color_space(info.get("icc_profile"), ("RGB",))
+        return replace(from_array(opened), info=info, space=space)
     several = "; harmonize_batch takes several" if isinstance(image, list | tuple) else ""
     raise InputError(
         "an image is a PIL.Image, a numpy array, a torch tensor, a path, or a file, as its bytes "

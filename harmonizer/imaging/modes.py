@@ -9,6 +9,7 @@ from PIL import Image
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.arrays import to_working_dtype
+from harmonizer.imaging.color import ColorSpace, apply, color_space
 from harmonizer.imaging.palette import from_palette, image_like
 from harmonizer.imaging.picture import (
     Picture,
@@ -49,7 +50,15 @@ def from_pil(image: Image.Image, *, in_place: bool = False) -> Picture:
             result.paste(image_like(image, changed), (part[1].start, part[0].start))
         return result
 
-    return Picture(np.ascontiguousarray(pixels), restore, dict(image.info))
+    return Picture(np.ascontiguousarray(pixels), restore, dict(image.info), _space_of(image))
+
+
+def _space_of(image: Image.Image) -> ColorSpace | None:
+    """Return what the numbers of an image's RGB pixels mean."""
+    if image.mode in (*_BY_PILLOW, "CMYK"):  # they become sRGB
+        return None
+    grey = image.mode[0] in "LIF"
+    return color_space(image.info.get("icc_profile"), ("L", "RGB") if grey else ("RGB",))
 
 
 def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, _ToMode]:
@@ -72,6 +81,8 @@ def _mode_codec(image: Image.Image, stored: Array) -> tuple[Array, _ToMode]:
             return np.asarray(image_like(plain, changed).convert(mode))
 
         return to_rgb(straight), premultiply
+    if mode == "CMYK" and (space := color_space(image.info.get("icc_profile"), ("CMYK",))):
+        return apply(stored, space, None), lambda pixels, _: apply(pixels, None, space)
     if mode == "CMYK":
         return (
             _cmyk_to_rgb(stored),

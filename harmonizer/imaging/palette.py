@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from harmonizer.imaging.color import color_space
 from harmonizer.imaging.picture import Picture
 from harmonizer.preprocessing import Array
 
@@ -26,7 +27,8 @@ def from_palette(image: Image.Image) -> Picture:
     def restore(pixels: Array, mask: Array) -> Image.Image:
         return _to_palette(image, pixels, mask)
 
-    return Picture(np.ascontiguousarray(pixels), restore, dict(image.info))
+    space = color_space(image.info.get("icc_profile"), ("RGB",))
+    return Picture(np.ascontiguousarray(pixels), restore, dict(image.info), space)
 
 
 def _to_palette(image: Image.Image, pixels: Array, mask: Array) -> Image.Image:

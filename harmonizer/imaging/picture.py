@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from harmonizer.errors import InputError
+from harmonizer.imaging.color import ColorSpace
 from harmonizer.preprocessing import Array, bounding_box
 
 Info: TypeAlias = dict[Any, Any]  # metadata, as Pillow keeps it
@@ -23,11 +24,13 @@ class Picture:
         restore: `restore(pixels, mask)` hands changed pixels (same shape and dtype) back as the
             kind of image that came in. Where `mask` (H, W) is zero, the original is copied.
         info: What Pillow knows of the file besides pixels: `icc_profile`, `exif`, `dpi`, ...
+        space: What the numbers of `pixels` mean; None is sRGB.
     """
 
     pixels: Array
     restore: Callable[[Array, Array], Any]
     info: Info = field(default_factory=dict[Any, Any])
+    space: ColorSpace | None = None
 
     @property
     def size(self) -> tuple[int, int]:

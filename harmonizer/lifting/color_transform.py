@@ -55,14 +55,20 @@ class ColorTransform:
         return cls(np.eye(3, TERMS, k=1))
 
     @classmethod
-    def from_function(cls, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Self:
+    def from_function(
+        cls,
+        function: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+        near: NDArray[Any] | None = None,
+    ) -> Self:
         """Find the coefficients of a quadratic map by asking for enough of its values.
 
         Args:
             function: Colours (N, 3) in [0, 1] to colours (N, 3).
+            near: Colours (N, 3) where the map shall be nearest to a function that is not quadratic.
         """
         steps = np.linspace(0, 1, 3)
         colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
+        colours = colours if near is None else np.vstack([colours, near])
         found = np.linalg.lstsq(quadratic_terms(colours.T).T, function(colours), rcond=None)[0]
         return cls(found.T.astype(np.float64))
 

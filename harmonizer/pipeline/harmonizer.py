@@ -19,14 +19,14 @@ from torch import nn
 from harmonizer.errors import InputError, WeightsCorruptedError, collected_warnings, warn
 from harmonizer.imaging.batch import check_batch, pairs, split_masks
 from harmonizer.imaging.files import FileLike
-from harmonizer.imaging.image import ImageLike, Kind, open_image
-from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask, warn_if_nothing_to_do
+from harmonizer.imaging.image import ImageLike, Kind
+from harmonizer.imaging.mask import MaskLike, ResizeMask, warn_if_nothing_to_do
 from harmonizer.imaging.picture import Picture
 from harmonizer.inference.backends import Backend, check_backend, open_backend
 from harmonizer.inference.runtime import resolve_device, resolve_dtype
 from harmonizer.lifting import ColorTransform, fit_color_transform, lift
 from harmonizer.networks.color_map import ColorMapAnswer, ColorMapNetwork
-from harmonizer.pipeline.prepared import Composite, apply_strength, check_strength
+from harmonizer.pipeline.prepared import Composite, apply_strength, check_strength, open_composite
 from harmonizer.threads import overlap, usual_workers
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo
@@ -362,7 +362,7 @@ class Harmonizer:
         A program that arranges its work itself calls the steps one by one; any thread may. They
         take and raise what `harmonize` does.
         """
-        composite = self._open(image, mask, resize_mask)
+        composite = open_composite(image, mask, self.info.preprocessing, resize_mask=resize_mask)
         return replace(composite, changes=not warn_if_nothing_to_do(composite.mask))
 
     def answer(self, composites: Sequence[Composite]) -> list[NDArray[np.float32] | None]:
@@ -379,7 +379,7 @@ class Harmonizer:
         changing = [one for one in composites if one.changes]
         answers: Iterator[NDArray[np.float32]] = iter(())
         if changing:
-            images = [preprocessing.to_network(one.low_res, one.scale) for one in changing]
+            images = [preprocessing.to_network(one.shown, 1) for one in changing]
             masks = [one.low_res_mask[None] for one in changing]
             answers = iter(self._run(np.stack(images), np.stack(masks)))
         return [next(answers) if one.changes else None for one in composites]
@@ -410,11 +410,12 @@ class Harmonizer:
         if answer is None or strength == 0:
             return composite.picture.restore(pixels, np.zeros_like(mask))
         if self._answers_with_map:
-            transform = self._mapped(answer).at(strength)
+            transform = composite.of_own_colors(self._mapped(answer)).at(strength)
             return composite.picture.restore(transform.apply(pixels, mask), mask)
-        low_res = composite.low_res.astype(np.float32)
-        harmonized = lift(pixels, mask, low_res, self.scaled(composite, answer))
-        return composite.picture.restore(apply_strength(pixels, harmonized, strength), mask)
+        part, low_res = composite.part, composite.low_res.astype(np.float32)
+        harmonized = lift(pixels[part], mask[part], low_res, self.scaled(composite, answer))
+        changed = apply_strength(pixels[part], harmonized, strength)
+        return composite.picture.restore(composite.completed(changed), mask)
 
     def color_transform(
         self, image: ImageLike, mask: MaskLike, *, resize_mask: ResizeMask = False
@@ -435,10 +436,10 @@ class Harmonizer:
         if answer is None:
             return ColorTransform.identity()
         if self._answers_with_map:
-            return self._mapped(answer)
+            return composite.of_own_colors(self._mapped(answer))
         return fit_color_transform(
-            composite.picture.pixels,
-            composite.mask,
+            composite.picture.pixels[composite.part],
+            composite.mask[composite.part],
             composite.low_res.astype(np.float32),
             self.scaled(composite, answer),
         )
@@ -454,15 +455,10 @@ class Harmonizer:
             (h, w, 3), RGB, float32, not rounded, on the image's own scale: 0 to 255 for 8 bits, 0
             to 65535 for 16 bits, 0 to 1 for floats; what `harmonizer.lifting.lift` takes.
         """
-        composite = self._open(image, mask, resize_mask)
+        preprocessing = self.info.preprocessing
+        composite = open_composite(image, mask, preprocessing, resize_mask=resize_mask, whole=True)
         (answer,) = self.answer([composite])
         return self.scaled(composite, cast(NDArray[np.float32], answer))
-
-    def _open(self, image: ImageLike, mask: MaskLike, resize_mask: ResizeMask) -> Composite:
-        picture = open_image(image)
-        plane = open_mask(mask, picture.size, resize=resize_mask)
-        resize = self.info.preprocessing.resize
-        return Composite(picture, plane, resize(picture.pixels), resize(plane))
 
     def scaled(self, composite: Composite, answer: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring what `answer` returned for a composite to what `predict` returns.
@@ -471,11 +467,11 @@ class Harmonizer:
             WeightsCorruptedError: The answer holds NaN or infinity.
         """
         if self._answers_with_map:
-            scale = np.float32(composite.scale)
-            unit = composite.low_res.astype(np.float32) / scale
-            return self._mapped(answer).apply(unit, composite.low_res_mask) * scale
-        self._check_finite(answer)
-        return self.info.preprocessing.from_network(answer, composite.scale)
+            after = self._mapped(answer).apply(composite.shown, composite.low_res_mask)
+        else:
+            self._check_finite(answer)
+            after = self.info.preprocessing.from_network(answer, 1)
+        return composite.in_own_space(after)
 
     def _mapped(self, answer: NDArray[np.float32]) -> ColorTransform:
         self._check_finite(answer)

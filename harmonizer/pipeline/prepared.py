@@ -1,5 +1,6 @@
-"""Keep a picture on its way through a network, and take a part of its change."""
+"""Prepare a picture for a network, and take a part of its change."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -7,8 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
+from harmonizer.imaging.color import change_within, convert
+from harmonizer.imaging.image import ImageLike, open_image
+from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
-from harmonizer.preprocessing import Array, full_scale
+from harmonizer.lifting import ColorTransform
+from harmonizer.preprocessing import Array, Preprocessing, bounding_box, full_scale, resample
+
+_COLORS = 4096  # of a foreground are enough to know it by
+# A foreground of less than this share of the picture is looked at in a square of so many times its
+# longer side.
+_SMALL, _SURROUNDINGS = 0.03, 2
+_LEAST_SOLID = 0.5  # of a mask, to be an object; JPEG leaves less around it
 
 
 @dataclass(frozen=True)
@@ -18,8 +29,9 @@ class Composite:
     Attributes:
         picture: The composite.
         mask: (H, W), in [0, 1]; 1 is the foreground to change.
-        low_res: The picture at the size of the network's input, in its own dtype.
-        low_res_mask: The mask at that size.
+        low_res: The part of it at the size of the network's input, in its own dtype.
+        low_res_mask: The same part of the mask.
+        part: The rows and columns of the picture that the network sees.
         changes: Whether there is anything to harmonize.
     """
 
@@ -27,7 +39,47 @@ class Composite:
     mask: NDArray[np.float32]
     low_res: Array
     low_res_mask: NDArray[np.float32]
+    part: tuple[slice, slice] = (slice(None), slice(None))
     changes: bool = True
+
+    @property
+    def shown(self) -> NDArray[np.float32]:
+        """The small picture as networks see it: sRGB, in [0, 1]."""
+        return convert(self._own, self.picture.space, None)
+
+    def in_own_space(self, answer: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring what a network makes of `shown`, in [0, 1], to the picture's own numbers."""
+        changed = change_within(self.picture.space, self._own, self.shown, answer)
+        return changed * np.float32(self.scale)
+
+    @property
+    def _own(self) -> NDArray[np.float32]:
+        return self.low_res.astype(np.float32) / np.float32(self.scale)
+
+    def completed(self, changed: Array) -> Array:
+        """Put what became of `part` into a copy of the whole picture."""
+        pixels = self.picture.pixels
+        if changed.shape == pixels.shape:
+            return changed
+        completed = pixels.copy()
+        completed[self.part] = changed
+        return completed
+
+    def of_own_colors(self, change: ColorTransform) -> ColorTransform:
+        """Find the map of the picture's own numbers that is nearest to one of sRGB colours."""
+        space = self.picture.space
+        if space is None:
+            return change
+        foreground = self.picture.pixels[self.mask > 0]
+        some = foreground[:: 1 + len(foreground) // _COLORS].astype(np.float32)
+
+        def changed(colours: NDArray[np.float64]) -> NDArray[np.float64]:
+            own = colours.astype(np.float32)[None]
+            before = convert(own, space, None)
+            after = change.of_colours(before[0].T).T[None]
+            return change_within(space, own, before, after)[0].astype(np.float64)
+
+        return ColorTransform.from_function(changed, near=some / np.float32(self.scale))
 
     @property
     def scale(self) -> float:
@@ -36,6 +88,78 @@ class Composite:
 
 
 @np.errstate(all="ignore")  # whatever the program around asks for
+def open_composite(
+    image: ImageLike,
+    mask: MaskLike,
+    preprocessing: Preprocessing,
+    *,
+    resize_mask: ResizeMask = False,
+    whole: bool = False,
+) -> Composite:
+    """Open a picture and its mask, and reduce them to the size of a network's input.
+
+    Args:
+        image: As `Harmonizer.harmonize` takes it.
+        mask: As `Harmonizer.harmonize` takes it.
+        preprocessing: The network's.
+        resize_mask: As `Harmonizer.harmonize` takes it.
+        whole: Show the network the whole picture, and not a small object's surroundings.
+    """
+    picture = open_image(image)
+    plane = open_mask(mask, picture.size, resize=resize_mask)
+    part = (slice(None), slice(None)) if whole else _surroundings(plane, preprocessing.input_size)
+    return Composite(
+        picture, plane, *_reduced(picture.pixels[part], plane[part], preprocessing), part
+    )
+
+
+def _surroundings(mask: NDArray[np.float32], least: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns to look at: around a small object, else all."""
+    box = bounding_box(mask)
+    if box is None or float(mask.mean()) >= _SMALL:
+        return slice(None), slice(None)
+    side = max(_SURROUNDINGS * max(end - start for start, end in box), *least)
+    rows, columns = (
+        _window((start + end) // 2, side, length)
+        for (start, end), length in zip(box, mask.shape, strict=True)
+    )
+    return rows, columns
+
+
+def _window(middle: int, side: int, length: int) -> slice:
+    start = min(max(0, middle - side // 2), max(0, length - side))
+    return slice(start, min(start + side, length))
+
+
+def _reduced(
+    pixels: Array, mask: NDArray[np.float32], preprocessing: Preprocessing
+) -> tuple[Array, NDArray[np.float32]]:
+    """Reduce a picture and its mask so that every object of the mask is still there.
+
+    Where all of an object fell between the pixels, it is given those that it touches, in its own
+    mean colour there.
+    """
+    low, low_mask = preprocessing.resize(pixels), preprocessing.resize(mask)
+    height, width = low_mask.shape
+    if mask.shape[0] <= height or mask.shape[1] <= width:
+        return low, low_mask
+    solid = mask > _LEAST_SOLID
+    touched = resample(solid.astype(np.float32), low_mask.shape, "opencv-area") > 0
+    missed = touched & (cv2.dilate(low_mask, np.ones((3, 3), np.uint8)) <= _LEAST_SOLID)
+    if not missed.any():
+        return low, low_mask
+    low, low_mask = low.copy(), low_mask.copy()
+    tall, wide = mask.shape[0] / height, mask.shape[1] / width
+    places: list[list[int]] = np.argwhere(missed).tolist()
+    for row, column in places:
+        rows = slice(int(row * tall), math.ceil((row + 1) * tall))
+        columns = slice(int(column * wide), math.ceil((column + 1) * wide))
+        colour = pixels[rows, columns][solid[rows, columns]].mean(axis=0)
+        low[row, column] = np.rint(colour) if low.dtype.kind == "u" else colour
+        low_mask[row, column] = 1
+    return low, low_mask
+
+
 def apply_strength(before: Array, after: Array, strength: float) -> Array:
     """Return `before + strength * (after - before)` of two pictures, rounded for integers."""
     if strength == 1:

@@ -1,0 +1,121 @@
+"""Bring colours from one profile's numbers to another's, by LittleCMS through Pillow.
+
+Relative colorimetric with black point compensation: white stays white and black black, as picture
+editors do by default. LittleCMS has 8 bits here; what colours have beyond is carried over.
+"""
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from harmonizer.errors import warn
+from harmonizer.preprocessing import Array
+
+_INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
+_FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ColorSpace:
+    """What a picture's numbers mean: an ICC profile, and what it describes."""
+
+    profile: bytes
+    mode: Literal["RGB", "L", "CMYK"]
+
+
+def color_space(profile: object, modes: tuple[str, ...]) -> ColorSpace | None:
+    """Return what an embedded profile says of a picture; None if that is sRGB, or nothing.
+
+    Args:
+        profile: The bytes of an ICC profile, or None.
+        modes: Of which modes it may be: `RGB`, `L` or `CMYK`. Another one, or one that LittleCMS
+            cannot use, is ignored with a warning.
+    """
+    if not isinstance(profile, bytes) or not profile:
+        return None
+    found = _usable(profile)
+    if isinstance(found, str) or found.mode not in modes:
+        reason = found if isinstance(found, str) else f"it is for {found.mode}"
+        warn(f"the colour profile cannot be used ({reason}); the colours are taken as sRGB")
+        return None
+    return None if _is_srgb(found) else found
+
+
+@lru_cache(maxsize=32)
+def _usable(profile: bytes) -> ColorSpace | str:
+    """Return the space, or the reason why there is none."""
+    try:
+        opened = cast(Any, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+        kind = str(opened.profile.xcolor_space).strip()
+        if kind not in _MODES:
+            return f"it is for {kind}"
+        space = ColorSpace(profile, cast(Literal["RGB", "L", "CMYK"], _MODES[kind]))
+        _transform(None, space)
+        _transform(space, None)
+    except MemoryError:
+        raise
+    except Exception as error:  # LittleCMS refuses what is damaged by whatever comes up
+        return str(error) or type(error).__name__
+    return space
+
+
+@lru_cache(maxsize=32)
+def _is_srgb(space: ColorSpace) -> bool:
+    """Return whether no colour changes by more than a level: many programs' sRGB differ in that."""
+    if space.mode != "RGB":
+        return False
+    steps = np.linspace(0, 1, 6, dtype=np.float32)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
+    return bool(np.abs(convert(colours, space, None) - colours).max() < 1.5 / 255)
+
+
+def convert(colours: Floats, source: ColorSpace | None, target: ColorSpace | None) -> Floats:
+    """Bring RGB colours, (H, W, 3) in [0, 1], from one space to another; None is sRGB.
+
+    Grey spaces take and give three equal channels.
+    """
+    if source == target:
+        return colours
+    stored = np.rint(colours * 255).astype(np.uint8)
+    converted = np.float32(1 / 255) * apply(stored, source, target)
+    beyond = colours - np.float32(1 / 255) * stored
+    return (converted + beyond).clip(0, 1)
+
+
+def apply(colours: Array, source: ColorSpace | None, target: ColorSpace | None) -> Array:
+    """Bring colours of 8 bits, (H, W, 3), or 4 of CMYK, from one space to another."""
+    if source is not None and source.mode == "L":
+        colours = colours[..., 0]
+    image = Image.fromarray(np.ascontiguousarray(colours), source.mode if source else "RGB")
+    converted = np.asarray(ImageCms.applyTransform(image, _transform(source, target)))
+    return converted if converted.ndim == 3 else np.repeat(converted[..., None], 3, axis=2)
+
+
+def change_within(
+    space: ColorSpace | None, colours: Floats, before: Floats, after: Floats
+) -> Floats:
+    """Make to colours of a space the change that was made to them in sRGB; all in [0, 1].
+
+    What neither sRGB nor 8 bits can hold is the same on both sides, and so no part of the change.
+    """
+    if space is None:
+        return after
+    change = convert(after, None, space) - convert(before, None, space)
+    return (colours + change).clip(0, 1)
+
+
+@lru_cache(maxsize=32)
+def _transform(source: ColorSpace | None, target: ColorSpace | None) -> ImageCms.ImageCmsTransform:
+    profiles: list[Any] = [
+        io.BytesIO(space.profile) if space else ImageCms.createProfile("sRGB")
+        for space in (source, target)
+    ]
+    from_mode, to_mode = (space.mode if space else "RGB" for space in (source, target))
+    return ImageCms.buildTransform(profiles[0], profiles[1], from_mode, to_mode, _INTENT, _FLAGS)

@@ -1,0 +1,85 @@
+"""Small and thin objects are changed like large ones: none falls between the network's pixels."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from harmonizer import Harmonizer
+from harmonizer.pipeline.prepared import open_composite
+
+SIZE = (1708, 2560)
+
+
+def pole() -> Any:
+    mask = np.zeros(SIZE, np.uint8)
+    mask[:, 1200:1205] = 1
+    return mask
+
+
+def disc() -> Any:
+    return cv2.circle(np.zeros(SIZE, np.uint8), (700, 900), 5, 1, -1)
+
+
+def specks() -> Any:
+    """Objects of 8 to 29 pixels, far apart in 12 megapixels."""
+    mask = np.zeros((3000, 4000), np.uint8)
+    for number, (row, column) in enumerate(((200, 300), (1501, 2222), (2800, 3700), (60, 3900))):
+        mask[row : row + 4, column : column + 2 + number] = 1
+    return mask
+
+
+def thin_line() -> Any:
+    return cv2.line(np.zeros(SIZE, np.uint8), (100, 150), (2400, 1600), 1, 3)
+
+
+def noise(size: tuple[int, int]) -> Any:
+    return np.random.default_rng(0).integers(60, 190, (*size, 3), np.uint8)
+
+
+@pytest.mark.parametrize("make", [pole, disc, specks, thin_line])
+@pytest.mark.parametrize("name", ["idih-open", "colormap-lite0-open"])
+def test_every_object_reaches_the_network(make: Any, name: str) -> None:
+    mask = make()
+    harmonizer = Harmonizer.from_pretrained(name, device="cpu")
+    composite = open_composite(noise(mask.shape), mask, harmonizer.info.preprocessing)
+    rows, columns = composite.part
+    assert mask[rows, columns].sum() == mask.sum()
+    small = composite.low_res_mask
+    count, labels = cv2.connectedComponents(mask[rows, columns])
+    height, width = labels.shape
+    for number in range(1, count):
+        where = np.argwhere(labels == number) * [small.shape[0] / height, small.shape[1] / width]
+        (top, left), (bottom, right) = where.min(axis=0).astype(int), where.max(axis=0).astype(int)
+        assert small[max(0, top - 1) : bottom + 2, max(0, left - 1) : right + 2].max() > 0.2
+
+
+@pytest.mark.parametrize("make", [pole, disc, specks, thin_line])
+def test_an_object_changes_by_what_the_network_says(make: Any, brighten: Harmonizer) -> None:
+    mask = make()
+    pixels = noise(mask.shape)
+    result = brighten(pixels, mask).astype(int)
+    assert np.array_equal(result[mask == 0], pixels[mask == 0])
+    change = (result - pixels)[mask == 1]
+    # 0.3 in normalised space is 0.3 x 0.225 x 255 = 17 grey levels.
+    assert change.mean() == pytest.approx(17.2, abs=6)
+    assert np.abs(change).max() < 40
+
+
+def test_surroundings_are_all_that_a_small_object_needs(model: Harmonizer) -> None:
+    """What is far away changes nothing, as it would for a copy that is cut out of the picture."""
+    mask, pixels = disc(), cv2.GaussianBlur(noise(SIZE), (0, 0), 9)
+    far = pixels.copy()
+    far[:, 1500:] = 255 - far[:, 1500:]
+    one, other = model(pixels, mask), model(far, mask)
+    assert np.array_equal(one[mask == 1], other[mask == 1])
+
+
+def test_a_large_object_is_seen_in_the_whole_picture(model: Harmonizer) -> None:
+    mask = np.zeros((600, 800), np.uint8)
+    mask[100:400, 200:500] = 1
+    composite = model.prepare(noise(mask.shape), mask)
+    assert composite.picture.pixels[composite.part].shape == (600, 800, 3)
+    resized = model.info.preprocessing.resize(mask.astype(np.float32))
+    assert np.array_equal(composite.low_res_mask, resized)
