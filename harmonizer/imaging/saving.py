@@ -15,10 +15,20 @@ from harmonizer.files import write_atomically
 from harmonizer.imaging.exif import PREFIX
 from harmonizer.imaging.metadata import metadata_for
 from harmonizer.imaging.picture import Info
-from harmonizer.imaging.tiff import write_tiff
+from harmonizer.imaging.tiff import LAYOUTS, write_tiff
 from harmonizer.preprocessing import Array
 
-_FORMATS = ("PNG", "TIFF", "WEBP", "JPEG", "BMP", "JPEG2000", "PPM", "GIF")
+# The modes of each format. Pillow would write others, too, with other colours or without alpha.
+_FORMATS = {
+    "PNG": ("L", "LA", "P", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L", "I;16N"),
+    "TIFF": tuple(LAYOUTS),
+    "WEBP": ("L", "LA", "P", "RGB", "RGBA"),
+    "JPEG": ("L", "RGB", "CMYK"),
+    "BMP": ("L", "P", "RGB"),
+    "JPEG2000": ("L", "LA", "RGB", "RGBA", "I;16"),
+    "PPM": ("L", "RGB", "I", "I;16", "I;16B", "I;16L", "I;16N"),
+    "GIF": ("L", "P"),
+}
 _QUALITY = 95  # above this, JPEG files grow much and gain little
 
 
@@ -58,7 +68,7 @@ def encode_image(
 
 def _encode(image: Image.Image, format_name: str, info: Info, quality: int | None) -> bytes:
     image = _with_alpha_channel(image, format_name)
-    if format_name == "JPEG":
+    if image.mode not in _FORMATS[format_name]:
         image = _without_opaque_alpha(image)
     # Pillow's writers would take more from it than what is meant to be kept.
     image = image.copy()
@@ -66,6 +76,11 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
     if format_name == "GIF" and image.mode not in ("P", "L"):
         raise InputError(
             f"GIF has too few colours for this picture (mode {image.mode}); write .png or .webp"
+        )
+    if image.mode not in _FORMATS[format_name]:
+        raise InputError(
+            f"{format_name} cannot hold this picture (mode {image.mode}); choose another ending, "
+            "such as .png or .tif"
         )
     kept = metadata_for(format_name, info)
     options: dict[str, Any] = {}
@@ -118,7 +133,7 @@ def _with_alpha_channel(image: Image.Image, format_name: str) -> Image.Image:
 
 
 def _without_opaque_alpha(image: Image.Image) -> Image.Image:
-    """Make an image fit for JPEG, as far as that loses nothing."""
+    """Make an image fit for formats of few modes, as far as that loses nothing."""
     if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() == (255, 255):
         return image.convert(image.mode[:-1])
     if image.mode == "P":

@@ -28,7 +28,7 @@ _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _XMP, _PROFILE = 282, 283, 296, 
 _SUBFILE, _SMALLER, _MASK = 254, 1, 4  # a page may be a reduced copy of another, or its mask
 _SELECTION, _PREMULTIPLIED, _STRAIGHT = 0, 1, 2  # what an extra channel may be
 # How the modes that an image may have are stored: the photometric interpretation, extra channels.
-_LAYOUTS = {
+LAYOUTS = {
     **{"L": (1, ()), "I;16": (1, ()), "I;16B": (1, ()), "I;16L": (1, ()), "I;16N": (1, ())},
     **{"I": (1, ()), "F": (1, ()), "LA": (1, (_STRAIGHT,)), "La": (1, (_PREMULTIPLIED,))},
     **{"RGB": (2, ()), "RGBA": (2, (_STRAIGHT,)), "RGBa": (2, (_PREMULTIPLIED,))},
@@ -281,7 +281,7 @@ def write_tiff(image: Image.Image | Array, info: Mapping[str, Any]) -> bytes:
         KeyError: There is no way to store an image of this mode.
     """
     mode = image.mode if isinstance(image, Image.Image) else {3: "RGB", 4: "RGBA"}[image.shape[2]]
-    photometric, extra = _LAYOUTS[mode]
+    photometric, extra = LAYOUTS[mode]
     values = np.asarray(image)
     if mode == "LAB":  # Pillow counts a and b from -128, TIFF from 0
         values = values ^ np.array([0, 128, 128], np.uint8)

@@ -140,11 +140,11 @@ def _reduced(
     mean colour there.
     """
     low, low_mask = preprocessing.resize(pixels), preprocessing.resize(mask)
-    height, width = low_mask.shape
+    height, width = preprocessing.input_size
     if mask.shape[0] <= height or mask.shape[1] <= width:
         return low, low_mask
     solid = mask > _LEAST_SOLID
-    touched = resample(solid.astype(np.float32), low_mask.shape, "opencv-area") > 0
+    touched = resample(solid.astype(np.float32), (height, width), "opencv-area") > 0
     missed = touched & (cv2.dilate(low_mask, np.ones((3, 3), np.uint8)) <= _LEAST_SOLID)
     if not missed.any():
         return low, low_mask
