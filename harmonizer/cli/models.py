@@ -99,7 +99,8 @@ def _info(parsed: argparse.Namespace) -> int:
         if value:
             say(f"{key + ':':15}{value}")
     for metric in info.metrics:
-        say(f"\n{metric['data']}; {metric['protocol']}; {metric['source']}")
+        about = (metric.get(key) for key in ("data", "protocol", "source"))
+        say("\n" + "; ".join(filter(None, about)))
         for part, values in metric["values"].items():
             say(f"  {part:12}" + "  ".join(f"{name} {value}" for name, value in values.items()))
     return 0

@@ -146,6 +146,12 @@ def read_network(weights: Weights, info: ModelInfo) -> nn.Module:
         raise WeightsCorruptedError(
             f"{info.name} asks for a network that cannot be built: {error}"
         ) from error
+    height, width = info.preprocessing.input_size
+    if not network.input_sizes.accepts(height, width):
+        raise WeightsCorruptedError(
+            f"{info.name} asks for pictures of {width} x {height}; its network "
+            f"{info.architecture} works at {network.input_sizes}"
+        )
     expected = network.state_dict()
     largest = sum(8 * tensor.numel() for tensor in expected.values()) + 2 * _LARGEST_HEADER
     state = _read_state(weights.read(largest), weights.path)

@@ -16,6 +16,7 @@ from harmonizer.preprocessing import Preprocessing, Resampler
 
 # Networks work at hundreds of pixels; a file that asks for more than this is no model.
 _LARGEST_INPUT = 4096
+_LONGEST_TEXT = 20_000
 
 Status: TypeAlias = Literal["bundled", "available", "origin-only", "unpublished"]
 
@@ -185,9 +186,11 @@ def parse_model_info(entry: Mapping[str, Any], where: str) -> ModelInfo:
             ),
             "status": _one_of(entry.get("status", "unpublished"), get_args(Status)),
             "sources": tuple(_source(source) for source in entry.get("sources", ())),
-            "metrics": tuple(entry.get("metrics", ())),
-            "aliases": tuple(entry.get("aliases", ())),
+            "metrics": tuple(map(_metric, entry.get("metrics", ()))),
+            "aliases": tuple(map(_text, entry.get("aliases", ()))),
         }
+        for key in ("licence", "licence_url", "trained_on", "origin", "note"):
+            values[key] = None if entry.get(key) is None else _text(entry[key])
         return ModelInfo(**values)
     except KeyError as error:
         raise WeightsCorruptedError(f"{where} lacks {error.args[0]!r}") from error
@@ -203,7 +206,23 @@ def _source(entry: Mapping[str, Any]) -> Source:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a text, got {value!r}")
+    # It may come from a stranger, and is printed to terminals.
+    if not value.isprintable() or len(value) > _LONGEST_TEXT:
+        raise ValueError(f"expected printable characters, at most {_LONGEST_TEXT:,}; got {value!r}")
     return value
+
+
+def _metric(entry: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    """One result: texts, and tables of numbers by part and name."""
+    texts = {_text(key): value for key, value in entry.items() if key != "values"}
+    described: dict[str, Any] = {key: _text(value) for key, value in texts.items() if value}
+    tables: dict[str, dict[str, float]] = {}
+    for part, row in entry.get("values", {}).items():
+        numbers = {_text(name): value for name, value in row.items()}
+        if wrong := [value for value in numbers.values() if type(value) not in (int, float)]:
+            raise TypeError(f"expected numbers, got {wrong[0]!r}")
+        tables[_text(part)] = numbers
+    return described | {"values": tables}
 
 
 def _one_of(value: Any, choices: tuple[str, ...]) -> Any:  # noqa: ANN401

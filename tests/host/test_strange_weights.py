@@ -192,3 +192,41 @@ def test_a_config_that_is_no_object_or_endlessly_deep(content: str, folder: Path
     with pytest.raises(WeightsCorruptedError, match=r"config\.json is not this library's"):
         Harmonizer.from_pretrained(folder, device="cpu")
     assert sys.getrecursionlimit() < 100_000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"licence": 7},
+        {"licence": ["MIT"]},
+        {"licence_url": {}},
+        {"trained_on": 1.5},
+        {"origin": True},
+        {"note": ["a"]},
+        {"name": "a\x1b[2Jb"},
+        {"name": "a\nlicence: MIT"},
+        {"name": "a\u202eb"},
+        {"description": "x" * 100_000},
+        {"metrics": 3},
+        {"metrics": [3]},
+        {"metrics": [{"data": 7}]},
+        {"metrics": [{"values": [1]}]},
+        {"metrics": [{"values": {"all": {"mse": "low"}}}]},
+        {"aliases": [1]},
+    ],
+)
+def test_a_config_of_wrong_types_is_refused(wrong: dict[str, Any], folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | wrong))
+    with pytest.raises(WeightsCorruptedError, match="is not what it should be") as caught:
+        Harmonizer.from_pretrained(folder, device="cpu")
+    assert len(str(caught.value)) < 5_000
+
+
+@pytest.mark.parametrize("size", [[1, 1], [250, 250], [4095, 64]])
+def test_an_input_that_the_network_cannot_have_is_refused(size: list[int], folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["preprocessing"]["input_size"] = size
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsCorruptedError, match="works at heights and widths"):
+        Harmonizer.from_pretrained(folder, device="cpu")
