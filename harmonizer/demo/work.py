@@ -115,7 +115,8 @@ def show_file(image: str) -> NDArray[np.uint8]:
 
 def harmonize_layers(layers: Layers, model: str | None, device: str) -> Harmonized:
     """Run the network, once for all strengths."""
-    full = harmonize(layers.picture.pixels, layers.mask, model, device=device)
+    picture = replace(layers.picture, restore=lambda pixels, _: pixels)  # with its colour space
+    full = harmonize(picture, layers.mask, model, device=device)
     return Harmonized(
         layers,
         full,

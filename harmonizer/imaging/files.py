@@ -25,6 +25,7 @@ _PHOTOGRAPHS = (
     *("BLP", "FTEX", "XBM", "XPM", "PIXAR"),
 )
 _ICONS = ("ICO", "ICNS")
+_PNG = b"\x89PNG\r\n\x1a\n"
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes]
@@ -93,7 +94,7 @@ def open_file(
     try:
         if is_tiff(data):
             return _open_tiff(name, data, page, check)
-        with open_header(io.BytesIO(data)) as image:
+        with _open_sound(name, data) as image:
             _choose_page(image, name, page)
             _check_size(image.size, name)
             if check is not None:
@@ -128,6 +129,27 @@ def open_header(file: IO[bytes] | str | os.PathLike[str]) -> ImageFile.ImageFile
     Image.init()  # registers what is not registered yet
     known = [name for name in (*_PHOTOGRAPHS, *_ICONS) if name in Image.ID]
     return Image.open(file, formats=known)
+
+
+def _open_sound(name: str, data: bytes) -> ImageFile.ImageFile:
+    """Open a file, without its metadata if that is what cannot be read."""
+    try:
+        return open_header(io.BytesIO(data))
+    except ValueError as error:  # Pillow refuses text and profiles that unpack to megabytes
+        if not data.startswith(_PNG):
+            raise
+        warn(f"{name}: its metadata cannot be read and is left out ({error})")
+        return open_header(io.BytesIO(_bare_png(data)))
+
+
+def _bare_png(data: bytes) -> bytes:
+    bare, place = _PNG, len(_PNG)
+    while place + 12 <= len(data):
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        if data[place + 4 : place + 8] in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            bare += data[place:end]
+        place = end
+    return bare
 
 
 def load_upright(image: Image.Image, what: str) -> Image.Image:
@@ -222,9 +244,19 @@ def _open_tiff(
         if pixels.ndim == 2 or pixels.dtype == np.uint8:
             return Image.fromarray(pixels), info
         return pixels, info
-    with open_header(io.BytesIO(data)) as image:
+    photometric, sample, count, _ = page.layout
+    try:
+        image = open_header(io.BytesIO(data))
         if number is not None and number > 1:
             image.seek(number - 1)
+    except (UnidentifiedImageError, SyntaxError) as error:
+        raise InputError(
+            f"{name} is a TIFF file whose pixels cannot be read (photometric interpretation "
+            f"{photometric}, {count} x {sample}); save it as RGB of 8 or 16 bits a channel"
+        ) from error
+    with image:
+        if sample == "u2" and count > 1:
+            warn(f"{name} has 16 bits a channel, of which 8 are kept; RGB would keep all")
         warn_of_extra_channels(page)
         turned = _load_upright(image, name)
     turned.info = info

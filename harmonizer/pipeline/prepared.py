@@ -152,12 +152,15 @@ def _reduced(
     tall, wide = mask.shape[0] / height, mask.shape[1] / width
     places: list[list[int]] = np.argwhere(missed).tolist()
     for row, column in places:
-        rows = slice(int(row * tall), math.ceil((row + 1) * tall))
-        columns = slice(int(column * wide), math.ceil((column + 1) * wide))
+        rows, columns = _touching(row, tall), _touching(column, wide)
         colour = pixels[rows, columns][solid[rows, columns]].mean(axis=0)
         low[row, column] = np.rint(colour) if low.dtype.kind == "u" else colour
         low_mask[row, column] = 1
     return low, low_mask
+
+
+def _touching(cell: int, length: float) -> slice:
+    return slice(int(cell * length), math.ceil((cell + 1) * length))
 
 
 def apply_strength(before: Array, after: Array, strength: float) -> Array:

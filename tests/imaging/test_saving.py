@@ -282,3 +282,12 @@ def test_deep_ppm_is_read_and_written_with_all_its_bits(value: int, plain: bool)
     assert isinstance(found, np.ndarray)
     assert np.array_equal(found, np.rint(pixels * (65535 / value)))
     assert np.array_equal(open_file(encode_image(found, "PPM", {}))[0], found)
+
+
+def test_a_profile_too_large_for_a_reader_costs_no_picture(noise: Any, tmp_path: Path) -> None:
+    pixels = noise(20, 30)
+    profile = np.random.default_rng(0).bytes(2 << 20)
+    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=profile, dpi=(300, 300))
+    with pytest.warns(UserWarning, match="its metadata cannot be read and is left out"):
+        image, _ = open_file(tmp_path / "a.png")
+    assert np.array_equal(np.asarray(image), pixels)

@@ -150,6 +150,19 @@ def test_big_tiff_is_read() -> None:
     assert np.array_equal(np.asarray(found), pixels)
 
 
+def test_cmyk_of_16_bits_says_what_is_cut() -> None:
+    data = written(DEEP, photometric="separated")
+    with pytest.warns(UserWarning, match="16 bits a channel, of which 8 are kept"):
+        found, _ = open_file(data)
+    assert np.abs(np.asarray(found) - (DEEP / 257)).max() <= 1
+
+
+def test_what_is_read_by_nobody_here_is_named() -> None:
+    data = written(np.ascontiguousarray(DEEP[..., :3]), photometric="cielab")
+    with pytest.raises(InputError, match=r"interpretation 8, 3 x u2\); save it as RGB"):
+        open_file(data)
+
+
 # --- several pages --------------------------------------------------------------------------------
 
 
