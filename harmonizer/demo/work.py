@@ -115,7 +115,7 @@ def show_file(image: str) -> NDArray[np.uint8]:
 
 def harmonize_layers(layers: Layers, model: str | None, device: str) -> Harmonized:
     """Run the network, once for all strengths."""
-    picture = replace(layers.picture, restore=lambda pixels, _: pixels)  # with its colour space
+    picture = replace(layers.picture, restore=_as_pixels)  # with its colour space
     full = harmonize(picture, layers.mask, model, device=device)
     return Harmonized(
         layers,
@@ -123,6 +123,10 @@ def harmonize_layers(layers: Layers, model: str | None, device: str) -> Harmoniz
         preview(layers.picture.pixels, _PREVIEW, _PREVIEW),
         preview(full, _PREVIEW, _PREVIEW),
     )
+
+
+def _as_pixels(pixels: Array, _: Array) -> Array:
+    return pixels
 
 
 def _place(layer: Any, below: Any, placement: Placement) -> tuple[Any, Any]:  # noqa: ANN401

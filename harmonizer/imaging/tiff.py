@@ -156,6 +156,11 @@ def read_deep(page: Page) -> Array | None:
         wanted = sample == "u2" and (count > 1 or photometric == 0)
         wanted = wanted or (sample == "f4" and count > 1)
     if not colours or not wanted:
+        if count > 1 and int(sample[1:]) > 1 and int(page.tags.get(_PLANAR, 1)) == 2:
+            raise InputError(  # which Pillow takes for bytes
+                f"the TIFF file keeps {count} channels of {sample} apart, which cannot be read; "
+                "save it as RGB of 8 or 16 bits a channel"
+            )
         return None
     if not colours <= count <= 8:
         raise InputError(f"the TIFF file has {count} channels a pixel; expected 1 to 8")

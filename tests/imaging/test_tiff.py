@@ -163,6 +163,18 @@ def test_what_is_read_by_nobody_here_is_named() -> None:
         open_file(data)
 
 
+@pytest.mark.parametrize(
+    ("photometric", "pixels"),
+    [("separated", DEEP), ("minisblack", DEEP.astype(np.int16)[..., :2])],
+)
+def test_planes_that_pillow_takes_for_bytes_are_refused(photometric: str, pixels: Any) -> None:
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    extra = {"extrasamples": ["unspecified"]} if len(planes) == 2 else {}
+    data = written(planes, photometric=photometric, planarconfig="separate", **extra)
+    with pytest.raises(InputError, match="apart, which cannot be read"):
+        open_file(data)
+
+
 # --- several pages --------------------------------------------------------------------------------
 
 
