@@ -1,6 +1,7 @@
 """Serve a page to try the library on: `harmonizer demo`."""
 
 import argparse
+import signal
 import threading
 
 from harmonizer.cli.options import Commands, shared, whole_number
@@ -32,6 +33,13 @@ def _demo(parsed: argparse.Namespace) -> int:
     from harmonizer.demo.page import serve
     from harmonizer.pipeline import Harmonizer
 
+    def end(*_: object) -> None:
+        raise SystemExit(0)
+
+    # What was uploaded is removed whoever ends the page.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end)
     # A wrong name or device is better known now than at the first picture.
     Harmonizer.from_pretrained(parsed.model, device=parsed.device)
     with serve(

@@ -257,7 +257,7 @@ def _parts_in(root: Path) -> dict[str, Path]:
 
 def _lines(listing: Path) -> list[str]:
     try:
-        return listing.read_text(encoding="utf-8").splitlines()
+        return listing.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the list {listing} cannot be read: {error}") from error
 

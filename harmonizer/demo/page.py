@@ -1,8 +1,10 @@
 """Lay out the page, in Gradio, and serve it."""
 
+import html
 import os
+import re
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,7 @@ from harmonizer.zoo.manifest import default_model, list_models
 
 Result = TypeVar("Result")
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SESSION_SECONDS = 3600  # what a closed page leaves in memory and on disk is removed after this
 # The button that starts the download is the browser's; the file exists only after the first click.
 _CLICK_DOWNLOAD = "() => setTimeout(() => document.querySelector('#download-file').click(), 300)"
@@ -48,8 +51,16 @@ def serve(
         # System fonts: Gradio's own themes ask a server on the internet for theirs.
         fonts = ("system-ui", "sans-serif")
         theme = themes.Default(font=fonts, font_mono=("ui-monospace", "monospace"))
+        middleware: list[Any] = []
+        if host in _LOOPBACK:
+            # Gradio asks its own page once whether it is there, and would do so by a proxy.
+            names = (os.environ.get("NO_PROXY", ""), *_LOOPBACK)
+            os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, names))
+            starlette = import_extra("starlette.middleware", "demo")
+            middleware = [starlette.Middleware(_OnlyFor, names=_LOOPBACK)]
         try:
             _, address, _ = page.launch(
+                app_kwargs={"middleware": middleware},
                 server_name=host,
                 server_port=port,
                 max_file_size=work.LARGEST_FILE,
@@ -186,9 +197,42 @@ def _with_messages(function: Callable[..., Result]) -> Callable[..., Result]:
             try:
                 result = function(*values)
             except (HarmonizerError, OSError) as error:
-                raise gr.Error(str(error), print_exception=False) from error
+                raise gr.Error(_shown(str(error), values), print_exception=False) from error
         for text in noted:
-            gr.Warning(text)
+            gr.Warning(_shown(text, values))
         return result
 
     return call
+
+
+def _shown(text: str, values: Sequence[object]) -> str:
+    """Return a message as HTML; uploads are called by their names, not by where they lie here."""
+    for value in values:
+        if isinstance(value, str) and os.sep in value:
+            text = text.replace(value, Path(value).name)
+    return html.escape(text)
+
+
+class _OnlyFor:
+    """Refuses, as an ASGI middleware, what was not meant for this address.
+
+    Another site may have its own name lead to this machine (DNS rebinding), or send a form here.
+    """
+
+    def __init__(self, app: Any, names: Sequence[str]) -> None:  # noqa: ANN401
+        self.app, self.names = app, names
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        if scope["type"] in ("http", "websocket"):
+            headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
+            asked = f"//{headers.get(b'host', '')}", headers.get(b"origin", "//localhost")
+            if not all(_hostname(one) in self.names for one in asked):
+                await send({"type": "http.response.start", "status": 403, "headers": []})
+                await send({"type": "http.response.body", "body": b"not for this address"})
+                return
+        await self.app(scope, receive, send)
+
+
+def _hostname(address: str) -> str | None:
+    found = re.fullmatch(r"(?:\w+:)?//\[?([^/\]]+?)\]?(?::\d*)?/?", address)
+    return found and found[1].lower()

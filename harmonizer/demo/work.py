@@ -132,6 +132,11 @@ def _as_pixels(pixels: Array, _: Array) -> Array:
 def _place(layer: Any, below: Any, placement: Placement) -> tuple[Any, Any]:  # noqa: ANN401
     (width, height), (room_width, room_height) = _size(layer), _size(below)
     scale = placement.size * min(room_width / width, room_height / height)
+    if scale**2 * width * height > _LARGEST_PIXELS:
+        raise InputError(
+            f"at this size the cut-out would have {scale * width:.0f} x {scale * height:.0f} "
+            "pixels; make it smaller, or take a smaller background"
+        )
     left = round(placement.x * room_width - scale * width / 2)
     top = round(placement.y * room_height - scale * height / 2)
     return compose(layer, below, (left, top), scale)

@@ -282,7 +282,9 @@ def _read_open_file(source: IO[bytes]) -> tuple[str, bytes]:
         if source.seekable():
             source.seek(0)
         data: object = source.read()
-    except (OSError, ValueError, AttributeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # archives and connections raise their own
         raise InputError(f"the open file {name} cannot be read: {error}") from error
     if not isinstance(data, bytes):
         raise InputError(

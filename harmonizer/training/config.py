@@ -240,7 +240,7 @@ def _read(cls: type[_Config], place: str, folder: Path, above: tuple[str, ...]) 
     if name in above:
         raise InputError(f"the configurations extend each other: {' -> '.join((*above, name))}")
     try:
-        text = path.read_text("utf-8") if is_file else read_recipe(place)
+        text = path.read_text("utf-8-sig") if is_file else read_recipe(place)
         return _parse(cls, text, path.parent, (*above, name))
     except OSError as error:
         raise InputError(f"cannot read the configuration {path}: {error}") from error
