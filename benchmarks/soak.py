@@ -1,19 +1,24 @@
 """Thousands of calls from several threads: does memory grow, is a file left open, is a call lost?
 
     python benchmarks/soak.py --calls 10000 --threads 4
+    python benchmarks/soak.py --calls 2000 --forks 4
 
 Pictures of mixed sizes and kinds (arrays, tensors, Pillow's, bytes of files, wrong ones) are
 harmonized by one `Harmonizer`. Every answer is compared with the one that the same picture got
 before the threads were started. Memory is the process's resident set; its medians over the second
 and the last tenth of the calls are compared, because allocators keep what the first ones made them
-take. Linux alone: it reads /proc. The exit code is 1 if something is lost, wrong, or grew.
+take. With `--forks`, processes that are forked after loading answer in place of threads; each
+compares its own memory. Linux alone: it reads /proc. The exit code is 1 if something is lost,
+wrong, grew or hung.
 """
 
 import argparse
 import hashlib
 import io
 import itertools
+import os
 import resource
+import signal
 import statistics
 import sys
 import tempfile
@@ -34,6 +39,7 @@ from harmonizer.errors import InputError
 # Height and width; from one pixel to what a phone's screen shows.
 SIZES = ((1, 3), (7, 5), (64, 96), (256, 256), (333, 217), (480, 640), (10, 900), (720, 405))
 LARGEST_GROWTH = 0.05
+LONGEST = 3600  # seconds; forked processes that take longer hang
 
 Job = Callable[[Harmonizer], str]
 
@@ -45,6 +51,19 @@ def _digest(result: object) -> str:
 
 def _job(image: Any, mask: Any) -> Job:  # noqa: ANN401 - any kind of picture
     return lambda model: _digest(model(image, mask))
+
+
+def _lazy(image: Path, mask_path: Path, mask: np.ndarray) -> Job:
+    """A mask that Pillow has opened and not read yet, and that two threads decode at a time."""
+    Image.fromarray(mask).save(mask_path)
+
+    def call(model: Harmonizer) -> str:
+        with Image.open(mask_path) as shared, ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(lambda _: _digest(model(image, shared)), range(2))
+        assert first == second
+        return first
+
+    return call
 
 
 def _refused(image: Any, mask: Any) -> Job:  # noqa: ANN401
@@ -77,6 +96,7 @@ def make_jobs(folder: Path) -> list[Job]:
             _job(tensor, torch.from_numpy(mask)),
             _job(Image.fromarray(image).convert("RGBA"), Image.fromarray(mask)),
             _job(path, mask),
+            _lazy(path, folder / f"{number}_mask.png", mask),
             _refused(image, mask[:, :-1]),
             _refused(buffer.getvalue()[: len(buffer.getvalue()) // 2], mask),
         ]
@@ -127,13 +147,72 @@ def soak(calls: int, threads: int, folder: Path) -> bool:
     return done == calls and not wrong and growth <= LARGEST_GROWTH and left_open <= 0
 
 
+def soak_forks(calls: int, forks: int, folder: Path) -> bool:
+    """Load a model, fork, and let each child answer its share; return whether all is well."""
+    torch.set_num_threads(1)
+    model = Harmonizer.from_pretrained(device="cpu")
+    jobs = make_jobs(folder)
+    expected = [job(model) for job in jobs]
+    torch.set_num_threads(2)
+    model(np.zeros((64, 64, 3), np.uint8), np.eye(64))  # with threads that no child will have
+    start = time.monotonic()
+    children = {
+        _fork(lambda n=n: _share(model, jobs, expected, range(n, calls, forks))): n
+        for n in range(forks)
+    }
+    good = 0
+    while children and time.monotonic() - start < LONGEST:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if child:
+            del children[child]
+            good += status == 0
+        time.sleep(0.1)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    minutes = (time.monotonic() - start) / 60
+    print(
+        f"{good} of {forks} forked processes answered {calls:,} requests in {minutes:.1f} minutes"
+    )
+    print(f"hung: {len(children)}")
+    return good == forks
+
+
+def _fork(work: Callable[[], bool]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os._exit(0 if work() else 1)
+    finally:
+        os._exit(2)
+
+
+def _share(model: Harmonizer, jobs: list[Job], expected: list[str], numbers: range) -> bool:
+    memory: list[int] = []
+    wrong = 0
+    for number in numbers:
+        index = number * 31 % len(jobs)
+        wrong += jobs[index](model) != expected[index]
+        memory.append(_resident())
+    tenth = max(1, len(memory) // 10)
+    first = statistics.median(memory[tenth : 2 * tenth])
+    last = statistics.median(memory[-tenth:])
+    print(
+        f"a child: {len(memory)} answers, {wrong} wrong, {last / first - 1:+.1%} memory", flush=True
+    )
+    return not wrong and last / first - 1 <= LARGEST_GROWTH
+
+
 def main() -> int:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--forks", type=int, default=0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if chosen.forks:
+            return 0 if soak_forks(chosen.calls, chosen.forks, Path(folder)) else 1
         return 0 if soak(chosen.calls, chosen.threads, Path(folder)) else 1
 
 
