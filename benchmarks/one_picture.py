@@ -33,7 +33,7 @@ from harmonizer.imaging.saving import encode_image
 from harmonizer.lifting import lift
 from harmonizer.networks import build_network
 from harmonizer.zoo.loader import load_model
-from harmonizer.zoo.sources import FetchOptions
+from harmonizer.zoo.options import FetchOptions
 
 T = TypeVar("T")
 CLOCKS = {"elapsed": time.perf_counter, "processor": time.process_time}

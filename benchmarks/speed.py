@@ -37,6 +37,7 @@ from harmonizer.cli.process import freed_memory_kept
 from harmonizer.errors import InputError
 from harmonizer.inference.backends import Backend
 from harmonizer.inference.backends.run import Run
+from harmonizer.pipeline.running import Running
 from harmonizer.threads import count_cores
 
 PARTS = ("network", "picture", "batch")
@@ -72,8 +73,8 @@ class PlainHarmonizer(Harmonizer):
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network."""
-        self.device, self.dtype = torch.device(device), torch.float32
-        self._run = plain(self._network, self.device)
+        run = plain(self._network, torch.device(device))
+        self._running, self._run = Running(run, "torch", str(device), "float32"), run
         return self
 
 

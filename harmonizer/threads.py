@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 import cv2
-import torch
 
 _Source = TypeVar("_Source")
 _Prepared = TypeVar("_Prepared")
@@ -33,6 +32,8 @@ def usual_workers() -> int:
 
 def set_threads(count: int) -> None:
     """Set how many threads one operation uses in this process, for networks and for pictures."""
+    import torch
+
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
 
@@ -42,6 +43,8 @@ def limited_threads() -> int | None:
 
     By `torch.set_num_threads`, OMP_NUM_THREADS or `set_threads`; other backends keep to it.
     """
+    import torch
+
     count = torch.get_num_threads()
     return count if count < count_cores() else None
 
@@ -54,6 +57,8 @@ def survive_forks() -> None:
     has, for ever. Called before the first network runs, so that a program that forks before, and
     loads its models in each child, keeps all its threads.
     """
+    import torch
+
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 

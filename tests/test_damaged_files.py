@@ -35,8 +35,9 @@ from harmonizer.training import TrainConfig
 from harmonizer.training.config import _toml
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import parse_model_info
+from harmonizer.zoo.options import FetchOptions
 from harmonizer.zoo.publish import describe
-from harmonizer.zoo.sources import FetchOptions, read_released
+from harmonizer.zoo.sources import read_released
 
 # Damage is cheap to read, and most of it is refused at once.
 often = settings(max_examples=8 * settings().max_examples)

@@ -1,67 +1,131 @@
-"""Put a trained model's weights into the package, in float16, and print its manifest entry.
+"""Put a trained model into the package: weights in float16, and a graph to run them without torch.
 
     python tools/bundle_model.py runs/idih-open-4/model
 
-Run it from the root of a checkout. It says by how much float16 changes the answers.
+Run it from the root of a checkout, with the extra `onnx`. It prints the model's manifest entry, and
+says by how much float16 and OpenCV change the answers.
 """
 
 import argparse
 import json
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
+from torch import nn
 
 from harmonizer.files import write_atomically
-from harmonizer.zoo.integrity import sha256_of
-from harmonizer.zoo.loader import load_model
+from harmonizer.inference.backends.with_opencv import run_with_opencv
+from harmonizer.inference.folding import fold_batch_norm
+from harmonizer.inference.graph import ANSWER, IMAGE, MASK
+from harmonizer.networks.color_map import ColorMapAnswer, ColorMapNetwork
+from harmonizer.zoo.integrity import Weights, sha256_of
+from harmonizer.zoo.loader import load_model, read_network
 from harmonizer.zoo.manifest import ModelInfo
+from harmonizer.zoo.options import FetchOptions
 from harmonizer.zoo.publish import describe
-from harmonizer.zoo.sources import FetchOptions
+
+_LARGEST_GRAPH = 400_000  # bytes; more than that, and weights have stayed in it
 
 
-def to_float16(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The weights in float16, but for vectors: a variance of batch norm can be beyond its range."""
+def without_batch_norm(network: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of a network that computes the same, with batch norms that do nothing."""
+    state = network.state_dict() | fold_batch_norm(network).state_dict()
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nothing = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0}
+            for key, value in (nothing | {"running_var": 1 - module.eps}).items():
+                state[f"{name}.{key}"] = torch.full_like(state[f"{name}.{key}"], value)
+    return state
+
+
+def to_float16(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights in float16, but for vectors, whose few bytes are worth their exactness."""
     return {
         key: (value.half() if value.is_floating_point() and value.dim() > 1 else value).contiguous()
-        for key, value in network.state_dict().items()
+        for key, value in state.items()
     }
 
 
+def write_graph(network: nn.Module, input_size: tuple[int, int]) -> bytes:
+    """How a network computes one picture, as an ONNX model without the network's weights."""
+    network = fold_batch_norm(network)
+    names = set(network.state_dict())
+    prefix = ""
+    if isinstance(network, ColorMapNetwork):
+        network, prefix = ColorMapAnswer(network), "network."
+    example = (torch.zeros(1, 3, *input_size), torch.zeros(1, 1, *input_size))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program: Any = torch.onnx.export(
+            *(network, example), input_names=[IMAGE, MASK], output_names=[ANSWER], dynamo=True
+        )
+    model = program.model_proto
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+        for place, name in enumerate(node.input):
+            node.input[place] = name.removeprefix(prefix)
+    kept = [one for one in model.graph.initializer if one.name.removeprefix(prefix) not in names]
+    model.graph.ClearField("initializer")
+    model.graph.initializer.extend(kept)
+    model.graph.ClearField("value_info")
+    model.ClearField("metadata_props")
+    content = model.SerializeToString()
+    if len(content) > _LARGEST_GRAPH:
+        raise SystemExit(f"the graph has {len(content):,} bytes: weights have stayed in it")
+    return content
+
+
 @torch.inference_mode()
-def rounding_error(network: torch.nn.Module, info: ModelInfo, weights: Path) -> float:
-    """Largest difference that float16 makes to answers to noise, in grey levels of 255."""
+def answers(
+    network: nn.Module, info: ModelInfo, graph: bytes, weights: Weights
+) -> list[np.ndarray]:
+    """What a network, its float16 weights, and these in OpenCV make of noise."""
     generator = np.random.default_rng(0)
     height, width = info.preprocessing.input_size
     picture = generator.integers(0, 256, (height, width, 3), np.uint8)
-    image = torch.from_numpy(info.preprocessing.to_network(picture, 255))[None]
-    mask = torch.zeros(1, 1, height, width)
+    image = info.preprocessing.to_network(picture, 255)[None]
+    mask = np.zeros((1, 1, height, width), np.float32)
     mask[..., height // 4 : -height // 4, width // 4 : -width // 4] = 1
-    before = network(image, mask)
-    state = {key: value.float() for key, value in load_file(weights).items()}
-    network.load_state_dict(state, strict=True)
-    change = (network(image, mask) - before).abs().amax(dim=(0, 2, 3)).numpy()
-    return float((change * np.array(info.preprocessing.std)).max() * 255)
+    found: list[np.ndarray] = []
+    for one in (network, read_network(weights, info)):
+        ready = ColorMapAnswer(one) if isinstance(one, ColorMapNetwork) else one
+        found.append(ready(torch.from_numpy(image), torch.from_numpy(mask)).numpy())
+    return [*found, run_with_opencv(graph, weights.read())(image, mask)]
 
 
 def main() -> None:
     """Bundle a model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="what training or save_pretrained wrote")
+    parser.add_argument("folder", help="what training or save_pretrained wrote, or a model's name")
     chosen = parser.parse_args()
     network, info = load_model(chosen.folder, None, FetchOptions(local_files_only=True))
-    file = f"weights/{info.name}.safetensors"
-    path = Path("harmonizer/zoo") / file
-    write_atomically(path, save(to_float16(network), metadata={"format": "pt"}))
-    print(f"{path}: {path.stat().st_size:,} bytes")
-    print(f"float16 changes answers by {rounding_error(network, info, path):.3f} of 255 at most")
-
+    zoo = Path("harmonizer/zoo")
+    weights, graph = (
+        zoo / f"weights/{info.name}.{ending}" for ending in ("safetensors", "graph.onnx")
+    )
+    rounded_weights = Weights(weights, None, None, str(weights))
+    content = save(to_float16(without_batch_norm(network)), metadata={"format": "pt"})
+    write_atomically(weights, content)
+    write_atomically(
+        graph, write_graph(read_network(rounded_weights, info), info.preprocessing.input_size)
+    )
+    exact, rounded, run = answers(network, info, graph.read_bytes(), rounded_weights)
+    for file in (weights, graph):
+        print(f"{file}: {file.stat().st_size:,} bytes")
+    print(f"float16 changes normalised answers by {np.abs(rounded - exact).max():.2g} at most")
+    print(f"OpenCV changes them by {np.abs(run - rounded).max():.2g}")
     source = {
         "kind": "bundled",
-        "file": file,
-        "sha256": sha256_of(path),
-        "size": path.stat().st_size,
+        "file": str(weights.relative_to(zoo)),
+        "sha256": sha256_of(weights),
+        "size": weights.stat().st_size,
+        "graph": str(graph.relative_to(zoo)),
+        "graph_sha256": sha256_of(graph),
     }
     entry = describe(info) | {"status": "bundled", "sources": [source], "aliases": []}
     print(json.dumps(entry, indent=2))

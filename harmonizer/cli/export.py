@@ -29,7 +29,7 @@ def _export(parsed: argparse.Namespace) -> int:
 
     from harmonizer.inference.export import check_ending, export_onnx
     from harmonizer.zoo.loader import load_model
-    from harmonizer.zoo.sources import FetchOptions
+    from harmonizer.zoo.options import FetchOptions
 
     check_ending(output)  # before a model is downloaded in vain
     network, info = load_model(parsed.name, None, FetchOptions())

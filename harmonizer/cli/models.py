@@ -74,7 +74,7 @@ def _list(parsed: argparse.Namespace) -> int:
 
 
 def _info(parsed: argparse.Namespace) -> int:
-    from harmonizer.zoo.loader import known_of
+    from harmonizer.zoo.find import known_of
 
     info = known_of(parsed.name)
     size = info.preprocessing.input_size
@@ -108,7 +108,8 @@ def _info(parsed: argparse.Namespace) -> int:
 
 def _download(parsed: argparse.Namespace) -> int:
     from harmonizer.zoo.manifest import list_models, model_info
-    from harmonizer.zoo.sources import FetchOptions, fetch_weights
+    from harmonizer.zoo.options import FetchOptions
+    from harmonizer.zoo.sources import fetch_weights
 
     if bool(parsed.names) == parsed.all:
         parsed.usage_error("name the models to download, or give --all")
@@ -159,7 +160,7 @@ def _verify(parsed: argparse.Namespace) -> int:
     from harmonizer.errors import WeightsUnavailableError
     from harmonizer.zoo.loader import load_model
     from harmonizer.zoo.manifest import list_models
-    from harmonizer.zoo.sources import FetchOptions
+    from harmonizer.zoo.options import FetchOptions
 
     wrong = 0
     for name in list_models(with_weights=True):

@@ -102,9 +102,10 @@ def add_run(commands: Commands) -> None:
     speed = run.add_argument_group("speed")
     speed.add_argument(
         "--backend",
-        choices=("torch", "onnx", "openvino"),
-        default="torch",
-        help="what runs the network; onnx and openvino are for many pictures on a CPU",
+        choices=("auto", "opencv", "torch", "onnx", "openvino"),
+        default="auto",
+        help="what runs the network (default: auto, which is opencv for bundled models on the CPU, "
+        "else torch); onnx and openvino are for many pictures on a CPU",
     )
     speed.add_argument(
         "--dtype",

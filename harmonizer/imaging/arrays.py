@@ -1,7 +1,9 @@
 """Open images in arrays and tensors."""
 
+import sys
+from typing import TYPE_CHECKING, TypeGuard
+
 import numpy as np
-import torch
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.picture import (
@@ -13,6 +15,15 @@ from harmonizer.imaging.picture import (
     to_rgb,
 )
 from harmonizer.preprocessing import RANGE_TOLERANCE, Array
+
+if TYPE_CHECKING:
+    import torch
+
+
+def is_tensor(value: object) -> "TypeGuard[torch.Tensor]":
+    """Tell a torch tensor, without importing torch: a program without it has none."""
+    module = sys.modules.get("torch")
+    return isinstance(value, getattr(module, "Tensor", ()))
 
 
 def from_array(array: Array) -> Picture:
@@ -41,8 +52,10 @@ def from_array(array: Array) -> Picture:
     return Picture(to_rgb(to_working_dtype(array)), restore)
 
 
-def from_tensor(tensor: torch.Tensor) -> Picture:
+def from_tensor(tensor: "torch.Tensor") -> Picture:
     """Open a tensor: see `harmonizer.imaging.image.open_image`."""
+    import torch
+
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         hint = "; channels come first in tensors: image.permute(2, 0, 1)"
         raise InputError(
@@ -58,7 +71,7 @@ def from_tensor(tensor: torch.Tensor) -> Picture:
     values = values if values.dtype == torch.uint8 else values.float()
     inner = from_array(values.permute(1, 2, 0).numpy())
 
-    def restore(pixels: Array, mask: Array) -> torch.Tensor:
+    def restore(pixels: Array, mask: Array) -> "torch.Tensor":
         changed = torch.from_numpy(inner.restore(pixels, mask)).permute(2, 0, 1)
         selected = torch.from_numpy(mask > 0).to(original.device)
         changed = changed.to(device=original.device, dtype=original.dtype)
@@ -67,9 +80,9 @@ def from_tensor(tensor: torch.Tensor) -> Picture:
     return Picture(inner.pixels, restore)
 
 
-def check_tensor(tensor: torch.Tensor) -> None:
+def check_tensor(tensor: "torch.Tensor") -> None:
     """Refuse tensors that hold no plain values: sparse ones, and those on the meta device."""
-    if tensor.layout != torch.strided or tensor.is_meta:
+    if str(tensor.layout) != "torch.strided" or tensor.is_meta:
         raise InputError(
             f"expected a dense tensor with values; got {tensor.layout} on {tensor.device}: "
             "use tensor.to_dense()"

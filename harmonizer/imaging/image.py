@@ -7,26 +7,28 @@ come back bit for bit even where the way through RGB is not exact (CMYK, palette
 """
 
 from dataclasses import replace
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
-from harmonizer.imaging.arrays import from_array, from_tensor, to_working_dtype
+from harmonizer.imaging.arrays import from_array, from_tensor, is_tensor, to_working_dtype
 from harmonizer.imaging.color import color_space
 from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
 from harmonizer.imaging.modes import from_pil
 from harmonizer.imaging.picture import Picture
 from harmonizer.preprocessing import Array, full_scale
 
+if TYPE_CHECKING:
+    import torch
+
 # What users may hand over as an image.
-ImageLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike | Picture
+ImageLike: TypeAlias = Union[Image.Image, Array, "torch.Tensor", FileLike, Picture]
 
 # What comes out as the kind that it was.
-Kind = TypeVar("Kind", Image.Image, Array, torch.Tensor)
+Kind = TypeVar("Kind", Image.Image, Array, "torch.Tensor")
 
 
 @np.errstate(all="ignore")  # whatever the program around asks for
@@ -56,7 +58,7 @@ def open_image(image: ImageLike, *, once: bool = False, page: int | None = None)
         return from_pil(load_upright(image, "the image"))
     if isinstance(image, np.ndarray):
         return from_array(image)
-    if isinstance(image, torch.Tensor):
+    if is_tensor(image):
         return from_tensor(image)
     if is_file(image):
         opened, info = open_file(image, page=page)
@@ -89,9 +91,9 @@ def _alpha(image: ImageLike) -> NDArray[np.float32] | None:
         if not listed and image.getbands()[-1] not in ("A", "a"):
             return None
         return _unit(np.asarray(image.convert("RGBA").getchannel("A")))
-    if isinstance(image, torch.Tensor) and image.shape[0] == 4:
+    if is_tensor(image) and image.shape[0] == 4:
         plane = image[3].detach().cpu()
-        return _unit(plane.numpy() if plane.dtype == torch.uint8 else plane.float().numpy())
+        return _unit(plane.float().numpy() if plane.is_floating_point() else plane.numpy())
     if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 4:
         return _unit(image[..., 3])
     return None

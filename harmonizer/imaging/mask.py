@@ -5,22 +5,24 @@ Masks come in every shape that annotation tools write; whatever is ambiguous is 
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError, warn
-from harmonizer.imaging.arrays import check_tensor
+from harmonizer.imaging.arrays import check_tensor, is_tensor
 from harmonizer.imaging.exif import upright_size
 from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
 from harmonizer.imaging.palette import palette_of
 from harmonizer.preprocessing import RANGE_TOLERANCE, Array, resample
 
+if TYPE_CHECKING:
+    import torch
+
 # What users may hand over as a mask, and whether one of another size is resized.
-MaskLike: TypeAlias = Image.Image | Array | torch.Tensor | FileLike
+MaskLike: TypeAlias = Union[Image.Image, Array, "torch.Tensor", FileLike]
 ResizeMask: TypeAlias = bool | Literal["stretch"]
 
 # A mask saved as a colour picture has equal channels up to what JPEG and resizing do to its edges.
@@ -113,7 +115,7 @@ def _to_array(mask: MaskLike, check: Callable[[tuple[int, int]], None]) -> Array
     if isinstance(mask, Image.Image):
         check(upright_size(mask))
         return _from_pil(load_upright(mask, "the mask"))
-    if isinstance(mask, torch.Tensor):
+    if is_tensor(mask):
         check_tensor(mask)
         values = mask.detach().cpu()
         values = values.float() if values.is_floating_point() else values
@@ -206,7 +208,7 @@ def _unit_range(values: Array) -> NDArray[np.float32]:
     )
 
 
-def mask_like(plane: NDArray[np.float32], image: object) -> Image.Image | Array | torch.Tensor:
+def mask_like(plane: NDArray[np.float32], image: object) -> "Image.Image | Array | torch.Tensor":
     """Hand a mask, (H, W) in [0, 1], out as the kind that belongs to an image.
 
     That is a `PIL.Image.Image` of mode L (0 to 255) for a `PIL.Image.Image`, a float32 tensor (1,
@@ -214,7 +216,9 @@ def mask_like(plane: NDArray[np.float32], image: object) -> Image.Image | Array 
     """
     if isinstance(image, Image.Image):
         return Image.fromarray(np.rint(plane * 255).astype(np.uint8))
-    if isinstance(image, torch.Tensor):
+    if is_tensor(image):
+        import torch
+
         return torch.from_numpy(plane)[None].to(image.device)
     return plane
 

@@ -18,9 +18,9 @@ from harmonizer._version import __version__
 from harmonizer.errors import ExportError, InputError, import_extra
 from harmonizer.files import write_atomically
 from harmonizer.inference.folding import fold_batch_norm
+from harmonizer.inference.graph import ANSWER, IMAGE, MASK
 from harmonizer.zoo.manifest import ModelInfo
 
-IMAGE, MASK, ANSWER = "image", "mask", "harmonized"
 _TOLERANCE = 1e-3  # of normalised values: a seventeenth of a grey level of 255
 
 

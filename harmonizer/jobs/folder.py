@@ -171,7 +171,8 @@ def run_jobs(
     with ExitStack() as stack:
         if tasks:
             steps = _Steps(load(), strength, resize_mask, quality, page)
-            on_cpu = steps.harmonizer.device.type == "cpu"
+            harmonizer = steps.harmonizer
+            on_cpu = harmonizer.backend != "torch" or harmonizer.device.type == "cpu"
             working = overlap(
                 list(tasks.values()),
                 steps.read,

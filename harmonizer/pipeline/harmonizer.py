@@ -3,35 +3,34 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from harmonizer.errors import InputError, WeightsCorruptedError, collected_warnings, warn
-from harmonizer.imaging.batch import check_batch, pairs, split_masks
+from harmonizer.errors import WeightsCorruptedError
+from harmonizer.imaging.arrays import is_tensor
+from harmonizer.imaging.batch import split_masks
 from harmonizer.imaging.files import FileLike
 from harmonizer.imaging.image import ImageLike, Kind
 from harmonizer.imaging.mask import MaskLike, ResizeMask, warn_if_nothing_to_do
 from harmonizer.imaging.picture import Picture
-from harmonizer.inference.backends import Backend, check_backend, open_backend
-from harmonizer.inference.runtime import resolve_device, resolve_dtype
+from harmonizer.inference.backends import Backend, check_backend
 from harmonizer.lifting import ColorTransform, fit_color_transform, lift
-from harmonizer.networks.color_map import ColorMapAnswer, ColorMapNetwork
+from harmonizer.pipeline.batches import harmonize_many
 from harmonizer.pipeline.prepared import Composite, apply_strength, check_strength, open_composite
-from harmonizer.threads import overlap, usual_workers
-from harmonizer.zoo.loader import load_model
+from harmonizer.pipeline.running import Source, read, start
+from harmonizer.zoo.find import StoredModel, find_model
 from harmonizer.zoo.manifest import ModelInfo
-from harmonizer.zoo.publish import push_folder, save_model
-from harmonizer.zoo.sources import FetchOptions
+from harmonizer.zoo.options import FetchOptions
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 class Harmonizer:
@@ -41,30 +40,25 @@ class Harmonizer:
 
     Attributes:
         info: What is known of the model.
-        device: Where the network runs.
-        dtype: The network's arithmetic.
-        backend: What runs the network.
     """
 
     info: ModelInfo
-    device: torch.device
-    dtype: torch.dtype
-    backend: Backend
 
     def __init__(
         self,
-        network: nn.Module,
+        network: "nn.Module | StoredModel",
         info: ModelInfo,
         *,
-        device: str | torch.device = "auto",
-        dtype: str | torch.dtype = "auto",
-        backend: Backend = "torch",
+        device: "str | torch.device" = "auto",
+        dtype: "str | torch.dtype" = "auto",
+        backend: Backend = "auto",
     ) -> None:
         """Wrap a network. `from_pretrained` is the usual way to one.
 
         Args:
             network: What `harmonizer.networks.build_network` gives, or a module with its `forward`.
-                It is taken over: moved to the CPU, set to evaluation, and trained no more.
+                It is taken over: moved to the CPU, set to evaluation, and trained no more. Or what
+                `harmonizer.zoo.find.find_model` gives, which is read when something needs it.
             info: What is known of it; its preprocessing is applied to every picture.
             device: Where it shall run; see `from_pretrained`.
             dtype: Of its arithmetic; see `from_pretrained`.
@@ -74,11 +68,11 @@ class Harmonizer:
             InputError: The device, dtype or backend cannot be used.
         """
         self.info = info
-        self._asked_dtype = dtype  # "auto" depends on where the network runs
-        self.backend = backend
-        # Kept as it is, to be saved; what runs is a copy made for that.
-        self._network = network.cpu().eval().requires_grad_(False)
-        self._answers_with_map = isinstance(network, ColorMapNetwork)
+        self._asked_dtype: str | torch.dtype = dtype
+        self._asked_backend: Backend = backend
+        self._source: Source = network  # as it is, to be saved; what runs is made for that
+        if not isinstance(network, StoredModel):
+            network.cpu().eval().requires_grad_(False)
         self.to(device)
 
     @classmethod
@@ -86,9 +80,9 @@ class Harmonizer:
         cls,
         name_or_path: str | os.PathLike[str] | None = None,
         *,
-        device: str | torch.device = "auto",
-        dtype: str | torch.dtype = "auto",
-        backend: Backend = "torch",
+        device: "str | torch.device" = "auto",
+        dtype: "str | torch.dtype" = "auto",
+        backend: Backend = "auto",
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
@@ -102,12 +96,14 @@ class Harmonizer:
                 the `.safetensors` file in it; or `owner/name` of a repository on the Hub. None is
                 the bundled default. `zoo:` or `hub:` before a name, and `./` before a path, settle
                 which is meant where a name could mean two things.
-            device: `"auto"` (CUDA, else MPS, else the CPU), or a device as torch names it.
+            device: `"auto"` (the CPU for bundled models, which answer before a GPU is awake; else
+                CUDA, else MPS, else the CPU), or a device as torch names it.
             dtype: Of the network's arithmetic: `"float32"` (`"auto"`), or, faster where the
                 hardware is made for it and less exact, `"bfloat16"` or `"float16"`.
-            backend: What runs the network: `"torch"`; or, on the CPU, `"onnx"` (ONNX Runtime, the
-                extra `onnx`) or `"openvino"` (OpenVINO, the extra `openvino`), which take seconds
-                to load and answer faster on some processors.
+            backend: What runs the network: `"auto"` (OpenCV for bundled models on the CPU, for
+                which torch need not be imported; else torch); `"torch"`; `"opencv"`; or, on the
+                CPU, `"onnx"` (ONNX Runtime, the extra `onnx`) or `"openvino"` (OpenVINO, the extra
+                `openvino`), which take seconds to load and answer faster on some processors.
             revision: Branch, tag or commit of a repository on the Hub. The zoo's own models are
                 pinned.
             cache_dir: Where downloads are kept; None is what HF_HOME says.
@@ -129,8 +125,33 @@ class Harmonizer:
             force_download=force_download,
             token=token,
         )
-        network, info = load_model(name_or_path, revision, options)
-        return cls(network, info, device=device, dtype=dtype, backend=backend)
+        model = find_model(name_or_path, revision, options)
+        # What lies where others may change it is read once, and kept.
+        network = model if model.lasting else read(model)
+        return cls(network, model.info, device=device, dtype=dtype, backend=backend)
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the network runs."""
+        import torch
+
+        return torch.device(self._running.device)
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """The network's arithmetic."""
+        import torch
+
+        return getattr(torch, self._running.dtype)
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the network."""
+        return self._running.backend
+
+    @property
+    def _network(self) -> "nn.Module":
+        return read(self._source)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
         """Write the model as a folder that `from_pretrained` loads.
@@ -142,6 +163,8 @@ class Harmonizer:
         Raises:
             OSError: A file cannot be written.
         """
+        from harmonizer.zoo.publish import save_model
+
         save_model(self._network, self.info, Path(save_directory))
 
     def push_to_hub(
@@ -171,6 +194,8 @@ class Harmonizer:
             WeightsUnavailableError: The Hub refused, or cannot be reached.
             InputError: `repo_id` is not `owner/name`.
         """
+        from harmonizer.zoo.publish import push_folder, save_model
+
         with tempfile.TemporaryDirectory() as folder:
             save_model(self._network, self.info, Path(folder), repo_id)
             commit = push_folder(
@@ -184,24 +209,21 @@ class Harmonizer:
             )
         return commit.commit_url
 
-    def to(self, device: str | torch.device) -> Self:
+    def to(self, device: "str | torch.device") -> Self:
         """Move the network to a device, as `from_pretrained` takes it, and return this harmonizer.
 
         Raises:
             InputError: There is no such device, or the backend cannot work on it.
         """
-        chosen = resolve_device("cpu" if device == "auto" and self.backend != "torch" else device)
         size = self.info.preprocessing.input_size
-        dtype = resolve_dtype(self._asked_dtype)
-        network = self._network
-        if isinstance(network, ColorMapNetwork):
-            network = ColorMapAnswer(network)
-        self._run = open_backend(self.backend, network, size, chosen, dtype)
-        self.device, self.dtype = chosen, dtype
+        self._running = start(self._source, size, device, self._asked_dtype, self._asked_backend)
+        self._run = self._running.run
         return self
 
     def fingerprint(self) -> str:
         """Return a hash of the weights, which tells this model from another one of its name."""
+        import torch
+
         digest = hashlib.sha256()
         for name, tensor in self._network.state_dict().items():
             digest.update(name.encode())
@@ -213,12 +235,15 @@ class Harmonizer:
 
         A copy runs on the same device, which the other process must have.
         """
-        how = partial(type(self), device=self.device, dtype=self._asked_dtype, backend=self.backend)
-        return how, (self._network, self.info)
+        how: dict[str, Any] = {"dtype": self._asked_dtype, "backend": self._asked_backend}
+        how["device"] = self._running.device
+        if isinstance(self._source, StoredModel) and self._source.graph:
+            return partial(type(self).from_pretrained, **how), (f"zoo:{self.info.name}",)
+        return partial(type(self), **how), (self._network, self.info)
 
     def __repr__(self) -> str:
         """Name the model and the device."""
-        return f"Harmonizer({self.info.name!r}, device={str(self.device)!r})"
+        return f"Harmonizer({self.info.name!r}, device={self._running.device!r})"
 
     @overload
     def __call__(
@@ -271,7 +296,9 @@ class Harmonizer:
         Raises:
             InputError: Something is not as described here; the message says what.
         """
-        if isinstance(image, torch.Tensor) and image.ndim == 4:
+        if is_tensor(image) and image.ndim == 4:
+            import torch
+
             images, masks = list(image), split_masks(mask, len(image))
             results = self.harmonize_batch(
                 *(images, masks),
@@ -325,34 +352,15 @@ class Harmonizer:
             InputError: Something is not as described here; the message says what.
         """
         check_strength(strength)
-        check_batch(images, masks, batch_size)
-        if on_error not in ("raise", "return"):
-            raise InputError(f"on_error is 'raise' or 'return'; got {on_error!r}")
-        if workers is not None and (not isinstance(workers, int) or workers < 1):
-            raise InputError(f"workers is a whole number of at least 1, or None; got {workers!r}")
-
-        # What there is to say of a picture is said in the caller's thread, with its result.
-        def prepare(pair: tuple[ImageLike, MaskLike]) -> tuple[Composite, list[str]]:
-            messages: list[str] = []
-            with collected_warnings(messages):
-                return self.prepare(*pair, resize_mask=resize_mask), messages
-
-        def finish(
-            prepared: tuple[Composite, list[str]], answer: NDArray[np.float32] | None
-        ) -> tuple[Any, list[str]]:
-            composite, messages = prepared
-            with collected_warnings(messages):
-                return self.finish(composite, answer, strength=strength), messages
-
-        finished = overlap(
-            pairs(images, masks),
-            prepare,
-            lambda batch: self.answer([composite for composite, _ in batch]),
-            finish,
+        return harmonize_many(
+            *(images, masks),
+            partial(self.prepare, resize_mask=resize_mask),
+            self.answer,
+            partial(self.finish, strength=strength),
             batch_size=batch_size,
-            workers=workers or usual_workers(),
+            on_error=on_error,
+            workers=workers,
         )
-        return _results(finished, return_errors=on_error == "return")
 
     def prepare(
         self, image: ImageLike, mask: MaskLike, *, resize_mask: ResizeMask = False
@@ -409,7 +417,7 @@ class Harmonizer:
         pixels, mask = composite.picture.pixels, composite.mask
         if answer is None or strength == 0:
             return composite.picture.restore(pixels, np.zeros_like(mask))
-        if self._answers_with_map:
+        if _is_map(answer):
             transform = composite.of_own_colors(self._mapped(answer)).at(strength)
             return composite.picture.restore(transform.apply(pixels, mask), mask)
         part, low_res = composite.part, composite.low_res.astype(np.float32)
@@ -435,7 +443,7 @@ class Harmonizer:
         (answer,) = self.answer([composite])
         if answer is None:
             return ColorTransform.identity()
-        if self._answers_with_map:
+        if _is_map(answer):
             return composite.of_own_colors(self._mapped(answer))
         return fit_color_transform(
             composite.picture.pixels[composite.part],
@@ -466,7 +474,7 @@ class Harmonizer:
         Raises:
             WeightsCorruptedError: The answer holds NaN or infinity.
         """
-        if self._answers_with_map:
+        if _is_map(answer):
             after = self._mapped(answer).apply(composite.shown, composite.low_res_mask)
         else:
             self._check_finite(answer)
@@ -486,15 +494,6 @@ class Harmonizer:
             )
 
 
-def _results(
-    finished: Generator[Future[tuple[Any, list[str]]]], *, return_errors: bool
-) -> Iterator[Any]:
-    with closing(finished):
-        for future in finished:
-            if return_errors and (error := future.exception()) is not None:
-                yield error
-                continue
-            result, messages = future.result()
-            for message in messages:
-                warn(message)
-            yield result
+def _is_map(answer: NDArray[np.float32]) -> bool:
+    """Whether a network has answered with a map of colours (3, 10), not a picture (3, h, w)."""
+    return answer.ndim == 2

@@ -3,9 +3,7 @@
 import os
 import threading
 from functools import lru_cache
-from typing import Any, cast, overload
-
-import torch
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.files import FileLike
@@ -13,6 +11,9 @@ from harmonizer.imaging.image import ImageLike, Kind
 from harmonizer.imaging.mask import MaskLike, ResizeMask
 from harmonizer.imaging.picture import Picture
 from harmonizer.pipeline.harmonizer import Harmonizer
+
+if TYPE_CHECKING:
+    import torch
 
 _loading = threading.Lock()
 
@@ -38,7 +39,7 @@ def harmonize(
     mask: MaskLike,
     model: str | os.PathLike[str] | Harmonizer | None = ...,
     *,
-    device: str | torch.device | None = ...,
+    device: "str | torch.device | None" = ...,
     strength: float = ...,
     resize_mask: ResizeMask = ...,
 ) -> Kind: ...
@@ -50,7 +51,7 @@ def harmonize(
     mask: MaskLike,
     model: str | os.PathLike[str] | Harmonizer | None = ...,
     *,
-    device: str | torch.device | None = ...,
+    device: "str | torch.device | None" = ...,
     strength: float = ...,
     resize_mask: ResizeMask = ...,
 ) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
@@ -61,7 +62,7 @@ def harmonize(
     mask: MaskLike,
     model: str | os.PathLike[str] | Harmonizer | None = None,
     *,
-    device: str | torch.device | None = None,
+    device: "str | torch.device | None" = None,
     strength: float = 1.0,
     resize_mask: ResizeMask = False,
 ) -> Any:

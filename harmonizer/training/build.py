@@ -14,9 +14,11 @@ from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.networks import build_network, learning_rate_multipliers
 from harmonizer.training.config import ModelConfig, TrainConfig
 from harmonizer.zoo.convert import load_backbone_weights
-from harmonizer.zoo.loader import find_model, load_model
+from harmonizer.zoo.find import find_model
+from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo, is_model, model_info
-from harmonizer.zoo.sources import FetchOptions, fetch_from_hub, read_released
+from harmonizer.zoo.options import FetchOptions
+from harmonizer.zoo.sources import fetch_from_hub, read_released
 
 NEW_STARTS = ("random", "imagenet")  # starts that are not of a trained model
 
@@ -34,7 +36,7 @@ def settle(config: TrainConfig) -> TrainConfig:
     if wanted.start in NEW_STARTS:
         info = _known_of(wanted.network)
     else:
-        info, _ = find_model(wanted.start, None, FetchOptions())
+        info = find_model(wanted.start, None, FetchOptions()).info
     config = replace(config, resampler=config.resampler or info.preprocessing.resampler)
     height, width = info.preprocessing.input_size
     if config.size:

@@ -1,7 +1,6 @@
 """Load a network and its weights by a model's name."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,23 +8,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import nn
 
-from harmonizer.errors import (
-    HarmonizerError,
-    InputError,
-    WeightsCorruptedError,
-    WeightsUnavailableError,
-)
-from harmonizer.files import read_json
+from harmonizer.errors import HarmonizerError, WeightsCorruptedError
 from harmonizer.networks import build_network
 from harmonizer.threads import survive_forks
 from harmonizer.zoo.convert import list_misfits, own_dtype
+from harmonizer.zoo.find import find_model
 from harmonizer.zoo.integrity import Weights
-from harmonizer.zoo.manifest import ModelInfo, model_info, parse_model_info
-from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
-from harmonizer.zoo.sources import FetchOptions, fetch_from_hub, find_weights
+from harmonizer.zoo.manifest import ModelInfo
+from harmonizer.zoo.options import FetchOptions
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 # More than ten times that of the largest network; one of 100 MB is read for twenty seconds.
 _LARGEST_HEADER = 4 * 2**20
 
@@ -44,88 +35,8 @@ def load_model(
         The network in evaluation mode, float32, on the CPU, without gradients; and what is known of
         the model. Errors are those of `Harmonizer.from_pretrained`.
     """
-    info, weights = find_model(name_or_path, revision, options)
-    return read_network(weights, info), info
-
-
-def find_model(
-    name_or_path: str | os.PathLike[str] | None, revision: str | None, options: FetchOptions
-) -> tuple[ModelInfo, Weights]:
-    """Find a model without building its network.
-
-    Returns:
-        What is known of it; and its weights, a safetensors file, to be checked when it is read.
-    """
-    place = parse_name(name_or_path)
-    if revision is not None and not isinstance(place, HubName):
-        raise InputError(
-            f"a revision belongs to a repository of the Hub (owner/name); {name_or_path!r} is none"
-        )
-    match place:
-        case ZooName(name):
-            info = model_info(name)
-            return info, find_weights(info, options)
-        case HubName(repo):
-            return _fetch_repository(repo, revision, options)
-        case LocalPath(path):
-            return _open_local(path)
-
-
-def known_of(name_or_path: str | os.PathLike[str] | None) -> ModelInfo:
-    """Return what is known of a model, without fetching the weights of one of the zoo."""
-    place = parse_name(name_or_path)
-    if isinstance(place, ZooName):
-        return model_info(place.name)
-    return find_model(name_or_path, None, FetchOptions())[0]
-
-
-def _fetch_repository(
-    repo: str, revision: str | None, options: FetchOptions
-) -> tuple[ModelInfo, Weights]:
-    config = fetch_from_hub(repo, CONFIG_FILE, revision, options)
-    # Both files have to be of one commit, also if the repository changes in between.
-    commit = config.parent.name
-    path = fetch_from_hub(repo, WEIGHTS_FILE, commit, options)
-    return _read_config(config, path, repo, cached=True)
-
-
-def _open_local(path: Path) -> tuple[ModelInfo, Weights]:
-    if path.is_dir():
-        folder, weights = path, path / WEIGHTS_FILE
-    elif path.suffix in (".pth", ".pt"):
-        raise InputError(
-            f"{path} is a released state dict; convert it first: harmonizer convert {path} "
-            "--model NAME -o FOLDER"
-        )
-    else:
-        folder, weights = path.parent, path
-    config = folder / CONFIG_FILE
-    for file in (weights, config):
-        if not file.is_file():
-            raise WeightsUnavailableError(
-                f"there is no file {file}; a saved model is a folder with {CONFIG_FILE} and "
-                f"{WEIGHTS_FILE}, as save_pretrained writes it"
-            )
-    return _read_config(config, weights, str(path), cached=False)
-
-
-def _read_config(
-    config: Path, path: Path, where: str, *, cached: bool
-) -> tuple[ModelInfo, Weights]:
-    """Read what is known of a saved model, and of its weights."""
-    try:
-        entry = read_json(config)
-        promised = entry.get("weights", {})
-        sha256, size = promised.get("sha256"), promised.get("size")
-        if not isinstance(sha256, str | None) or not isinstance(size, int | None):
-            raise ValueError("its sha256 is a text and its size a number")
-    except (ValueError, AttributeError) as error:
-        raise WeightsCorruptedError(f"{config} is not this library's: {error}") from error
-    except OSError as error:
-        raise WeightsUnavailableError(f"{config} cannot be read: {error}") from error
-    info = parse_model_info(entry, str(config))
-    weights = Weights(path, sha256, size, f"{path.name} of {where}", cached=cached)
-    return replace(info, status="available", sources=(), aliases=()), weights
+    model = find_model(name_or_path, revision, options)
+    return read_network(model.weights, model.info), model.info
 
 
 def read_network(weights: Weights, info: ModelInfo) -> nn.Module:

@@ -23,11 +23,16 @@ Status: TypeAlias = Literal["bundled", "available", "origin-only", "unpublished"
 
 @dataclass(frozen=True)
 class BundledFile:
-    """Weights inside this package: a safetensors file, by its path from `harmonizer.zoo`."""
+    """Weights inside this package: a safetensors file, by its path from `harmonizer.zoo`.
+
+    Beside them may lie a graph: an ONNX model without weights, to run the network without torch.
+    """
 
     file: str
     sha256: str
     size: int
+    graph: str | None = None
+    graph_sha256: str | None = None
 
 
 @dataclass(frozen=True)

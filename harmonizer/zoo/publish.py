@@ -13,10 +13,11 @@ from torch import nn
 from harmonizer._version import __version__
 from harmonizer.errors import InputError, WeightsUnavailableError
 from harmonizer.files import read_json, write_atomically
+from harmonizer.zoo.find import CONFIG_FILE, WEIGHTS_FILE
 from harmonizer.zoo.integrity import sha256_of
-from harmonizer.zoo.loader import CONFIG_FILE, WEIGHTS_FILE, load_model
+from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo
-from harmonizer.zoo.sources import FetchOptions
+from harmonizer.zoo.options import FetchOptions
 
 CARD_FILE = "README.md"
 _WHERE = ("status", "sources", "aliases")  # what of a model depends on who has it

@@ -4,8 +4,6 @@ import hashlib
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,37 +25,15 @@ from safetensors.torch import save
 from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
 from harmonizer.files import read_json, write_atomically
 from harmonizer.zoo.archive import read_archive
+from harmonizer.zoo.bundled import bundled_weights
 from harmonizer.zoo.convert import convert_state_dict
 from harmonizer.zoo.download import download
 from harmonizer.zoo.integrity import Weights
 from harmonizer.zoo.manifest import BundledFile, HubFile, ModelInfo, ReleasedFile, Source
+from harmonizer.zoo.options import FetchOptions
 
 # Part of the names of converted files: raised when this project's names of tensors change.
 _CONVERSION = 1
-
-
-@dataclass(frozen=True)
-class FetchOptions:
-    """How weights may be fetched; named as in `huggingface_hub`, whose environment counts too.
-
-    Attributes:
-        cache_dir: Where files are kept; None is what HF_HOME says.
-        local_files_only: Use what is on this machine; never connect. HF_HUB_OFFLINE does the same.
-        force_download: Download again what is there already.
-        token: For private repositories of the Hub; None takes the one of `hf auth login`.
-        endpoint: The Hub's address; None is what HF_ENDPOINT says.
-    """
-
-    cache_dir: Path | None = None
-    local_files_only: bool = False
-    force_download: bool = False
-    token: str | bool | None = None
-    endpoint: str | None = None
-
-    @property
-    def offline(self) -> bool:
-        """Whether nothing may be downloaded."""
-        return self.local_files_only or constants.HF_HUB_OFFLINE
 
 
 def fetch_weights(info: ModelInfo, options: FetchOptions) -> Path:
@@ -91,23 +67,13 @@ def find_weights(info: ModelInfo, options: FetchOptions) -> Weights:
 def _fetch(info: ModelInfo, source: Source, options: FetchOptions) -> Weights:
     match source:
         case BundledFile():
-            return _bundled(source)
+            return bundled_weights(source)
         case HubFile() if source.file.endswith(".safetensors"):
             path = fetch_from_hub(source.repo, source.file, source.revision, options)
             what = f"{source.file} of {source.repo}"
             return Weights(path, source.sha256, source.size, what, cached=True)
         case HubFile() | ReleasedFile():
             return _converted(info, source, options)
-
-
-def _bundled(source: BundledFile) -> Weights:
-    path = Path(str(resources.files("harmonizer.zoo") / source.file))
-    if not path.is_file():
-        raise WeightsUnavailableError(
-            f"the bundled weights {path} are missing; reinstall image-harmonizer"
-        )
-    what = f"the file of bundled weights {path}"
-    return Weights(path, source.sha256, source.size, what, advice=" Reinstall image-harmonizer.")
 
 
 # --- the Hub ------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harmonizer.errors import InputError
-from harmonizer.inference.backends import Backend, open_backend
+from harmonizer.inference.backends import NetworkBackend, check_backend, open_backend
 from harmonizer.inference.backends.run import Run
 from harmonizer.networks import Network, build_network
 
@@ -43,7 +43,7 @@ def threads_of_torch(monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[[int
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module", params=get_args(Backend))
+@pytest.fixture(scope="module", params=get_args(NetworkBackend))
 def run(request: pytest.FixtureRequest, network: Network) -> Run:
     if request.param == "onnx":
         pytest.importorskip("onnxscript")
@@ -127,10 +127,10 @@ def test_cuda_gives_the_answers_of_the_network(
 
 
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
-def test_what_a_backend_cannot_do_is_refused(backend: Backend, network: Network) -> None:
+def test_what_a_backend_cannot_do_is_refused(backend: NetworkBackend, network: Network) -> None:
     with pytest.raises(InputError, match="computes in float32"):
         open_backend(backend, network, SIZE, CPU, torch.float16)
     with pytest.raises(InputError, match="runs on the CPU"):
         open_backend(backend, network, SIZE, torch.device("cuda"), torch.float32)
-    with pytest.raises(InputError, match="the backend is one of 'torch', 'onnx', 'openvino'"):
-        open_backend("tensorrt", network, SIZE, CPU, torch.float32)  # pyright: ignore
+    with pytest.raises(InputError, match="the backend is one of 'auto', 'opencv', 'torch', 'onnx'"):
+        check_backend("tensorrt")

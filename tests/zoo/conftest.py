@@ -12,7 +12,7 @@ from zoo_models import as_pth, tiny_model
 
 from harmonizer import model_info
 from harmonizer.zoo.manifest import ModelInfo, ReleasedFile
-from harmonizer.zoo.sources import FetchOptions
+from harmonizer.zoo.options import FetchOptions
 
 URL = "/releases/idih256.pth"
 

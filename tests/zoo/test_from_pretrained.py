@@ -10,7 +10,7 @@ from hub_server import Server, commit_of
 from harmonizer import Harmonizer
 from harmonizer.errors import WeightsUnavailableError
 from harmonizer.pipeline import harmonizer as module
-from harmonizer.zoo.sources import FetchOptions
+from harmonizer.zoo.options import FetchOptions
 
 
 @pytest.fixture(autouse=True)

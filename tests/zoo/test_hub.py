@@ -16,7 +16,8 @@ from harmonizer import Harmonizer
 from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import HubFile, parse_model_info
-from harmonizer.zoo.sources import FetchOptions, fetch_from_hub, fetch_weights
+from harmonizer.zoo.options import FetchOptions
+from harmonizer.zoo.sources import fetch_from_hub, fetch_weights
 
 
 def pinned(server: Server, repository: str, **changes: Any) -> Any:

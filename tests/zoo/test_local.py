@@ -22,8 +22,9 @@ from harmonizer.networks import build_network, list_networks
 from harmonizer.zoo.integrity import Weights
 from harmonizer.zoo.manifest import BundledFile, default_model
 from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
+from harmonizer.zoo.options import FetchOptions
 from harmonizer.zoo.publish import save_model
-from harmonizer.zoo.sources import FetchOptions, fetch_weights
+from harmonizer.zoo.sources import fetch_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -424,7 +425,7 @@ def test_bundled_weights_that_are_missing_or_of_another_hash_are_refused() -> No
     source = info.sources[0]
     assert isinstance(source, BundledFile)
     for broken, error, said in (
-        (replace(source, file="weights/none"), WeightsUnavailableError, "are missing; reinstall"),
+        (replace(source, file="weights/none"), WeightsUnavailableError, "is missing; reinstall"),
         (replace(source, sha256="0" * 64), WeightsCorruptedError, "has the sha256 .* Reinstall"),
     ):
         with pytest.raises(error, match=said):

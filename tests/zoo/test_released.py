@@ -32,7 +32,8 @@ from harmonizer.zoo import convert_state_dict
 from harmonizer.zoo.download import _CheckedRedirects, download
 from harmonizer.zoo.loader import read_network
 from harmonizer.zoo.manifest import HubFile, ModelInfo, ReleasedFile
-from harmonizer.zoo.sources import FetchOptions, fetch_weights, find_weights
+from harmonizer.zoo.options import FetchOptions
+from harmonizer.zoo.sources import fetch_weights, find_weights
 
 URL = "/releases/idih256.pth"
 Released = Callable[..., ModelInfo]
@@ -321,7 +322,8 @@ from dataclasses import replace
 from pathlib import Path
 from harmonizer import model_info
 from harmonizer.zoo.manifest import ReleasedFile
-from harmonizer.zoo.sources import FetchOptions, fetch_weights
+from harmonizer.zoo.options import FetchOptions
+from harmonizer.zoo.sources import fetch_weights
 info = replace(model_info("idih"), sources=(ReleasedFile(sys.argv[1], None, None),))
 print(fetch_weights(info, FetchOptions(cache_dir=Path(sys.argv[2]))))
 """

@@ -1,14 +1,17 @@
-"""Choose what runs a network: torch, ONNX Runtime or OpenVINO; one file each."""
+"""Choose what runs a network: torch, OpenCV, ONNX Runtime or OpenVINO; one file each."""
 
-from typing import Literal, TypeAlias, get_args
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from harmonizer.errors import InputError
 from harmonizer.inference.backends.run import Run
 
-Backend: TypeAlias = Literal["torch", "onnx", "openvino"]
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# "auto" is OpenCV for what it can run, and torch for everything else.
+Backend: TypeAlias = Literal["auto", "opencv", "torch", "onnx", "openvino"]
+NetworkBackend: TypeAlias = Literal["torch", "onnx", "openvino"]  # what runs any network
 
 
 def check_backend(backend: str) -> None:
@@ -19,11 +22,11 @@ def check_backend(backend: str) -> None:
 
 
 def open_backend(
-    backend: Backend,
-    network: nn.Module,
+    backend: NetworkBackend,
+    network: "nn.Module",
     input_size: tuple[int, int],
-    device: torch.device,
-    dtype: torch.dtype,
+    device: "torch.device",
+    dtype: "torch.dtype",
 ) -> Run:
     """Prepare a network, in evaluation mode on the CPU, to be run; it is left as it is.
 
@@ -31,10 +34,8 @@ def open_backend(
     in float32, `openvino` in float32 or bfloat16.
 
     Raises:
-        InputError: The backend is unknown or not installed, or cannot work with this device or
-            dtype.
+        InputError: The backend is not installed, or cannot work with this device or dtype.
     """
-    check_backend(backend)
     if backend != "torch" and device.type != "cpu":
         raise InputError(
             f"the backend {backend!r} runs on the CPU; got device={str(device)!r}: use "

@@ -7,7 +7,8 @@ from torch import nn
 
 from harmonizer.errors import InputError, import_extra
 from harmonizer.inference.backends.run import Run
-from harmonizer.inference.export import IMAGE, MASK, to_onnx
+from harmonizer.inference.export import to_onnx
+from harmonizer.inference.graph import IMAGE, MASK
 from harmonizer.threads import limited_threads
 
 
