@@ -145,8 +145,8 @@ def read_deep(page: Page) -> Array | None:
     """Read pixels that Pillow would cut or misread; None if it reads them well.
 
     Returns:
-        Grey (H, W), or RGB (H, W, 3 or 4); 8 or 16 bits, or floats. Straight alpha: colours are
-        divided by it where the file holds products.
+        Grey (H, W), or RGB (H, W, 3 or 4); 8 or 16 bits (signed ones as int32), or floats. Straight
+        alpha: colours are divided by it where the file holds products.
     """
     photometric, sample, count, extra = page.layout
     colours = {0: 1, 1: 1, 2: 3}.get(photometric, 0)
@@ -154,7 +154,7 @@ def read_deep(page: Page) -> Array | None:
         wanted = (colours, count) == (1, 2) and extra != (_STRAIGHT,)
     else:
         wanted = sample == "u2" and (count > 1 or photometric == 0)
-        wanted = wanted or (sample == "f4" and count > 1)
+        wanted = wanted or sample == "f4" or (sample, photometric, count) == ("i2", 1, 1)
     if not colours or not wanted:
         if count > 1 and int(sample[1:]) > 1 and int(page.tags.get(_PLANAR, 1)) == 2:
             raise InputError(  # which Pillow takes for bytes
@@ -171,11 +171,12 @@ def read_deep(page: Page) -> Array | None:
     pixels = _samples(page, np.dtype(page.order + sample), count)[..., : colours + has_alpha]
     pixels = pixels.astype(pixels.dtype.newbyteorder("="))
     if photometric == 0:
-        pixels[..., 0] = np.iinfo(pixels.dtype).max - pixels[..., 0]
+        pixels[..., 0] = (np.iinfo(pixels.dtype).max if sample != "f4" else 1) - pixels[..., 0]
     if has_alpha and alpha == _PREMULTIPLIED:
         pixels = _straight(pixels)
     if colours == 1 and not has_alpha:
-        return np.ascontiguousarray(pixels[..., 0])
+        grey = np.ascontiguousarray(pixels[..., 0])
+        return grey.astype(np.int32) if sample == "i2" else grey
     if colours == 1 and sample != "u1":
         pixels = pixels[..., [0, 0, 0, 1]]
     return np.ascontiguousarray(pixels)
@@ -203,7 +204,9 @@ def _samples(page: Page, dtype: np.dtype[Any], count: int) -> Array:
 
 def _decoded(page: Page, dtype: np.dtype[Any], count: int, pieces: slice) -> Array:
     (height, width), size = page.size, count * dtype.itemsize
-    tags: dict[int, tuple[int, ...]] = {_WIDTH: (width * size,), _HEIGHT: (height,)}
+    tile = int(page.tags.get(_TILE_WIDTH, width))
+    stored = -(-width // tile) * tile  # of tiles, the last ones hold more than is shown
+    tags: dict[int, tuple[int, ...]] = {_WIDTH: (stored * size,), _HEIGHT: (height,)}
     tags |= {_BITS: (8,), _PHOTOMETRIC: (1,)}
     for tag in (_COMPRESSION, _FILL_ORDER, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT):
         if tag in page.tags:
@@ -218,15 +221,11 @@ def _decoded(page: Page, dtype: np.dtype[Any], count: int, pieces: slice) -> Arr
     # Pillow would hold the number of bytes against its limit of pixels.
     bytewise.im = Image.new("L", bytewise.size).im
     rows = np.asarray(bytewise)
-    tile = int(page.tags.get(_TILE_WIDTH, width)) * size
-    for left in range(0, rows.shape[1], tile):  # most files have one part, as wide as the picture
-        part = _without_predictor(
-            rows[:, left : left + tile], dtype, count, int(page.tags.get(_PREDICTOR, 1))
-        )
-        if part is not None:
-            rows = rows if rows.flags.writeable else rows.copy()
-            rows[:, left : left + tile] = part
-    return rows.view(dtype).reshape(height, width, count)
+    predictor = int(page.tags.get(_PREDICTOR, 1))
+    if predictor != 1:
+        parts = np.split(rows, stored // tile, axis=1)  # one, but for tiles
+        rows = np.hstack([_without_predictor(part, dtype, count, predictor) for part in parts])
+    return rows.view(dtype).reshape(height, stored, count)[:, :width]
 
 
 def _plain_directory(tags: dict[int, tuple[int, ...]], order: str, place: int) -> bytes:
@@ -241,10 +240,8 @@ def _plain_directory(tags: dict[int, tuple[int, ...]], order: str, place: int) -
     return entries + bytes(4) + behind
 
 
-def _without_predictor(
-    rows: Array, dtype: np.dtype[Any], count: int, predictor: int
-) -> Array | None:
-    """Add up what is stored as differences from pixel to pixel; None if nothing is."""
+def _without_predictor(rows: Array, dtype: np.dtype[Any], count: int, predictor: int) -> Array:
+    """Add up what is stored as differences from pixel to pixel."""
     height, length = rows.shape
     if predictor == 2:
         values = np.ascontiguousarray(rows).view(dtype).reshape(height, -1, count)
@@ -256,7 +253,7 @@ def _without_predictor(
         values = np.ascontiguousarray(apart).reshape(height, length)
         big = values.view(dtype.newbyteorder(">"))
         return big.astype(dtype).view(np.uint8)
-    return None
+    raise InputError(f"the TIFF file has the unknown predictor {predictor}")
 
 
 def _straight(pixels: Array) -> Array:

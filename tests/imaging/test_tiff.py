@@ -128,12 +128,24 @@ def test_grey_may_have_alpha(dtype: Any, kind: str) -> None:
     assert (found.ndim == 2) == (kind == "unspecified")
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, np.uint16])
+@pytest.mark.parametrize("compression", [None, "lzw"])
+def test_grey_is_read_in_either_order(order: str, dtype: Any, compression: str | None) -> None:
+    plane = (DEEP[..., 0] / (65535 if dtype == np.float32 else 4)).astype(dtype)
+    data = written(plane, photometric="minisblack", byteorder=order, compression=compression)
+    assert np.array_equal(np.asarray(open_file(data)[0]), plane)
+
+
 @pytest.mark.parametrize("predictor", [False, True])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_floats_are_read_and_written(predictor: bool, order: str) -> None:
+@pytest.mark.parametrize("tile", [None, (16, 32)])
+def test_floats_are_read_and_written(predictor: bool, order: str, tile: Any) -> None:
     pixels = (DEEP[..., :3] / 65535).astype(np.float32)
     data = written(
-        pixels, photometric="rgb", predictor=predictor, compression="deflate", byteorder=order
+        pixels,
+        **{"photometric": "rgb", "predictor": predictor, "compression": "deflate"},
+        **{"byteorder": order, "tile": tile},
     )
     found, info = open_file(data)
     assert isinstance(found, np.ndarray)
