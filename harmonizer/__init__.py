@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harmonizer.imaging.comparison import show_comparison
     from harmonizer.imaging.compositing import compose
     from harmonizer.pipeline import Harmonizer, harmonize
+    from harmonizer.video import harmonize_video
     from harmonizer.zoo.manifest import ModelInfo, list_models, model_info
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "__version__",
     "compose",
     "harmonize",
+    "harmonize_video",
     "list_models",
     "model_info",
     "show_comparison",
@@ -33,6 +35,7 @@ _HOME = {
     "list_models": "harmonizer.zoo.manifest",
     "model_info": "harmonizer.zoo.manifest",
     "compose": "harmonizer.imaging.compositing",
+    "harmonize_video": "harmonizer.video",
     "show_comparison": "harmonizer.imaging.comparison",
 }
 

@@ -1,0 +1,167 @@
+"""Harmonize frames as arrays, whoever decodes them."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from os import PathLike
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.errors import InputError
+from harmonizer.imaging.batch import pairs
+from harmonizer.imaging.files import is_file
+from harmonizer.imaging.mask import MaskLike, open_mask
+from harmonizer.lifting import ColorTransform
+from harmonizer.pipeline import Harmonizer, check_strength
+from harmonizer.preprocessing import Array, full_scale
+from harmonizer.threads import overlap, usual_workers
+from harmonizer.video.cuts import histogram
+from harmonizer.video.track import Content, Moment, Track
+
+_BITS = {"uint8": 8, "uint16": 16}
+
+
+@dataclass(frozen=True)
+class _Frame:
+    pixels: Array
+    mask: NDArray[np.float32]
+
+
+def harmonize_video(
+    frames: Iterable[Array],
+    masks: Iterable[MaskLike] | MaskLike,
+    model: str | PathLike[str] | Harmonizer | None = None,
+    *,
+    fps: float = 25.0,
+    strength: float = 1.0,
+    window: float = 1.0,
+    cut: float = 0.3,
+) -> Iterator[Array]:
+    """Harmonize the frames of a clip, without flicker.
+
+    The network looks at some frames of each second and at the first one after a cut; what it asks
+    for is smoothed over a window of time and applied to every frame. A window of frames is held in
+    memory, to look ahead, however long the clip is.
+
+    Args:
+        frames: (H, W, 3) each, RGB, uint8 or uint16, from anything that decodes: OpenCV (which
+            gives BGR: `frame[..., ::-1]`), PyAV, imageio, a camera. May be endless. Each has to be
+            an array of its own, not one buffer that is written to again.
+        masks: As many masks, each of a kind that `Harmonizer.harmonize` takes; or a single one for
+            the whole clip. White (1) is the foreground to change. Of integers the whole range of
+            their dtype counts, unless all are 0 or 1. Where a mask is empty, the frame is left
+            alone.
+        model: What `Harmonizer.from_pretrained` takes, or a `Harmonizer`; None is the bundled
+            default.
+        fps: Frames in a second.
+        strength: How much of the change to apply, from 0 (none) to 1.
+        window: Seconds over which the change is smoothed; 0 looks at every frame by itself.
+        cut: The share of pixels whose colours differ from one frame to the next, from 0 to 1, from
+            which on it is another scene.
+
+    Returns:
+        An iterator over the harmonized frames: same shape and dtype. Where the mask is 0 they equal
+        the input bit for bit.
+
+    Raises:
+        InputError: Something is not as described here; the message says what, and in which frame.
+    """
+    if not isinstance(fps, int | float | np.number) or not 0 < fps < np.inf:
+        raise InputError(f"fps is the number of frames in a second, above 0; got {fps!r}")
+    check_strength(strength)
+    track = Track(window=window, cut=cut)
+    harmonizer = model if isinstance(model, Harmonizer) else Harmonizer.from_pretrained(model)
+    moments = _moments(frames, masks, harmonizer, float(fps))
+
+    def apply(frame: _Frame, change: ColorTransform) -> Array:
+        return change.at(strength).apply(frame.pixels, frame.mask)
+
+    return change_ahead(track.follow(moments), apply, lambda frame: frame.pixels)
+
+
+def change_ahead(
+    changes: Iterable[tuple[Content, ColorTransform | None]],
+    apply: Callable[[Content, ColorTransform], Array],
+    leave: Callable[[Content], Array],
+) -> Generator[Array]:
+    """Apply changes in threads, a few frames ahead; yield the results in order."""
+
+    def changed(both: tuple[Content, ColorTransform | None]) -> Array:
+        content, change = both
+        return leave(content) if change is None else apply(content, change)
+
+    results = overlap(
+        changes,
+        changed,
+        lambda done: done,
+        lambda done, _: done,
+        batch_size=1,
+        workers=usual_workers(),
+    )
+    with closing(results):
+        for future in results:
+            yield future.result()
+
+
+def open_frame_mask(mask: MaskLike, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Open one mask of many: integers count by their dtype's range, not by the brightest of one.
+
+    Returns:
+        (H, W), in [0, 1].
+
+    Raises:
+        InputError: It is no mask, or has another size than the frame.
+    """
+    if isinstance(mask, np.ndarray) and mask.dtype.kind == "u" and mask.max(initial=0) > 1:
+        mask = np.divide(mask, np.float32(full_scale(mask.dtype)), dtype=np.float32)
+    return open_mask(mask, size)
+
+
+def _moments(
+    frames: Iterable[Array],
+    masks: Iterable[MaskLike] | MaskLike,
+    harmonizer: Harmonizer,
+    fps: float,
+) -> Iterator[Moment[_Frame]]:
+    still = _is_single(masks)
+    many = repeat(cast(MaskLike, masks)) if still else cast(Iterable[MaskLike], masks)
+    both = zip(frames, many, strict=False) if still else pairs(cast(Any, frames), many)
+    opened: NDArray[np.float32] | None = None
+    for index, (pixels, mask) in enumerate(both):
+        try:
+            pixels = _checked(pixels)
+            if not still or opened is None or opened.shape != pixels.shape[:2]:
+                opened = open_frame_mask(mask, (pixels.shape[0], pixels.shape[1]))
+        except InputError as error:
+            raise InputError(f"frame {index}: {error}") from error
+        look = partial(harmonizer.color_transform, pixels, opened) if opened.any() else None
+        spread = histogram([pixels[..., i] for i in range(3)], _BITS[pixels.dtype.name])
+        yield Moment(index / fps, _Frame(pixels, opened), spread, look)
+
+
+def _is_single(masks: object) -> bool:
+    """Return whether it is one mask for the whole clip."""
+    if isinstance(masks, np.ndarray):
+        return masks.ndim == 2
+    return is_file(masks) or not isinstance(masks, Iterable)
+
+
+def _checked(pixels: object) -> Array:
+    if (
+        isinstance(pixels, np.ndarray)
+        and pixels.ndim == 3
+        and pixels.shape[2] == 3
+        and pixels.size
+        and pixels.dtype.name in _BITS
+    ):
+        return cast(Array, pixels)
+    got = (
+        f"{pixels.dtype} {pixels.shape}"
+        if isinstance(pixels, np.ndarray)
+        else type(pixels).__name__
+    )
+    raise InputError(f"a frame is an array (H, W, 3), RGB, uint8 or uint16; got {got}")

@@ -1,0 +1,111 @@
+"""Follow the change of colour through a clip: looked at now and then, smooth in between."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.errors import InputError
+from harmonizer.lifting import ColorTransform
+from harmonizer.video.cuts import Histogram, difference
+
+Content = TypeVar("Content")
+# Key frames in a window: enough for an average, few enough for the network to keep up.
+_KEYS = 4
+
+
+@dataclass(frozen=True)
+class Moment(Generic[Content]):
+    """A frame on its way through the track.
+
+    Attributes:
+        time: In seconds; never less than that of the frame before.
+        content: Whatever is to be changed.
+        histogram: Of its colours, for finding cuts.
+        look: Asks the network for the frame's change; None where the mask is empty.
+    """
+
+    time: float
+    content: Content
+    histogram: Histogram
+    look: Callable[[], ColorTransform] | None
+
+
+class Track:
+    """The changes of colour of one clip.
+
+    Within a scene the change at a time is the mean of those of the key frames around it, weighted
+    by how near they are; nothing is averaged over a cut.
+    """
+
+    def __init__(self, *, window: float = 1.0, cut: float = 0.3) -> None:
+        """Set how changes are smoothed.
+
+        Args:
+            window: Seconds over which they are averaged: a key frame so far away counts nothing,
+                one half as far half as much as one close by. 0 looks at every frame by itself.
+            cut: The share of pixels whose colours differ from one frame to the next, from 0 to 1,
+                from which on it is another scene.
+
+        Raises:
+            InputError: One of them is out of its range.
+        """
+        if not isinstance(window, int | float | np.number) or not 0 <= window < np.inf:
+            raise InputError(f"the window is 0 or more seconds; got {window!r}")
+        if not isinstance(cut, int | float | np.number) or not 0 < cut <= 1:
+            raise InputError(f"cut is above 0 and at most 1; got {cut!r}")
+        self._window, self._step, self._cut = float(window), window / _KEYS, cut
+        self._sum = np.zeros_like(ColorTransform.identity().coefficients)
+        self.keys = self.scenes = 0
+
+    def mean(self) -> ColorTransform:
+        """Return the mean change of all key frames so far: one for the whole clip."""
+        return ColorTransform(self._sum / self.keys) if self.keys else ColorTransform.identity()
+
+    def follow(
+        self, moments: Iterable[Moment[Content]]
+    ) -> Iterator[tuple[Content, ColorTransform | None]]:
+        """Yield each content with its change, None where there is nothing to change.
+
+        A window of moments is held back, to look ahead.
+        """
+        waiting: deque[Moment[Content]] = deque()
+        keys: deque[tuple[float, NDArray[np.float64]]] = deque()
+        before: Histogram | None = None
+        for moment in moments:
+            if before is None or difference(before, moment.histogram) >= self._cut:
+                yield from (self._changed(one, keys) for one in waiting)
+                waiting.clear()
+                keys.clear()
+                self.scenes += 1
+            before = moment.histogram
+            if moment.look and (not keys or moment.time - keys[-1][0] >= self._step):
+                found = moment.look().coefficients
+                keys.append((moment.time, found))
+                self._sum += found
+                self.keys += 1
+            waiting.append(moment)
+            while waiting and moment.time >= waiting[0].time + self._window:
+                yield self._changed(waiting.popleft(), keys)
+            # The last key stays, to tell when the next one is due.
+            oldest = waiting[0].time if waiting else moment.time
+            while len(keys) > 1 and keys[0][0] < oldest - self._window:
+                keys.popleft()
+        yield from (self._changed(one, keys) for one in waiting)
+
+    def _changed(
+        self, moment: Moment[Content], keys: Iterable[tuple[float, NDArray[np.float64]]]
+    ) -> tuple[Content, ColorTransform | None]:
+        if moment.look is None:
+            return moment.content, None
+        total, weights = np.zeros_like(self._sum), 0.0
+        for time, coefficients in keys:
+            distance = abs(time - moment.time)
+            if distance < self._window or distance == 0:
+                weight = np.cos(np.pi / 2 * distance / self._window) ** 2 if distance else 1.0
+                total += weight * coefficients
+                weights += weight
+        return moment.content, ColorTransform(total / weights)

@@ -1,0 +1,193 @@
+"""`harmonize_video` follows the clip, does not flicker, and takes frames from anywhere."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXAMPLES, box_mask
+from numpy.typing import NDArray
+from PIL import Image
+from programs import program
+
+from harmonizer import Harmonizer
+from harmonizer.errors import InputError
+from harmonizer.lifting import ColorTransform
+from harmonizer.video import harmonize_video
+
+Noise = Callable[..., NDArray[np.uint8]]
+SIZE = (90, 120)
+MASK = box_mask(*SIZE)
+
+
+def as_dtype(frame: NDArray[np.uint8], dtype: type[Any]) -> NDArray[Any]:
+    return frame if dtype is np.uint8 else frame.astype(np.uint16) * 257
+
+
+def shaken(picture: NDArray[np.uint8], count: int, seed: int = 0) -> Iterator[NDArray[np.uint8]]:
+    """A still picture with noise and one pixel of shake."""
+    generator = np.random.default_rng(seed)
+    for _ in range(count):
+        moved = np.roll(picture, generator.integers(-1, 2, 2), (0, 1))
+        noisy = moved + generator.normal(0, 3, picture.shape)
+        yield np.rint(noisy.clip(0, 255)).astype(np.uint8)
+
+
+def changes(
+    frames: list[NDArray[np.uint8]],
+    model: Harmonizer,
+    mask: NDArray[np.bool_] = MASK,
+    **options: float,
+) -> NDArray[np.float64]:
+    """The mean change of the foreground in each frame, (N, 3)."""
+    results = harmonize_video(frames, mask, model, **options)
+    return np.stack(
+        [
+            (after[mask].astype(float) - before[mask]).mean(axis=0)
+            for before, after in zip(frames, results, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_clip_of_one_picture_is_changed_as_the_picture(
+    model: Harmonizer, noise: Noise, dtype: type[Any]
+) -> None:
+    frame = as_dtype(noise(*SIZE), dtype)
+    expected = model.color_transform(frame, MASK).apply(frame, MASK)
+    assert (expected != frame).any()
+    found = list(harmonize_video([frame] * 40, [MASK] * 40, model))
+    assert len(found) == 40
+    for one in found:
+        assert one.dtype == dtype
+        np.testing.assert_allclose(one.astype(float), expected, rtol=0, atol=1)
+        np.testing.assert_array_equal(one[~MASK], frame[~MASK])
+
+
+def test_a_noisy_and_shaking_picture_does_not_flicker(model: Harmonizer) -> None:
+    picture = np.asarray(Image.open(EXAMPLES / "composite.png").convert("RGB"))
+    mask = np.asarray(Image.open(EXAMPLES / "mask.png").convert("L")) > 127
+    frames = list(shaken(picture, 40))
+    smooth, single = (
+        np.abs(np.diff(changes(frames, model, mask, window=window), axis=0)).max()
+        for window in (1, 0)
+    )
+    assert smooth <= 0.5
+    assert smooth < single / 2
+
+
+def test_a_cut_is_followed_at_once(model: Harmonizer, noise: Noise) -> None:
+    dark, bright = noise(*SIZE, seed=1), 255 - noise(*SIZE, seed=1)
+    together = changes([dark] * 30 + [bright] * 30, model)
+    alone = [changes([one] * 30, model) for one in (dark, bright)]
+    np.testing.assert_allclose(together, np.vstack(alone), rtol=0, atol=1e-9)
+    assert np.abs(alone[0][0] - alone[1][0]).max() > 1
+
+
+def test_light_that_drifts_is_no_cut(brighten: Harmonizer) -> None:
+    asked: list[int] = []
+
+    class Counting(Harmonizer):
+        def color_transform(self, image: Any, mask: Any, **_: Any) -> ColorTransform:
+            asked.append(int(image[0, 0, 0]))
+            return ColorTransform.identity()
+
+    counting = Counting(brighten._network, brighten.info, device="cpu")
+    frames = (np.full((*SIZE, 3), 40 + index, np.uint8) for index in range(100))
+    assert len(list(harmonize_video(frames, MASK, counting))) == 100
+    assert len(asked) <= 4 * 4 + 1  # four in each second, and none for a cut
+
+
+def test_frames_without_foreground_are_left_alone(model: Harmonizer, noise: Noise) -> None:
+    frame, nothing = noise(*SIZE), np.zeros(SIZE, bool)
+    masks = [nothing] * 10 + [MASK] * 10 + [nothing] * 40 + [MASK] * 2
+    results = list(harmonize_video([frame] * len(masks), masks, model))
+    for mask, after in zip(masks, results, strict=True):
+        assert (after != frame).any() == mask.any()
+
+
+def test_strength_goes_from_nothing_to_all(model: Harmonizer, noise: Noise) -> None:
+    frames = [noise(*SIZE)] * 3
+    whole, half, none = (changes(frames, model, strength=s) for s in (1.0, 0.5, 0.0))
+    assert not none.any()
+    np.testing.assert_allclose(half, whole / 2, rtol=0, atol=0.5)
+
+
+def test_masks_come_in_every_kind(model: Harmonizer, noise: Noise) -> None:
+    frames = [noise(*SIZE)] * 2
+    (expected, _) = harmonize_video(frames, MASK, model)
+    kinds: list[Any] = [
+        [MASK.astype(np.uint8) * 255] * 2,
+        [MASK.astype(np.uint8)] * 2,
+        [MASK.astype(np.uint16) * 65535] * 2,
+        [MASK.astype(np.float32)] * 2,
+        np.stack([MASK] * 2),
+        (np.dstack([MASK.astype(np.uint8) * 255] * 3) for _ in frames),
+    ]
+    for masks in kinds:
+        (first, _) = harmonize_video(frames, masks, model)
+        np.testing.assert_array_equal(first, expected)
+
+
+def test_a_mask_that_fades_stays_soft(model: Harmonizer, noise: Noise) -> None:
+    frame = noise(*SIZE)
+    faint = MASK.astype(np.uint8) * 12  # by itself it would pass for a map of labels
+    full, faded = harmonize_video([frame] * 2, [MASK.astype(np.uint8) * 255, faint], model)
+    change = [one[MASK].astype(float) - frame[MASK] for one in (full, faded)]
+    assert np.abs(change[1]).max() < np.abs(change[0]).max() / 4
+
+
+def test_an_endless_clip_is_drawn_a_window_ahead(model: Harmonizer, noise: Noise) -> None:
+    drawn = 0
+    frame = noise(*SIZE)
+
+    def camera() -> Iterator[NDArray[np.uint8]]:
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield frame
+
+    results = harmonize_video(camera(), MASK, model, fps=20)
+    most = 0
+    for index in range(100):
+        next(results)
+        most = max(most, drawn - index)
+    assert most <= 20 + 3 + 2 * 8
+
+
+def test_mistakes_are_named(model: Harmonizer, noise: Noise) -> None:
+    frame = noise(*SIZE)
+    wrong: list[tuple[Any, Any, dict[str, Any], str]] = [
+        ([frame] * 3, [MASK] * 2, {}, "as many masks"),
+        (iter([frame] * 2), iter([MASK] * 3), {}, "as many masks"),
+        ([frame] * 2, [MASK, MASK[1:]], {}, "frame 1: .*same size"),
+        ([frame / 255], MASK, {}, "frame 0: .*uint8 or uint16; got float64"),
+        ([frame[..., 0]], MASK, {}, r"frame 0: .*\(90, 120\)"),
+        ([frame], MASK, {"fps": 0}, "fps is"),
+        ([frame], MASK, {"window": -1}, "the window is"),
+        ([frame], MASK, {"cut": 0}, "cut is"),
+        ([frame], MASK, {"strength": 2}, "strength"),
+    ]
+    for frames, masks, options, message in wrong:
+        with pytest.raises(InputError, match=message):
+            list(harmonize_video(frames, masks, model, **options))
+
+
+def test_it_runs_without_torch_and_pyav() -> None:
+    program(
+        """
+        from harmonizer.video import harmonize_video
+        frames = [image] * 30
+        done = list(harmonize_video(frames, mask))
+        assert len(done) == 30 and (done[0] != image).any()
+        """,
+        begin="""
+import sys
+for name in ("torch", "huggingface_hub", "httpx", "av"):
+    sys.modules[name] = None
+import numpy as np
+image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+mask = np.zeros((96, 128), bool)
+mask[20:70, 30:90] = True
+""",
+    )
