@@ -25,7 +25,7 @@ def run_with_opencv(graph: bytes, weights: bytes) -> Run:
     """
     try:
         model = with_weights(graph, load(weights))
-        network = cv2.dnn.readNetFromONNX(np.frombuffer(model, np.uint8))
+        network = cv2.dnn.readNetFromONNX(model)
     except (cv2.error, SafetensorError, ValueError) as error:
         raise WeightsCorruptedError(f"graph and weights make no network: {error}") from error
     lock = threading.Lock()  # a network holds its last input
