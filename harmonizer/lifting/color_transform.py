@@ -19,7 +19,7 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 TERMS = 1 + 3 + len(PRODUCTS)
 # Small enough for OpenBLAS to stay on the calling thread, and for a core's cache.
-_PIECE_PIXELS = 3072
+_PIECE_PIXELS = 1 << 14
 _SMALLEST_CUBE, _LARGEST_CUBE = 2, 129
 
 
