@@ -11,7 +11,7 @@ from harmonizer._version import __version__
 if TYPE_CHECKING:
     from harmonizer.imaging.comparison import show_comparison
     from harmonizer.imaging.compositing import compose
-    from harmonizer.pipeline import Harmonizer, harmonize
+    from harmonizer.pipeline import Harmonizer, harmonize, harmonize_cutout
     from harmonizer.video import harmonize_video
     from harmonizer.zoo.manifest import ModelInfo, list_models, model_info
 
@@ -21,6 +21,7 @@ __all__ = [
     "__version__",
     "compose",
     "harmonize",
+    "harmonize_cutout",
     "harmonize_video",
     "list_models",
     "model_info",
@@ -31,6 +32,7 @@ __all__ = [
 _HOME = {
     "Harmonizer": "harmonizer.pipeline",
     "harmonize": "harmonizer.pipeline",
+    "harmonize_cutout": "harmonizer.pipeline",
     "ModelInfo": "harmonizer.zoo.manifest",
     "list_models": "harmonizer.zoo.manifest",
     "model_info": "harmonizer.zoo.manifest",

@@ -9,7 +9,8 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -110,6 +111,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cutout = composite.convert("RGBA")
     cutout.putalpha(mask)
     cutout.save("cutout.png")
+    (tmp_path / "cutouts").mkdir()
+    cutout.save("cutouts/a.png")
+    # Stands in for rembg, which gives a picture back with transparency.
+    rembg = SimpleNamespace(remove=lambda image: image.putalpha(mask) or image)
+    monkeypatch.setitem(sys.modules, "rembg", cast(ModuleType, rembg))
+    composite.save("person.jpg")
     Image.fromarray(box_mask(427, 640).astype(np.uint8) * 3).save("labels.png")
     return tmp_path
 

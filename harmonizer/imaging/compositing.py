@@ -5,6 +5,7 @@ mean nothing (most programs store black), so a cut-out must be multiplied by its
 resized (Porter and Duff, *Compositing digital images*, 1984).
 """
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.color import convert
-from harmonizer.imaging.image import ImageLike, open_layer
+from harmonizer.imaging.image import ImageLike, open_image, open_layer
 from harmonizer.imaging.mask import mask_like
+from harmonizer.imaging.picture import Picture
 from harmonizer.preprocessing import Array, full_scale
 
 # Less than half a level of 8 bits is no foreground.
@@ -22,7 +24,6 @@ _LEAST_ALPHA = 1 / 510
 _LARGEST_SIDE = 32767  # of OpenCV
 
 
-@np.errstate(all="ignore")  # whatever the program around asks for
 def compose(
     foreground: ImageLike,
     background: ImageLike,
@@ -55,6 +56,40 @@ def compose(
         InputError: The foreground has no alpha channel, the background is not opaque, the scale or
             the position is not as described, or the cut-out lies wholly outside the background.
     """
+    pasted = paste(foreground, background, position, scale)
+    composite = pasted.background.restore(pasted.pixels, pasted.mask)
+    return composite, mask_like(pasted.mask, composite)
+
+
+@dataclass(frozen=True)
+class Pasted:
+    """A cut-out over its background.
+
+    Attributes:
+        background: The background.
+        pixels: Those of the background, with the cut-out over them.
+        mask: (H, W), in [0, 1]: how much of the cut-out covers each pixel.
+    """
+
+    background: Picture
+    pixels: Array
+    mask: NDArray[np.float32]
+
+    def joined(self) -> tuple[Picture, NDArray[np.float32]]:
+        """Return the composite, opened as what `compose` returns, and its mask."""
+        below = self.background
+        composite = open_image(below.restore(self.pixels, self.mask))
+        return replace(composite, info=below.info, space=below.space), self.mask
+
+
+@np.errstate(all="ignore")  # whatever the program around asks for
+def paste(
+    foreground: ImageLike,
+    background: ImageLike,
+    position: tuple[int, int] | None = None,
+    scale: float | None = None,
+) -> Pasted:
+    """Paste a cut-out into a background as `compose` does, for what comes after it."""
     cutout, alpha = open_layer(foreground)
     if alpha is None:
         raise InputError(
@@ -84,8 +119,7 @@ def compose(
     white = full_scale(pixels.dtype)
     mixed = layer[..., :3] * np.float32(white) + (1 - layer[..., 3:]) * pixels[target]
     pixels[target] = np.rint(mixed) if pixels.dtype.kind == "u" else mixed
-    composite = picture.restore(pixels, mask)
-    return composite, mask_like(mask, composite)
+    return Pasted(picture, pixels, mask)
 
 
 def _scaled(colours: Array, alpha: NDArray[np.float32], scale: float) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from harmonizer.imaging.arrays import from_array, from_tensor, is_tensor, to_wor
 from harmonizer.imaging.color import color_space
 from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
 from harmonizer.imaging.modes import from_pil
-from harmonizer.imaging.picture import Picture
+from harmonizer.imaging.picture import Info, Picture
 from harmonizer.preprocessing import Array, full_scale
 
 if TYPE_CHECKING:
@@ -61,16 +61,19 @@ def open_image(image: ImageLike, *, once: bool = False, page: int | None = None)
     if is_tensor(image):
         return from_tensor(image)
     if is_file(image):
-        opened, info = open_file(image, page=page)
-        if isinstance(opened, Image.Image):
-            return replace(from_pil(opened, in_place=once), info=info)
-        space = color_space(info.get("icc_profile"), ("RGB",))
-        return replace(from_array(opened), info=info, space=space)
+        return _of_file(*open_file(image, page=page), once=once)
     several = "; harmonize_batch takes several" if isinstance(image, list | tuple) else ""
     raise InputError(
         "an image is a PIL.Image, a numpy array, a torch tensor, a path, or a file, as its bytes "
         f"or open; got {type(image).__name__}{several}"
     )
+
+
+def _of_file(opened: Image.Image | Array, info: Info, *, once: bool = False) -> Picture:
+    if isinstance(opened, Image.Image):
+        return replace(from_pil(opened, in_place=once), info=info)
+    space = color_space(info.get("icc_profile"), ("RGB",))
+    return replace(from_array(opened), info=info, space=space)
 
 
 def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
@@ -79,7 +82,8 @@ def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
     Colours are not multiplied by it. It is None if the image has no transparency.
     """
     if is_file(image):
-        image, _ = open_file(image)
+        opened, info = open_file(image)
+        return _of_file(opened, info), _alpha(opened)
     if isinstance(image, Image.Image):
         image = load_upright(image, "the image")
     return open_image(image), _alpha(image)

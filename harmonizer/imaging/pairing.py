@@ -1,10 +1,12 @@
 """Find which mask belongs to which picture, by the names of their files.
 
-The mask of `a.jpg` is called `a` or `a_mask`, with the ending of any image format. That of
-`a_composite.jpg` may be called `a_mask`, that of `composite.jpg` `mask`, and that of `a_b_c.jpg`,
-as in iHarmony4, `a_b`. Both may lie in one folder.
+The mask of `a.jpg` is called `a`, `a_mask`, `a-mask`, `mask_a`, `mask-a` or `a.jpg`, with the
+ending of any image format. That of `a_composite.jpg` may be called `a_mask`, that of
+`composite.jpg` `mask`, and that of `a_b_c.jpg`, as in iHarmony4, `a_b`. Both may lie in one folder.
+Where no name is just that, capitals and the ways to write an accent (NFC, NFD) make no difference.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -34,9 +36,10 @@ def pair_masks(
     found = list_pictures(masks) if masks is not None else files
     folders = {path.parent.resolve() for path in files}
     if found and found[0].parent.resolve() in folders:
-        count = Counter(path.stem for path in found)
-        files = [path for path in files if not _is_mask(path, count)]
-        found = [path for path in found if _is_mask(path, count)]
+        count = Counter(_folded(path.stem) for path in found)
+        names = {_folded(path.name) for path in found}
+        files = [path for path in files if not _is_mask(path, count, names)]
+        found = [path for path in found if _is_mask(path, count, names)]
     by_stem: dict[str, Path] = {}
     for path in found:
         if path.stem in by_stem:
@@ -46,19 +49,34 @@ def pair_masks(
             )
         by_stem[path.stem] = path
     stems = {path.stem for path in files}
-    return [(path, find_mask(path.stem, by_stem, stems)) for path in files]
+    pairs = {path: find_mask(path.stem, by_stem, stems, name=path.name) for path in files}
+    if None not in pairs.values():
+        return list(pairs.items())
+    taken = set(pairs.values())  # what is just one's own name is nobody else's
+    free = [path for path in found if path not in taken]
+    often = Counter(_folded(path.stem) for path in free)
+    loose = {key: path for path in free if often[key := _folded(path.stem)] == 1}
+    loosely = {_folded(stem) for stem in stems}
+    for path, mask in pairs.items():
+        if mask is None:
+            pairs[path] = find_mask(_folded(path.stem), loose, loosely, name=_folded(path.name))
+    return list(pairs.items())
 
 
-def find_mask(stem: str, masks: Mapping[str, Path], pictures: Collection[str] = ()) -> Path | None:
+def find_mask(
+    stem: str, masks: Mapping[str, Path], pictures: Collection[str] = (), *, name: str = ""
+) -> Path | None:
     """Find the mask of a picture.
 
     Args:
         stem: The picture's name, without its ending.
         masks: Masks by their names, without their endings.
         pictures: The names of all pictures: what one of them is called is no part of another's.
+        name: The picture's name with its ending, which some masks have before their own.
     """
     base, _, last = stem.rpartition("_")
-    candidates = [f"{stem}_mask", stem]
+    candidates = [f"{stem}_mask", f"{stem}-mask", f"mask_{stem}", f"mask-{stem}", name]
+    candidates.append(stem)
     if last.lower() in ("composite", "comp", "image"):
         candidates += [f"{base}_mask", base] if base else ["mask"]
     elif "_" in base and base not in pictures:  # a_b_c; but IMG_1 has nothing to do with IMG
@@ -66,8 +84,15 @@ def find_mask(stem: str, masks: Mapping[str, Path], pictures: Collection[str] = 
     return next((masks[name] for name in candidates if name in masks), None)
 
 
-def _is_mask(path: Path, count: Mapping[str, int]) -> bool:
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _is_mask(path: Path, count: Mapping[str, int], names: Collection[str]) -> bool:
     """Return whether a file is a mask, of a folder where so many have each name."""
-    if count[path.stem] > 1 and f"{path.stem}_mask" not in count:
+    stem = _folded(path.stem)
+    if count[stem] > 1 and not {f"{stem}_mask", f"{stem}-mask"} & set(count):
         return path.suffix.lower() == ".png"  # the PNG beside the picture
-    return path.stem == "mask" or path.stem.endswith("_mask")
+    if stem == "mask" or stem.endswith(("_mask", "-mask")) or stem in names:
+        return True
+    return stem.startswith(("mask_", "mask-")) and stem[len("mask_") :] in count

@@ -24,6 +24,7 @@ from harmonizer.jobs.folder import (
     real_paths,
     run_jobs,
 )
+from harmonizer.jobs.scene import Scene
 from harmonizer.pipeline import Harmonizer, check_strength
 from harmonizer.threads import set_threads
 from harmonizer.zoo.names import LocalPath, parse_name
@@ -162,7 +163,7 @@ def harmonize_dataset(
             backend=backend,
             options={
                 "strength": strength,
-                "resize_mask": resize_mask,
+                "scene": Scene(resize_mask=resize_mask),
                 "quality": quality,
                 "force": force,
                 "batch_size": batch_size,

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from harmonizer.errors import InputError, collected_warnings
 from harmonizer.files import write_atomically
 from harmonizer.imaging.files import list_pictures
-from harmonizer.imaging.image import open_image
-from harmonizer.imaging.mask import ResizeMask
 from harmonizer.imaging.pairing import pair_masks
 from harmonizer.imaging.saving import encode_image, output_format
+from harmonizer.jobs.scene import Scene
 from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.threads import overlap, usual_workers
+
+_COMPOSITES = Scene()
 
 
 @dataclass(frozen=True)
@@ -46,32 +47,63 @@ class Outcome:
 
 
 def find_jobs(
-    images: Path | Sequence[Path], masks: Path, output: Path, *, ending: str | None = None
+    images: Path | Sequence[Path],
+    masks: Path | None,
+    output: Path,
+    *,
+    ending: str | None = None,
+    recursive: bool = False,
 ) -> list[Job]:
     """List what is to be done with pictures and their masks, which `imaging.pairing` finds.
 
     Args:
-        images: A folder of composites (folders in it are not looked at), or their files.
-        masks: A folder of masks, which may be the same one.
+        images: A folder of composites, or their files.
+        masks: A folder of masks, which may be the same one; a file, which is the mask of all; or
+            None for cut-outs, which need none.
         output: The folder to write to, with the names of the composites.
         ending: The ending to write instead of the composites' own, such as `.png`.
+        recursive: Look at the folders in `images`, too, and keep them in `masks` and `output`.
 
     Raises:
         InputError: Something is missing, or would be replaced; the message names it.
     """
-    files = list_pictures(images) if isinstance(images, Path) else list(images)
-    if not masks.is_dir():
+    if masks is not None and not masks.exists():
         raise InputError(f"there is no folder {masks} with the masks of the pictures")
-    if output.resolve() in {path.parent.resolve() for path in files} | {masks.resolve()}:
+    pairs: list[tuple[Path, Path | None, Path]] = []  # with the folder of the result
+    for part in _folders(images, output) if recursive and isinstance(images, Path) else [Path()]:
+        here = images / part if isinstance(images, Path) else images
+        if masks is None or masks.is_file():
+            files = list_pictures(here) if isinstance(here, Path) else here
+            for path in files:
+                if masks is None or not path.exists() or not path.samefile(masks):
+                    pairs.append((path, masks, output / part))
+        else:
+            beside = masks / part
+            found = pair_masks(here, beside if beside.is_dir() else None)
+            pairs += [(path, mask, output / part) for path, mask in found]
+    sources = {path.parent.resolve() for path, _, _ in pairs}
+    if masks is not None and masks.is_dir():
+        sources.add(masks.resolve())
+    if output.resolve() in sources:
         raise InputError(f"the output {output} would replace the pictures themselves; name another")
     jobs = [
-        Job(path, mask, output / (path.name if ending is None else path.stem + ending))
-        for path, mask in pair_masks(images, masks)
+        Job(path, mask, folder / (path.name if ending is None else path.stem + ending))
+        for path, mask, folder in pairs
     ]
     if not jobs:
         raise InputError(f"{images if isinstance(images, Path) else masks} holds no pictures")
     check_outputs(jobs)
     return jobs
+
+
+def _folders(root: Path, output: Path) -> list[Path]:
+    """Return a folder and those in it that are not hidden, from it; without that of the results."""
+    found: list[Path] = []
+    for place, inner, _ in os.walk(root):
+        kept = [name for name in inner if name[0] != "."]
+        inner[:] = sorted(name for name in kept if Path(place, name).resolve() != output.resolve())
+        found.append(Path(place).relative_to(root))
+    return found
 
 
 def check_outputs(jobs: Sequence[Job]) -> None:
@@ -115,21 +147,19 @@ def missing_mask(job: Job) -> InputError:
 def harmonize_file(
     harmonizer: Harmonizer,
     image: Path | bytes,
-    mask: Path | bytes,
+    mask: Path | bytes | None,
     format_name: str,
     *,
+    scene: Scene = _COMPOSITES,
     strength: float = 1.0,
-    resize_mask: ResizeMask = False,
     quality: int | None = None,
-    page: int | None = None,
 ) -> bytes:
     """Harmonize one file, or its bytes, into the bytes of another; metadata is kept.
 
-    `format_name` is what `output_format` returned, `quality` as in `encode_image`, `page` as in
-    `open_image`.
+    `format_name` is what `output_format` returned, `quality` as in `encode_image`.
     """
-    picture = open_image(image, once=True, page=page)
-    result = harmonizer(picture, mask, strength=strength, resize_mask=resize_mask)
+    picture, plane = scene.open(image, mask)
+    result = harmonizer(picture, plane, strength=strength)
     return encode_image(result, format_name, picture.info, quality=quality)
 
 
@@ -137,10 +167,9 @@ def run_jobs(
     load: Callable[[], Harmonizer],
     jobs: Sequence[Job],
     *,
+    scene: Scene = _COMPOSITES,
     strength: float = 1.0,
-    resize_mask: ResizeMask = False,
     quality: int | None = None,
-    page: int | None = None,
     force: bool = False,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -152,10 +181,9 @@ def run_jobs(
     Args:
         load: Gives the model; only called if there is something to do. Its errors end the work.
         jobs: What to do.
+        scene: How their files are opened.
         strength: From 0 (no change) to 1 (the full change).
-        resize_mask: Accept masks of another size, and resize them: see `open_mask`.
         quality: Of JPEG and WebP, from 1 to 100.
-        page: Which picture of files that hold several, from 1; None is the first or main one.
         force: Do again what is already there.
         batch_size: Pictures in one call of the network; None takes 8 on a GPU, and 1 on a CPU,
             whose cores are busy with one.
@@ -166,11 +194,12 @@ def run_jobs(
         What became of each job, in their order, once it is done or skipped.
     """
     waiting = [job for job in jobs if force or not job.output.exists()]
-    tasks = {job.output: _Task(job, job.mask) for job in waiting if job.mask is not None}
+    lacking = {job.output for job in waiting if job.mask is None and not scene.background}
+    tasks = {job.output: _Task(job) for job in waiting if job.output not in lacking}
     finished: Iterator[Future[None]] = iter(())
     with ExitStack() as stack:
         if tasks:
-            steps = _Steps(load(), strength, resize_mask, quality, page)
+            steps = _Steps(load(), scene, strength, quality)
             harmonizer = steps.harmonizer
             on_cpu = harmonizer.backend != "torch" or harmonizer.device.type == "cpu"
             working = overlap(
@@ -182,13 +211,12 @@ def run_jobs(
                 workers=workers or usual_workers() + 1,
             )
             finished = stack.enter_context(closing(working))
-        unfinished = {job.output for job in waiting}
         for job in jobs:
             if job.output in tasks:
                 error = next(finished).exception()
                 noted = tuple(tasks.pop(job.output).warnings)
                 yield Outcome(job, cast(Exception | None, error), noted)
-            elif job.output in unfinished:
+            elif job.output in lacking:
                 yield Outcome(job, missing_mask(job), ())
             else:
                 yield Outcome(job, None, (), skipped=True)
@@ -199,7 +227,6 @@ class _Task:
     """A job that is to be done, and what there is to say about its picture."""
 
     job: Job
-    mask: Path
     warnings: list[str] = field(default_factory=list[str])
 
 
@@ -208,16 +235,14 @@ class _Steps:
     """The steps of a job, for `overlap`."""
 
     harmonizer: Harmonizer
+    scene: Scene
     strength: float
-    resize_mask: ResizeMask
     quality: int | None
-    page: int | None
 
     def read(self, task: _Task) -> tuple[_Task, Composite]:
         with collected_warnings(task.warnings):
             output_format(task.job.output)  # better known before the work than after
-            picture = open_image(task.job.image, once=True, page=self.page)
-            opened = self.harmonizer.prepare(picture, task.mask, resize_mask=self.resize_mask)
+            opened = self.harmonizer.prepare(*self.scene.open(task.job.image, task.job.mask))
         return task, opened
 
     def answer(self, opened: Sequence[tuple[_Task, Composite]]) -> list[NDArray[np.float32] | None]:

@@ -92,16 +92,22 @@ def harmonize(
         WeightsUnavailableError: Its weights cannot be had; the message says why.
         WeightsCorruptedError: Its weights are not the ones that were promised.
     """
+    harmonizer = ready(model, device)
+    return harmonizer(cast(Any, image), mask, strength=strength, resize_mask=resize_mask)
+
+
+def ready(
+    model: str | os.PathLike[str] | Harmonizer | None, device: "str | torch.device | None"
+) -> Harmonizer:
+    """Return a model that is loaded once, or the one that was handed over."""
     if isinstance(model, Harmonizer):
         if device is not None:
             raise InputError(
                 f"this Harmonizer runs on {str(model.device)!r} already; leave out device=, or "
                 "move it first: model.to(device)"
             )
-        harmonizer = model
-    elif not isinstance(model, str | os.PathLike | None):
+        return model
+    if not isinstance(model, str | os.PathLike | None):
         raise InputError(f"model is a name, a path or a Harmonizer; got {type(model).__name__}")
-    else:
-        with _loading:  # threads that arrive together must not load the model twice
-            harmonizer = _load(model, str(device or "auto"))
-    return harmonizer(cast(Any, image), mask, strength=strength, resize_mask=resize_mask)
+    with _loading:  # threads that arrive together must not load the model twice
+        return _load(model, str(device or "auto"))

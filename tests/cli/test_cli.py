@@ -17,7 +17,7 @@ from PIL import Image
 from harmonizer import Harmonizer, list_models
 from harmonizer._version import __version__
 from harmonizer.cli import main
-from harmonizer.cli.run import _FORMATS
+from harmonizer.cli.run_files import FORMATS
 from harmonizer.cli.terminal import complain
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.saving import output_format, save_image
@@ -122,7 +122,7 @@ def test_nothing_binary_goes_to_a_terminal(
     assert "stdout is a terminal" in error_line(capsys)
 
 
-@pytest.mark.parametrize("name", _FORMATS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_every_format_can_be_asked_for(name: str) -> None:
     assert output_format(Path(f"any.{name}"))
 
@@ -161,17 +161,15 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ((COMPOSITE, tmp_path, "-o", tmp_path / "o"), "two masks are called"),
         ((COMPOSITE, MASK, "-o", out, "--format", "jpg"), "does not end as --format jpg"),
         ((tmp_path / "*.nothing", MASK, "-o", out), "no file matches"),
-        ((COMPOSITE, COMPOSITE, MASK, "-o", tmp_path / "o"), "there is no folder"),
+        ((COMPOSITE, COMPOSITE, MASK, "-o", tmp_path / "o"), "would both be written"),
         ((COMPOSITE, tmp_path, "-o", small), "need a folder to be written to"),
         ((COMPOSITE, EXAMPLES, tmp_path, "-o", tmp_path / "o"), "give one folder, or files"),
         ((COMPOSITE, MASK, "-o", tmp_path / "no" / "out.png"), "there is no folder"),
-        ((COMPOSITE, MASK, "-o", tmp_path), "is a folder"),
         ((COMPOSITE, MASK, "-o", tmp_path / "out.xyz"), "cannot write the format"),
         ((COMPOSITE, MASK, "-o", out, "--model", "nonsense"), "there is no model 'nonsense'"),
         ((COMPOSITE, MASK, "-o", out, "--device", "nonsense"), "no device 'nonsense'"),
         ((tmp_path / "a", MASK, "-o", out), "there is no file"),
         ((EXAMPLES, tmp_path / "masks", "-o", tmp_path / "o"), "there is no folder"),
-        ((tmp_path, COMPOSITE, "-o", tmp_path / "o"), "there is no folder"),
     ]:
         assert run(*arguments) == 1
         assert reason in error_line(capsys)

@@ -14,6 +14,7 @@ from harmonizer.errors import InputError
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.saving import save_image
 from harmonizer.jobs.folder import Job, Outcome, find_jobs, harmonize_file, run_jobs
+from harmonizer.jobs.scene import Scene
 
 SIZE = (40, 60)
 MASK = box_mask(*SIZE)
@@ -94,7 +95,7 @@ def test_a_mask_of_another_size_is_resized_only_on_request(
     (refused,) = run_jobs(lambda: brighten, jobs[:1])
     assert isinstance(refused.error, InputError)
     assert "same size" in str(refused.error)
-    done(run_jobs(lambda: brighten, jobs[:1], resize_mask=True))
+    done(run_jobs(lambda: brighten, jobs[:1], scene=Scene(resize_mask=True)))
     assert not np.array_equal(open_image(jobs[0].output).pixels, open_image(jobs[0].image).pixels)
 
 

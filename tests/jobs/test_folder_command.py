@@ -90,7 +90,8 @@ def test_a_folder_skips_what_is_done(
     out.mkdir()
     (out / "a.png").write_bytes(b"done before")
     assert run(images, masks, "-o", out) == 0
-    assert "1 of 4 were there already; --force" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "harmonizer: 3 written, 0 failed, 1 skipped (they were there already; --force" in said
     assert (out / "a.png").read_bytes() == b"done before"
     assert (out / "b.jpg").exists()
     assert run(images, masks, "-o", out, "--force") == 0
@@ -108,7 +109,7 @@ def test_a_folder_goes_on_past_bad_files(
     assert "a.png: " in errors
     assert "cannot be read" in errors
     assert "c_1_2.png: no mask is called c_1_2" in errors
-    assert "2 of 4 pictures failed" in errors
+    assert errors.endswith("harmonizer: error: 2 written, 2 failed, 0 skipped\n")
     assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "d_composite.webp"]
 
 
@@ -156,6 +157,63 @@ def test_the_examples_are_a_folder_of_pictures(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
     assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["composite.png"]
+
+
+def test_folders_in_folders(
+    folders: tuple[Path, Path, Path], noise: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    for inner in (Path("day"), Path("day/late"), Path("night"), Path(".hidden")):
+        (images / inner).mkdir()
+        Image.fromarray(noise(40, 60)).save(images / inner / "a.png")
+    (masks / "day" / "late").mkdir(parents=True)
+    for inner in ("day/a-mask.png", "day/late/mask_a.png"):
+        Image.fromarray(box_mask(40, 60)).save(masks / inner)
+    assert run(images, masks, "-o", out, "--recursive") == 1
+    written = {path.relative_to(out).as_posix() for path in out.rglob("*.*")}
+    top = {"a.png", "b.jpg", "c_1_2.png", "d_composite.webp"}
+    assert written == top | {"day/a.png", "day/late/a.png"}
+    before, after = (open_image(folder / "day/late/a.png").pixels for folder in (images, out))
+    assert not np.array_equal(before, after)
+    errors = capsys.readouterr().err
+    assert f"{Path('night/a.png')}: no mask is called a" in errors
+    assert "6 written, 1 failed, 0 skipped" in errors
+    assert run(images, masks, "-o", out) == 0  # without: those of the folder itself
+    assert "0 written, 0 failed, 4 skipped" in capsys.readouterr().err
+
+
+def test_the_results_are_no_pictures_of_the_next_run(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, _ = folders
+    for _ in range(2):
+        assert run(images, masks, "-o", images / "out", "-r") == 0
+    assert "0 written, 0 failed, 4 skipped" in capsys.readouterr().err
+    assert not (images / "out" / "out").exists()
+
+
+def test_one_mask_for_all_pictures(folders: tuple[Path, Path, Path], model: Harmonizer) -> None:
+    images, masks, out = folders
+    mask = masks / "a.png"
+    assert run(images, mask, "-o", out, "--device", "cpu") == 0
+    assert len(list(out.iterdir())) == 4
+    for name in ("a.png", "c_1_2.png"):
+        written = np.asarray(Image.open(out / name))
+        assert np.array_equal(written, np.asarray(model(images / name, mask)))
+    mask.rename(images / "mask.png")
+    assert run(images / "a.png", images / "b.jpg", images / "mask.png", "-o", out / "two") == 0
+    assert sorted(path.name for path in (out / "two").iterdir()) == ["a.png", "b.jpg"]
+    assert run(images, images / "mask.png", "-o", out / "again") == 0
+    assert len(list((out / "again").iterdir())) == 4  # the mask is no picture
+
+
+def test_one_picture_into_a_folder_keeps_its_name(folders: tuple[Path, Path, Path]) -> None:
+    images, masks, out = folders
+    out.mkdir()
+    assert run(images / "b.jpg", masks / "b_mask.png", "-o", out) == 0
+    assert run(images / "b.jpg", masks / "b_mask.png", "-o", out, "--format", "tif") == 0
+    assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "b.tif"]
+    assert run(images / "b.jpg", masks / "b_mask.png", "-o", out) == 1  # as any file
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

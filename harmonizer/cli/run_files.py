@@ -1,0 +1,234 @@
+"""Harmonize files: the work of `harmonizer run`."""
+
+import argparse
+import glob
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harmonizer.cli.process import freed_memory_kept
+from harmonizer.cli.terminal import check_output, complain, say
+from harmonizer.errors import InputError
+
+if TYPE_CHECKING:
+    from harmonizer.jobs.scene import Scene
+    from harmonizer.pipeline import Harmonizer
+
+FORMATS = ("png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp", "jp2", "ppm", "gif")
+_WITH_ALPHA = ("png", "tif", "tiff", "webp", "jp2")
+_PIPE = Path("-")
+
+
+def run_files(parsed: argparse.Namespace) -> int:
+    """Harmonize what the arguments name; return the exit code."""
+    if parsed.max_megapixels is not None:
+        from harmonizer.imaging.files import limit_pixels
+
+        limit_pixels(parsed.max_megapixels * 1_000_000)
+    given: list[Path] = parsed.images
+    mask: Path | None = parsed.mask
+    if parsed.on is not None:  # every picture is a cut-out
+        given, mask = given + ([mask] if mask is not None else []), None
+        if parsed.page is not None or parsed.resize_mask:
+            return parsed.usage_error("--page and --resize-mask are for pictures with masks")
+    elif parsed.at is not None or parsed.scale is not None:
+        return parsed.usage_error("--at and --scale place a cut-out: name the background by --on")
+    elif mask is None:
+        return parsed.usage_error(
+            "MASK is missing: the picture whose white marks what to change; or, for a cut-out "
+            "with transparency, --on BACKGROUND"
+        )
+    images = [found for path in given for found in _expand(path)]
+    if len(images) == 1 and not images[0].is_dir() and not (mask and mask.is_dir()):
+        return _run_one(parsed, images[0], mask)
+    if parsed.output is None:
+        return parsed.usage_error("several pictures need a folder to be written to: -o FOLDER")
+    ending = parsed.output.suffix.lower().removeprefix(".")
+    if ending in FORMATS and not parsed.output.exists():
+        return parsed.usage_error(
+            f"a folder of pictures or masks needs a folder to be written to; {parsed.output} "
+            "is called like a file"
+        )
+    if parsed.lut is not None:
+        return parsed.usage_error("--lut is the change of one picture; got several")
+    with freed_memory_kept():
+        return _run_many(parsed, images, mask, parsed.output)
+
+
+def _expand(path: Path) -> list[Path]:
+    """Return the files that a pattern stands for, where the shell has not put them in already."""
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    found = sorted(Path(one) for one in glob.glob(str(path)))  # noqa: PTH207 - may be absolute
+    if not found:
+        raise InputError(f"no file matches {path}")
+    return found
+
+
+def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
+    if image == _PIPE and mask == _PIPE:
+        return parsed.usage_error("image and mask cannot both come from stdin")
+    ending = parsed.format or ("png" if parsed.cutout_only and not _may_be_layer(image) else None)
+    output = parsed.output or (_PIPE if image == _PIPE else _beside(image, ending))
+    to_stdout = output == _PIPE
+    if not to_stdout:
+        if output.is_dir() and image != _PIPE:  # as cp does
+            output /= image.name if ending is None else f"{image.stem}.{ending}"
+        check_output(output, force=parsed.force)
+    elif sys.stdout.isatty():
+        raise InputError("stdout is a terminal; redirect it, or name a file with -o")
+    if parsed.lut is not None:
+        check_output(parsed.lut, force=parsed.force)
+
+    from harmonizer.files import write_atomically
+    from harmonizer.imaging.saving import output_format
+    from harmonizer.jobs.folder import Job, check_outputs, harmonize_file
+
+    if not to_stdout:
+        check_outputs([Job(image, mask or parsed.on, output)])
+    # An unknown ending is better known before the work than after.
+    if parsed.format is None:
+        source = _beside(image, ending) if image != _PIPE else Path("stdin.png")
+        format_name = output_format(source if to_stdout else output)
+    else:
+        format_name = output_format(Path(f"any.{parsed.format}"))
+        if not to_stdout and output.suffix and output_format(output) != format_name:
+            raise InputError(f"{output} does not end as --format {parsed.format} says")
+    _check_layer(parsed, format_name)
+    harmonizer, scene = _load(parsed), _scene(parsed)
+    picture = sys.stdin.buffer.read() if image == _PIPE else image
+    its_mask = sys.stdin.buffer.read() if mask == _PIPE else mask
+    encoded = harmonize_file(
+        harmonizer,
+        picture,
+        its_mask,
+        format_name,
+        scene=scene,
+        strength=parsed.strength,
+        quality=parsed.quality,
+    )
+    if parsed.lut is not None:
+        change = harmonizer.color_transform(*scene.open(picture, its_mask))
+        change.at(parsed.strength).to_cube(parsed.lut)
+    if to_stdout:
+        sys.stdout.buffer.write(encoded)
+        sys.stdout.buffer.flush()
+        return 0
+    write_atomically(output, encoded)
+    if parsed.output is None or sys.stdout.isatty():
+        say(output)
+    return 0
+
+
+def _load(parsed: argparse.Namespace) -> "Harmonizer":
+    from harmonizer.pipeline import Harmonizer
+
+    return Harmonizer.from_pretrained(
+        parsed.model, device=parsed.device, backend=parsed.backend, dtype=parsed.dtype
+    )
+
+
+def _scene(parsed: argparse.Namespace) -> "Scene":
+    from harmonizer.jobs.scene import Scene
+
+    return Scene(
+        background=parsed.on,
+        position=parsed.at and tuple(parsed.at),
+        scale=parsed.scale,
+        cutout_only=parsed.cutout_only,
+        resize_mask=parsed.resize_mask,
+        page=parsed.page,
+    )
+
+
+def _may_be_layer(path: Path) -> bool:
+    return path.suffix.lower().removeprefix(".") in _WITH_ALPHA
+
+
+def _check_layer(parsed: argparse.Namespace, format_name: str) -> None:
+    from harmonizer.imaging.saving import output_format
+
+    kept = {output_format(Path(f"any.{ending}")) for ending in _WITH_ALPHA}
+    if parsed.cutout_only and format_name not in kept:
+        raise InputError(
+            f"{format_name} has no transparency, which --cutout-only needs; write .png, .tif or "
+            ".webp"
+        )
+
+
+def _beside(image: Path, ending: str | None) -> Path:
+    """Return where a picture goes when nothing is said: beside the original, in its format."""
+    if ending is None:
+        own = image.suffix.lower().removeprefix(".")
+        ending = image.suffix.removeprefix(".") if own in FORMATS else "png"
+    return image.with_name(f"{image.stem}_harmonized.{ending}")
+
+
+def _run_many(
+    parsed: argparse.Namespace, images: list[Path], mask: Path | None, output: Path
+) -> int:
+    if output.is_file() or output == _PIPE:
+        raise InputError(f"several pictures need a folder to be written to; got {output}")
+    if len(images) > 1 and (folders := [str(path) for path in images if path.is_dir()]):
+        raise InputError(f"give one folder, or files; got the folder {folders[0]} beside others")
+    ending = parsed.format or ("png" if parsed.cutout_only else None)
+    if ending is not None:
+        from harmonizer.imaging.saving import output_format
+
+        _check_layer(parsed, output_format(Path(f"any.{ending}")))
+
+    from tqdm import tqdm
+
+    from harmonizer.jobs.folder import check_outputs, find_jobs, run_jobs
+
+    # Jobs name the picture that is too large; Pillow does not.
+    warnings.filterwarnings("ignore", r"Image size \(\d+ pixels\) exceeds limit")
+
+    jobs = find_jobs(
+        images[0] if images[0].is_dir() else images,
+        mask,
+        output,
+        ending=f".{ending}" if ending else None,
+        recursive=parsed.recursive,
+    )
+    if parsed.on is not None:
+        check_outputs([replace(job, mask=parsed.on) for job in jobs])
+
+    def load() -> "Harmonizer":
+        harmonizer = _load(parsed)
+        # A misspelt model leaves no empty folder behind.
+        for folder in {output, *(job.output.parent for job in jobs)}:
+            folder.mkdir(parents=True, exist_ok=True)
+        return harmonizer
+
+    results = run_jobs(
+        load,
+        jobs,
+        scene=_scene(parsed),
+        strength=parsed.strength,
+        quality=parsed.quality,
+        force=parsed.force,
+        batch_size=parsed.batch_size,
+        workers=parsed.workers,
+    )
+    written = failed = there = 0
+    notes: list[str] = []
+    try:
+        for one in tqdm(results, total=len(jobs), unit="picture", disable=None):
+            name = str(one.job.output.parent.relative_to(output) / one.job.image.name)
+            notes += [f"warning: {name}: {text}" for text in one.warnings]
+            there += one.skipped
+            if one.error is not None:
+                failed += 1
+                notes.append(f"{name}: {one.error}")
+            elif not one.skipped:
+                written += 1
+    finally:  # Ctrl-C included: what went wrong is not lost
+        for note in notes:
+            complain(note)
+    said = f"{'error: ' if failed else ''}{written} written, {failed} failed, {there} skipped"
+    why = " (they were there already; --force harmonizes them again)" if there else ""
+    complain(said + why)
+    return 1 if failed else 0
