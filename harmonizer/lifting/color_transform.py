@@ -18,8 +18,8 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 # The terms of the map: 1, the channels, and the products of each with each.
 PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 TERMS = 1 + 3 + len(PRODUCTS)
-# Small enough for OpenBLAS to stay on the calling thread, and for a core's cache.
-_PIECE_PIXELS = 1 << 14
+_PIECE_PIXELS = 1 << 14  # which a core's cache holds
+_PRODUCT_PIXELS = 3072  # small enough for OpenBLAS to stay on the calling thread
 _SMALLEST_CUBE, _LARGEST_CUBE = 2, 129
 
 
@@ -189,7 +189,9 @@ class _Change:
         return cls(coefficients, np.float32(scale), np.float32(transform.strength))
 
     def __call__(self, colours: Floats) -> Floats:
-        changed = self.coefficients @ quadratic_terms(colours)
+        terms, changed = quadratic_terms(colours), np.empty_like(colours)
+        for part in pieces(0, colours.shape[1], _PRODUCT_PIXELS):
+            np.matmul(self.coefficients, terms[:, part], out=changed[:, part])
         np.clip(changed, 0, self.scale, out=changed)
         changed -= colours
         if self.strength != 1:
