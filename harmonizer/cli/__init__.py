@@ -19,6 +19,7 @@ from harmonizer.cli.process import warnings_in_one_line
 from harmonizer.cli.run import add_run, settle_resize_mask
 from harmonizer.cli.terminal import complain, sound_streams
 from harmonizer.cli.train import add_train
+from harmonizer.cli.video import add_video
 from harmonizer.errors import HarmonizerError
 
 
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     add_run(commands)
+    add_video(commands)
     add_models(commands)
     add_evaluate(commands)
     add_compare(commands)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from harmonizer.cli.options import Commands, shared, whole_number
+from harmonizer.cli.options import Commands, number, shared, whole_number
 from harmonizer.cli.run_files import FORMATS, run_files
 
 _RESIZE = "--resize-mask"
@@ -76,7 +76,7 @@ def add_run(commands: Commands) -> None:
     )
     run.add_argument(
         "--strength",
-        type=_strength,
+        type=number(0, 1),
         default=1.0,
         metavar="S",
         help="from 0, no change, to 1, the full change (default: 1)",
@@ -190,14 +190,4 @@ def _scale(text: str) -> float:
         value = 0.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return value
-
-
-def _strength(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
     return value

@@ -70,31 +70,38 @@ class Track:
     ) -> Iterator[tuple[Content, ColorTransform | None]]:
         """Yield each content with its change, None where there is nothing to change.
 
-        A window of moments is held back, to look ahead.
+        A window of moments is held back, to look ahead. What drawing one raises is raised after all
+        that came before it.
         """
         waiting: deque[Moment[Content]] = deque()
         keys: deque[tuple[float, NDArray[np.float64]]] = deque()
         before: Histogram | None = None
-        for moment in moments:
-            if before is None or difference(before, moment.histogram) >= self._cut:
-                yield from (self._changed(one, keys) for one in waiting)
-                waiting.clear()
-                keys.clear()
-                self.scenes += 1
-            before = moment.histogram
-            if moment.look and (not keys or moment.time - keys[-1][0] >= self._step):
-                found = moment.look().coefficients
-                keys.append((moment.time, found))
-                self._sum += found
-                self.keys += 1
-            waiting.append(moment)
-            while waiting and moment.time >= waiting[0].time + self._window:
-                yield self._changed(waiting.popleft(), keys)
-            # The last key stays, to tell when the next one is due.
-            oldest = waiting[0].time if waiting else moment.time
-            while len(keys) > 1 and keys[0][0] < oldest - self._window:
-                keys.popleft()
+        failure: Exception | None = None
+        try:
+            for moment in moments:
+                if before is None or difference(before, moment.histogram) >= self._cut:
+                    yield from (self._changed(one, keys) for one in waiting)
+                    waiting.clear()
+                    keys.clear()
+                    self.scenes += 1
+                before = moment.histogram
+                if moment.look and (not keys or moment.time - keys[-1][0] >= self._step):
+                    found = moment.look().coefficients
+                    keys.append((moment.time, found))
+                    self._sum += found
+                    self.keys += 1
+                waiting.append(moment)
+                while waiting and moment.time >= waiting[0].time + self._window:
+                    yield self._changed(waiting.popleft(), keys)
+                # The last key stays, to tell when the next one is due.
+                oldest = waiting[0].time if waiting else moment.time
+                while len(keys) > 1 and keys[0][0] < oldest - self._window:
+                    keys.popleft()
+        except Exception as error:
+            failure = error
         yield from (self._changed(one, keys) for one in waiting)
+        if failure is not None:
+            raise failure
 
     def _changed(
         self, moment: Moment[Content], keys: Iterable[tuple[float, NDArray[np.float64]]]

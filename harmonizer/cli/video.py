@@ -1,0 +1,135 @@
+"""Harmonize a clip: `harmonizer video`."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harmonizer.cli.options import Commands, number, shared, whole_number
+from harmonizer.cli.process import freed_memory_kept
+from harmonizer.cli.terminal import check_output, complain
+from harmonizer.errors import InputError
+
+if TYPE_CHECKING:
+    from harmonizer.pipeline import Harmonizer
+
+_CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
+_STOPPED = 130
+
+
+def add_video(commands: Commands) -> None:
+    """Add the command to the command line."""
+    video = commands.add_parser(
+        "video",
+        parents=shared("--model", "--device", "--force"),
+        help="harmonize a clip",
+        description="Harmonize a clip, without flicker. Audio, subtitles, timing, rotation and "
+        "colour tags are kept. It needs PyAV: pip install 'image-harmonizer[video]'.",
+        epilog="Ctrl-C leaves a whole file of what is done by then.",
+    )
+    video.add_argument("clip", type=Path, metavar="CLIP", help="a composite clip")
+    video.add_argument(
+        "masks",
+        type=Path,
+        metavar="MASKS",
+        nargs="?",
+        help="a video, a folder of pictures, or one picture for all frames; white is the "
+        "foreground to change (default: the clip's alpha channel)",
+    )
+    video.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="OUT",
+        required=True,
+        help="the file to write: .mp4, .m4v, .mov, .mkv or .webm",
+    )
+    video.add_argument(
+        "--strength",
+        type=number(0, 1),
+        default=1.0,
+        metavar="S",
+        help="from 0, no change, to 1, the full change (default: 1)",
+    )
+    video.add_argument(
+        "--lut",
+        type=Path,
+        metavar="CUBE",
+        help="also write the mean change of the clip as a 3-D lookup table (.cube), for editors",
+    )
+    video.add_argument(
+        "--window",
+        type=number(0, 60),
+        default=1.0,
+        metavar="SECONDS",
+        help="over which the change is smoothed; 0 looks at every frame by itself (default: 1)",
+    )
+    video.add_argument(
+        "--cut",
+        type=number(0.01, 1),
+        default=0.3,
+        metavar="SHARE",
+        help="of pixels whose colours differ from one frame to the next, from which on it is "
+        "another scene (default: 0.3)",
+    )
+    video.add_argument(
+        "--codec",
+        choices=_CODECS,
+        help="of the video (default: h264; vp9 for .webm; with alpha, prores for .mov and ffv1 for "
+        ".mkv)",
+    )
+    video.add_argument(
+        "--quality",
+        type=whole_number(0, 63),
+        metavar="Q",
+        help="the codec's CRF, lower is better (default: 18 for h264, 20 for hevc, 24 for vp9 and "
+        "av1)",
+    )
+    video.add_argument("--no-audio", action="store_true", help="leave audio out")
+    video.add_argument("--no-subtitles", action="store_true", help="leave subtitles out")
+    video.set_defaults(command=_video)
+
+
+def _video(parsed: argparse.Namespace) -> int:
+    check_output(parsed.output, force=parsed.force)
+    if parsed.lut is not None:
+        check_output(parsed.lut, force=parsed.force)
+    for path in filter(None, (parsed.clip, parsed.masks)):
+        if parsed.output.exists() and path.exists() and parsed.output.samefile(path):
+            raise InputError(f"{parsed.output} is read; name another file to write")
+
+    from tqdm import tqdm
+
+    from harmonizer.video.clip import ClipOptions, harmonize_clip
+
+    leave_out = {"audio": parsed.no_audio, "subtitle": parsed.no_subtitles}
+    options = ClipOptions(
+        strength=parsed.strength,
+        window=parsed.window,
+        cut=parsed.cut,
+        codec=parsed.codec,
+        quality=parsed.quality,
+        leave_out=frozenset(kind for kind, left in leave_out.items() if left),
+    )
+    with freed_memory_kept(), tqdm(unit="frame", disable=None) as bar:
+
+        def progress(expected: int | None) -> Callable[[], object]:
+            bar.reset(expected)
+            return bar.update
+
+        done = harmonize_clip(
+            lambda: _load(parsed), parsed.clip, parsed.masks, parsed.output, options, progress
+        )
+    if parsed.lut is not None:
+        done.change.to_cube(parsed.lut)
+    if done.error is None and not done.stopped:
+        return 0
+    holds = f"{parsed.output} holds the {done.frames} frames before"
+    complain(f"error: {done.error}; {holds}" if done.error else f"stopped; {holds}")
+    return 1 if done.error else _STOPPED
+
+
+def _load(parsed: argparse.Namespace) -> "Harmonizer":
+    from harmonizer.pipeline import Harmonizer
+
+    return Harmonizer.from_pretrained(parsed.model, device=parsed.device)

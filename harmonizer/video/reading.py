@@ -1,0 +1,165 @@
+"""Read clips: their frames, what they say of themselves, and what is wrong with them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from harmonizer.errors import InputError, import_extra, warn
+
+# Curves of brightness, by their numbers in ITU-T H.273, that are made for HDR.
+_HDR = {16: "PQ (HDR10, Dolby Vision)", 18: "HLG"}
+# The native decoder of VP9 leaves the alpha channel out, which this one reads.
+_ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
+
+
+class Clip:
+    """A file with a video stream, open to be read once, from its begin to its end.
+
+    Attributes:
+        path: The file.
+        container: PyAV's.
+        stream: The video stream.
+        packets: What was read of other streams meanwhile; whoever wants it takes it.
+    """
+
+    def __init__(self, path: Path, *, others: bool = False) -> None:
+        """Open a clip.
+
+        Args:
+            path: The file.
+            others: Whether packets of other streams than video are wanted.
+
+        Raises:
+            InputError: It cannot be read, has no video, or is HDR.
+        """
+        self._av = import_extra("av", "video")
+        self.path = path
+        if not path.is_file():
+            raise InputError(f"there is no file {path}")
+        with ExitStack() as opened:
+            try:
+                self.container: Any = opened.enter_context(
+                    self._av.open(str(path), metadata_errors="replace")
+                )
+            except (self._av.error.FFmpegError, ValueError) as error:
+                raise InputError(
+                    f"{path} is no video that can be read, or it is truncated: {error}"
+                ) from error
+            self.stream: Any = self._choose()
+            self._refuse_hdr()
+            self._close = opened.pop_all().close
+        self.others: list[Any] = (
+            [one for one in self.container.streams if one.type in ("audio", "subtitle")]
+            if others
+            else []
+        )
+        self.packets: list[Any] = []
+        self.stream.thread_type = "AUTO"
+
+    def __enter__(self) -> "Clip":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._close()
+
+    @property
+    def pixel_format(self) -> str:
+        """How decoded frames store pixels."""
+        return "yuva420p" if self._alpha_decoder() else str(self.stream.codec_context.pix_fmt)
+
+    @property
+    def alpha(self) -> bool:
+        """Whether the video has an alpha channel."""
+        form = self._av.VideoFormat(self.pixel_format, 2, 2)
+        return len(form.components) in (2, 4) and not form.has_palette
+
+    @property
+    def expected(self) -> int | None:
+        """How many frames there should be, if the file says so; a guess for some formats."""
+        stream = self.stream
+        if stream.frames:
+            return int(stream.frames)
+        seconds = self.seconds
+        return round(seconds * stream.average_rate) if seconds and stream.average_rate else None
+
+    @property
+    def seconds(self) -> Fraction | None:
+        """How long the video should be, if the file says so."""
+        if self.stream.duration:
+            return Fraction(self.stream.duration * self.stream.time_base)
+        duration = self.container.duration
+        return Fraction(duration, self._av.time_base) if duration else None
+
+    def frames(self) -> Iterator[Any]:
+        """Yield the frames, as PyAV decodes them, with times that never go back.
+
+        Raises:
+            InputError: A frame is broken, or the file ends before its time.
+        """
+        count, end, damaged = 0, None, 0
+        decoder = self._decoder()
+        try:
+            for packet in self.container.demux(self.stream, *self.others):
+                if packet.stream is not self.stream:
+                    if packet.dts is not None:
+                        self.packets.append(packet)
+                    continue
+                for frame in decoder(packet):
+                    if frame.is_corrupt:
+                        damaged += 1
+                        if damaged == 1:
+                            warn(f"frame {count} of {self.path.name} is damaged")
+                    if count == 0 and frame.interlaced_frame:
+                        warn(f"{self.path.name} is interlaced; it is written as whole frames")
+                    yield frame
+                    count += 1
+                    if frame.time is not None:
+                        end = max(end or 0, frame.time)
+        except self._av.error.FFmpegError as error:
+            raise InputError(f"frame {count} of {self.path} is broken: {error}") from error
+        if count == 0:
+            raise InputError(f"{self.path} holds no frame that can be read")
+        seconds, begin = self.seconds, float((self.stream.start_time or 0) * self.stream.time_base)
+        if seconds and end is not None and end - begin + 1 < 0.98 * float(seconds):
+            raise InputError(
+                f"{self.path} ends at {end - begin:.2f} s, and promises {float(seconds):.2f} s: it "
+                "is truncated"
+            )
+
+    def _choose(self) -> Any:  # noqa: ANN401 - a stream of PyAV
+        picture = self._av.stream.Disposition.attached_pic
+        for stream in self.container.streams.video:
+            if not stream.disposition & picture:
+                return stream
+        raise InputError(f"{self.path} has no video stream, or it is truncated")
+
+    def _refuse_hdr(self) -> None:
+        curve = int(self.stream.codec_context.color_trc or 0)
+        if curve in _HDR:
+            raise InputError(
+                f"{self.path} is HDR, {_HDR[curve]}, which the models have never seen; convert it "
+                "to SDR first, as ffmpeg's filters zscale and tonemap do"
+            )
+
+    def _alpha_decoder(self) -> str | None:
+        if self.stream.metadata.get("alpha_mode") != "1":
+            return None
+        return _ALPHA_DECODERS.get(self.stream.codec_context.codec.canonical_name)
+
+    def _decoder(self) -> Any:  # noqa: ANN401 - a function of PyAV
+        name = self._alpha_decoder()
+        if name is None:
+            return self.stream.decode
+        with_alpha = self._av.CodecContext.create(name, "r")
+        with_alpha.extradata = self.stream.codec_context.extradata
+
+        def decode(packet: Any) -> Iterator[Any]:  # noqa: ANN401 - PyAV
+            for frame in with_alpha.decode(packet):
+                frame.time_base = self.stream.time_base
+                yield frame
+
+        return decode

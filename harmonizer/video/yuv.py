@@ -1,0 +1,156 @@
+"""Decoded frames as they are stored: planes of brightness and colour, changed where a mask says.
+
+What lies outside the mask is never converted to RGB and back, so that it stays as it was decoded.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.errors import InputError
+from harmonizer.lifting import ColorTransform
+from harmonizer.preprocessing import Array, Range
+
+Box = tuple[Range, Range]
+Floats = NDArray[np.float32]
+# Kr and Kb of the matrices, by their numbers in ITU-T H.273, which FFmpeg has.
+_KR_KB = {
+    1: (0.2126, 0.0722),  # BT.709
+    4: (0.30, 0.11),  # FCC
+    5: (0.299, 0.114),  # BT.601, 625 lines
+    6: (0.299, 0.114),  # BT.601, 525 lines
+    7: (0.212, 0.087),  # SMPTE 240M
+    9: (0.2627, 0.0593),  # BT.2020
+}
+_UNSPECIFIED, _FULL_RANGE = 2, 2
+# From this height on players take a clip that says nothing for BT.709.
+_HD_HEIGHT = 720
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a format stores colours.
+
+    Attributes:
+        bits: Of a value.
+        subsampling: Pixels to a value of the colour planes, down and across.
+        to_rgb: (3, 4): stored values and 1 to RGB in [0, 1].
+        from_rgb: (3, 3): a change of RGB to one of stored values.
+    """
+
+    bits: int
+    subsampling: tuple[int, int]
+    to_rgb: Floats
+    from_rgb: Floats
+
+    @classmethod
+    def of(cls, frame: Any) -> Self:  # noqa: ANN401 - a frame of PyAV
+        """Find how a planar YUV frame is stored.
+
+        Raises:
+            InputError: Its matrix is one that this library does not know.
+        """
+        bits = int(frame.format.components[0].bits)
+        chroma = frame.planes[1]
+        subsampling = (
+            1 if chroma.height == frame.height else 2,
+            1 if chroma.width == frame.width else 2,
+        )
+        number = int(frame.colorspace)
+        if number == _UNSPECIFIED:
+            number = 1 if frame.height >= _HD_HEIGHT else 6
+        if number not in _KR_KB:
+            raise InputError(
+                f"the clip's colour matrix is number {number} of ITU-T H.273; known are BT.601, "
+                "BT.709, BT.2020, FCC and SMPTE 240M. Convert it first"
+            )
+        kr, kb = _KR_KB[number]
+        kg = 1 - kr - kb
+        matrix = np.array(
+            [
+                [kr, kg, kb],
+                [-kr / (1 - kb) / 2, -kg / (1 - kb) / 2, 0.5],
+                [0.5, -kg / (1 - kr) / 2, -kb / (1 - kr) / 2],
+            ]
+        )
+        step = 1 << (bits - 8)
+        full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        if full:
+            white = np.full(3, (1 << bits) - 1.0)
+            black = np.array([0, 128 * step, 128 * step])
+        else:
+            white = np.array([219.0, 224, 224]) * step
+            black = np.array([16, 128, 128]) * step
+        forward = matrix * white[:, None]
+        backward = np.linalg.inv(forward)
+        to_rgb = np.column_stack([backward, -backward @ black])
+        return cls(bits, subsampling, to_rgb.astype(np.float32), forward.astype(np.float32))
+
+    def aligned(self, box: Box) -> Box:
+        """Grow a box of pixels until it holds whole values of the colour planes."""
+        (top, bottom), (left, right) = box
+        down, across = self.subsampling
+        return (
+            (top // down * down, -(-bottom // down) * down),
+            (left // across * across, -(-right // across) * across),
+        )
+
+    def chroma(self, box: Box) -> tuple[slice, slice]:
+        """Return where an aligned box lies in the colour planes."""
+        return (
+            slice(box[0][0] // self.subsampling[0], box[0][1] // self.subsampling[0]),
+            slice(box[1][0] // self.subsampling[1], box[1][1] // self.subsampling[1]),
+        )
+
+
+def planes_of(frame: Any) -> list[Array]:  # noqa: ANN401 - a frame of PyAV
+    """Return the planes of a planar frame, (H, W) each, as views of its memory."""
+    dtype = np.dtype(np.uint8 if frame.format.components[0].bits <= 8 else "<u2")
+    arrays: list[Array] = []
+    for plane in frame.planes:
+        rows = np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // dtype.itemsize)
+        arrays.append(rows[:, : plane.width])
+    return arrays
+
+
+def rgb_of(planes: list[Array], layout: Layout, box: Box) -> Floats:
+    """Return a part of a picture as RGB, (h, w, 3), in [0, 1]."""
+    (top, bottom), (left, right) = box
+    luma = planes[0][top:bottom, left:right].astype(np.float32)
+    size = (luma.shape[1], luma.shape[0])
+    colours = [plane[layout.chroma(layout.aligned(box))] for plane in planes[1:3]]
+    stretched = [cv2.resize(one.astype(np.float32), size) for one in colours]
+    rgb = cv2.transform(cv2.merge([luma, *stretched]), layout.to_rgb)
+    return np.clip(rgb, 0, 1, out=rgb).astype(np.float32, copy=False)
+
+
+def change_colors(
+    planes: list[Array], layout: Layout, box: Box, mask: Floats, change: ColorTransform
+) -> None:
+    """Change a part of a picture, in place.
+
+    Args:
+        planes: (H, W) each; written to.
+        layout: How they are stored.
+        box: Of the part; aligned.
+        mask: Of the part, (h, w), in [0, 1]. Where it is 0 the picture stays bit for bit.
+        change: Of the colours.
+    """
+    (top, bottom), (left, right) = box
+    before = rgb_of(planes, layout, box)
+    added = cv2.transform(change.apply(before, mask) - before, layout.from_rgb)
+    _add(planes[0][top:bottom, left:right], added[..., 0], layout.bits)
+    for plane, one in zip(planes[1:3], (added[..., 1], added[..., 2]), strict=True):
+        part = plane[layout.chroma(box)]
+        size = (part.shape[1], part.shape[0])
+        _add(part, cv2.resize(one, size, interpolation=cv2.INTER_AREA), layout.bits)
+
+
+def _add(part: Array, added: Array, bits: int) -> None:
+    """Add, round once, and keep to the values that there are."""
+    total = np.rint(added)
+    total += part
+    part[...] = np.clip(total, 0, (1 << bits) - 1, out=total)

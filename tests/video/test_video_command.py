@@ -1,0 +1,284 @@
+"""`harmonizer video`: what changes is the foreground, and nothing else."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import error_line
+from made_clips import (
+    HEIGHT,
+    TICKS,
+    WIDTH,
+    add_tone,
+    av,
+    frames_of,
+    mask_video,
+    object_mask,
+    packets,
+    planes,
+    still,
+    write_clip,
+)
+from PIL import Image
+
+from harmonizer.cli import main
+
+MASK = object_mask()
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    path = tmp_path / "mask.png"
+    Image.fromarray(MASK).save(path)
+    return path
+
+
+def video(*arguments: object) -> int:
+    return main(["video", *map(str, arguments)])
+
+
+def assert_only_the_foreground_changed(before: list[Any], after: list[Any]) -> None:
+    assert len(before) == len(after)
+    for old, new in zip(before, after, strict=True):
+        assert old.format.name.replace("yuvj", "yuv") == new.format.name.replace("yuvj", "yuv")
+        changed = False
+        for one, other in zip(planes(old), planes(new), strict=True):
+            step = HEIGHT // one.shape[0], WIDTH // one.shape[1]
+            inside = MASK[:: step[0], :: step[1]]  # the object's sides are even
+            np.testing.assert_array_equal(one[~inside], other[~inside])
+            changed |= bool((one[inside] != other[inside]).any())
+        assert changed
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "source"),
+    [
+        ("yuv420p", "rgb24"),
+        ("yuv422p", "rgb24"),
+        ("yuv444p", "rgb24"),
+        ("yuv420p10le", "rgb24"),
+        ("yuv444p16le", "rgb24"),
+        ("yuva420p", "rgb24"),
+    ],
+)
+def test_the_background_stays_bit_for_bit(
+    tmp_path: Path, mask: Path, pix_fmt: str, source: str
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 6, pix_fmt=pix_fmt, source=source)
+    out = tmp_path / "out.mkv"
+    assert video(clip, mask, "-o", out, "--codec", "ffv1") == 0
+    assert_only_the_foreground_changed(frames_of(clip), frames_of(out))
+
+
+def test_the_background_equals_a_plain_encoding(tmp_path: Path, mask: Path) -> None:
+    clip = write_clip(tmp_path / "in.mp4", [still()] * 6, codec="libx264")
+    out = tmp_path / "out.mp4"
+    assert video(clip, mask, "-o", out, "--quality", 0) == 0  # lossless
+    assert_only_the_foreground_changed(frames_of(clip), frames_of(out))
+
+
+def test_strength_0_changes_nothing(tmp_path: Path, mask: Path) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 3)
+    out = tmp_path / "out.mkv"
+    assert video(clip, mask, "-o", out, "--codec", "ffv1", "--strength", 0) == 0
+    for old, new in zip(frames_of(clip), frames_of(out), strict=True):
+        for one, other in zip(planes(old), planes(new), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("colorspace", [1, 5, 9])
+@pytest.mark.parametrize("color_range", [1, 2])
+def test_the_change_is_that_of_the_picture(
+    tmp_path: Path, mask: Path, colorspace: int, color_range: int, model: Any
+) -> None:
+    tags = {"colorspace": colorspace, "color_range": color_range}
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 3, pix_fmt="yuv444p", tags=tags)
+    out = tmp_path / "out.mkv"
+    assert video(clip, mask, "-o", out, "--codec", "ffv1") == 0
+    change = model.color_transform(still(), MASK)
+    expected = change.apply(still(), MASK)
+    (frame, *_) = frames_of(out)
+    assert (int(frame.colorspace), int(frame.color_range)) == (colorspace, color_range)
+    found = frame.to_ndarray(format="rgb24")
+    assert np.abs(expected.astype(int) - still())[MASK].mean() > 1
+    assert np.abs(found.astype(int) - expected).mean() < 1.5
+    assert np.abs(found.astype(int) - expected)[MASK].max() <= 4
+
+
+def test_timing_audio_subtitles_and_tags_are_kept(tmp_path: Path, mask: Path) -> None:
+    times = [0, 1, 3, 4, 8, 9, 10, 15, 20, 21, 40, 41]  # variable frame rate
+    clip = write_clip(
+        tmp_path / "in.mp4",
+        [still()] * len(times),
+        codec="libx264",
+        times=[one * TICKS for one in times],
+        tags={"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1},
+        audio="aac",
+    )
+    out = tmp_path / "out.mp4"
+    assert video(clip, mask, "-o", out) == 0
+    before, after = frames_of(clip), frames_of(out)
+    assert [one.time for one in after] == [one.time for one in before]
+    for name in ("colorspace", "color_range", "color_primaries", "color_trc"):
+        assert [int(getattr(one, name)) for one in after] == [1] * len(times)
+    assert packets(out, "audio") == packets(clip, "audio")
+    assert packets(out, "audio")
+
+
+@pytest.mark.parametrize("rotation", [90, -90, 180])
+def test_rotation_is_kept_and_masks_stand_upright(tmp_path: Path, rotation: int) -> None:
+    clip = write_clip(tmp_path / "in.mp4", [still()] * 3, codec="libx264", rotation=rotation)
+    upright = np.rot90(MASK, rotation // 90)
+    Image.fromarray(np.ascontiguousarray(upright)).save(tmp_path / "mask.png")
+    out = tmp_path / "out.mp4"
+    assert video(clip, tmp_path / "mask.png", "-o", out, "--quality", 0) == 0
+    assert frames_of(out)[0].rotation == frames_of(clip)[0].rotation != 0
+    assert_only_the_foreground_changed(frames_of(clip), frames_of(out))
+
+
+def test_full_range_stays_full(tmp_path: Path, mask: Path) -> None:
+    clip = write_clip(tmp_path / "in.mp4", [still()] * 3, codec="libx264", pix_fmt="yuvj420p")
+    out = tmp_path / "out.mp4"
+    assert video(clip, mask, "-o", out, "--quality", 0) == 0
+    assert int(frames_of(out)[0].color_range) == 2
+    assert_only_the_foreground_changed(frames_of(clip), frames_of(out))
+
+
+def test_masks_come_from_videos_and_folders(tmp_path: Path, mask: Path) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 12)
+    moving = mask_video(tmp_path / "masks.mp4", [MASK] * 12)
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for index in range(12):
+        Image.fromarray(MASK).save(folder / f"m{index}.png")
+    results: list[list[Any]] = []
+    for source in (mask, moving, folder):
+        out = tmp_path / "out.mkv"
+        assert video(clip, source, "-o", out, "--codec", "ffv1", "--force") == 0
+        assert_only_the_foreground_changed(frames_of(clip), frames_of(out))
+        results.append(planes(frames_of(out)[5]))
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_allclose(one.astype(int), two, rtol=0, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [("in.mov", "prores_ks", "yuva444p10le"), ("in.webm", "libvpx-vp9", "yuva420p")],
+)
+def test_alpha_is_the_mask_and_stays(
+    tmp_path: Path, name: str, codec: str, pix_fmt: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = np.dstack([still(), MASK.astype(np.uint8) * 255])
+    clip = write_clip(tmp_path / name, [picture] * 4, codec=codec, pix_fmt=pix_fmt, source="rgba")
+    out = tmp_path / "out.mkv"
+    assert video(clip, "-o", out) == 0
+    (first, *_) = frames_of(out)
+    alpha = planes(first)[3] / ((1 << first.format.components[3].bits) - 1)
+    assert alpha[MASK].mean() > 0.98
+    assert alpha[~MASK].mean() < 0.02
+    assert np.abs(first.to_ndarray(format="rgb24").astype(int) - still())[MASK].mean() > 2
+    capsys.readouterr()
+    assert video(clip, "-o", tmp_path / "out.mp4") == 1
+    assert "alpha" in error_line(capsys)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_table_for_the_clip_is_written(tmp_path: Path, mask: Path) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 3)
+    assert video(clip, mask, "-o", tmp_path / "out.mkv", "--lut", tmp_path / "c.cube") == 0
+    assert "LUT_3D_SIZE 33" in (tmp_path / "c.cube").read_text()
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.iterdir())
+
+
+def test_what_cannot_be_done_is_refused_before_work(
+    tmp_path: Path, mask: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "in.mp4", [still()] * 4, codec="libx264")
+    hdr = write_clip(
+        tmp_path / "hdr.mp4",
+        [still()] * 2,
+        codec="libx264",
+        pix_fmt="yuv420p10le",
+        tags={"color_trc": 16, "colorspace": 9, "color_primaries": 9},
+    )
+    pcm = write_clip(tmp_path / "pcm.mkv", [still()] * 30, audio="pcm_s16le")
+    longer = mask_video(tmp_path / "masks.mp4", [MASK] * 5)
+    small = tmp_path / "small.png"
+    Image.fromarray(MASK[:50]).save(small)
+    (tmp_path / "text.mp4").write_text("this is no clip")
+    (tmp_path / "half.mp4").write_bytes(clip.read_bytes()[:-700])
+    sound = tmp_path / "sound.mp4"
+    with av.open(str(sound), "w") as container:
+        add_tone(container, container.add_stream("aac", rate=48000), 0.5)
+    before = left(tmp_path)
+    for arguments, message in (
+        ((hdr, mask, "-o", "out.mp4"), "HDR, PQ"),
+        ((pcm, mask, "-o", "out.webm"), "cannot hold the clip's audio"),
+        ((clip, longer, "-o", "out.mp4"), "has 4 frames, and .* 5 masks"),
+        ((clip, small, "-o", "out.mp4"), "same size"),
+        ((clip, "-o", "out.mp4"), "no alpha channel"),
+        ((tmp_path / "text.mp4", mask, "-o", "out.mp4"), "no video that can be read"),
+        ((tmp_path / "half.mp4", mask, "-o", "out.mp4"), "truncated"),
+        ((sound, mask, "-o", "out.mp4"), "no video stream"),
+        ((tmp_path / "none.mp4", mask, "-o", "out.mp4"), "there is no file"),
+        ((clip, mask, "-o", "out.gif"), "does not end in"),
+        ((clip, mask, "-o", "in.mp4", "--force"), "is read"),
+    ):
+        resolved = [tmp_path / one if str(one).startswith(("out.", "in.")) else one
+                    for one in arguments]  # fmt: skip
+        assert video(*resolved) == 1, message
+        assert re.search(message, error_line(capsys))
+        assert left(tmp_path) == before
+
+
+def test_a_mask_that_is_missing_leaves_what_was_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 12)  # Matroska counts no frames
+    masks = mask_video(tmp_path / "masks.mkv", [MASK] * 9, codec="ffv1")
+    out = tmp_path / "out.mkv"
+    assert video(clip, masks, "-o", out) == 1
+    assert "masks for 9 frames" in error_line(capsys)
+    assert len(frames_of(out)) == 9
+
+
+def test_a_truncated_clip_is_named_and_kept_as_far_as_it_goes(
+    tmp_path: Path, mask: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still(index) for index in range(80)])
+    half = tmp_path / "half.mkv"
+    half.write_bytes(clip.read_bytes()[: clip.stat().st_size // 3])
+    out = tmp_path / "out.mkv"
+    assert video(half, mask, "-o", out, "--no-audio") == 1
+    assert "truncated" in error_line(capsys)
+    assert 10 < len(frames_of(out)) < 40
+
+
+def test_ctrl_c_leaves_a_whole_file_of_what_is_done(tmp_path: Path, mask: Path) -> None:
+    clip = write_clip(tmp_path / "in.mp4", [still()] * 3000, codec="libx264", audio="aac")
+    out = tmp_path / "out.mp4"
+    command = [sys.executable, "-m", "harmonizer", "video", str(clip), str(mask), "-o", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(300):
+            time.sleep(0.1)
+            if any(one.suffix == ".tmp" and one.stat().st_size for one in tmp_path.iterdir()):
+                break
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "holds the" in said
+    assert left(tmp_path) == ["in.mp4", "mask.png", "out.mp4"]
+    count = len(frames_of(out))
+    assert 0 < count < 3000
+    assert packets(out, "audio") == packets(clip, "audio")[: len(packets(out, "audio"))]
