@@ -109,6 +109,11 @@ def add_run(commands: Commands) -> None:
         help="accept a mask of another size but the same aspect; with stretch, of any size",
     )
     run.add_argument(
+        "--invert-mask",
+        action="store_true",
+        help="of masks that are white where the background is: change what is black",
+    )
+    run.add_argument(
         "-r",
         "--recursive",
         action="store_true",

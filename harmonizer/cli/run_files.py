@@ -31,8 +31,10 @@ def run_files(parsed: argparse.Namespace) -> int:
     mask: Path | None = parsed.mask
     if parsed.on is not None:  # every picture is a cut-out
         given, mask = given + ([mask] if mask is not None else []), None
-        if parsed.page is not None or parsed.resize_mask:
-            return parsed.usage_error("--page and --resize-mask are for pictures with masks")
+        if parsed.page is not None or parsed.resize_mask or parsed.invert_mask:
+            return parsed.usage_error(
+                "--page, --resize-mask and --invert-mask are for pictures with masks"
+            )
     elif parsed.at is not None or parsed.scale is not None:
         return parsed.usage_error("--at and --scale place a cut-out: name the background by --on")
     elif mask is None:
@@ -139,6 +141,7 @@ def _scene(parsed: argparse.Namespace) -> "Scene":
         scale=parsed.scale,
         cutout_only=parsed.cutout_only,
         resize_mask=parsed.resize_mask,
+        invert_mask=parsed.invert_mask,
         page=parsed.page,
     )
 

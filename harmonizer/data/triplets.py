@@ -23,8 +23,9 @@ IHARMONY4_PARTS = ("HCOCO", "HFlickr", "HAdobe5k", "Hday2night")
 
 # iHarmony4's names of its sub-folders, and plain ones.
 _FOLDER_NAMES = (("composite_images", "masks", "real_images"), ("composites", "masks", "real"))
-# What the files of a triplet are called where they lie beside each other.
+# What the files of a triplet are called where they lie beside each other; RealHM has _gt for _real.
 _SUFFIXES = ("_composite", "_mask", "_real")
+_REAL_TOO = "_gt"
 
 
 class Triplet(NamedTuple):
@@ -114,7 +115,7 @@ class TripletDataset:
             return cls.from_csv(path, on_missing=on_missing)
         if not path.is_dir():
             raise InputError(f"there is no folder or table {path}")
-        if _parts_in(path):
+        if _parts_in(path, parts or ()):
             return cls.from_iharmony4(path, split=split, parts=parts, on_missing=on_missing)
         if parts is not None:
             raise InputError(
@@ -134,14 +135,16 @@ class TripletDataset:
         """Open iHarmony4 as it is released, by its own lists; the options are those of `open`.
 
         Each part is a folder with `composite_images`, `masks`, `real_images`, `<part>_train.txt`
-        and `<part>_test.txt`. The composite `a_b_c.jpg` has the mask `a_b.png` and the real image
-        `a.jpg`; other endings are accepted, so that a resized copy works as well. `root` holds the
-        parts, or is one of them.
+        and `<part>_test.txt`; where it has no such list, its lines of `IHD_train.txt` and
+        `IHD_test.txt` in `root` are taken. The composite `a_b_c.jpg` has the mask `a_b.png` and the
+        real image `a.jpg`; other endings are accepted, so that a resized copy works as well.
+        `root` holds the parts, or is one of them. Other datasets of this layout (HVIDIT,
+        ccHarmony, one's own) are opened by their folders, or as `parts` if they lie in `root`.
         """
         root = Path(root)
         if split not in ("train", "test"):
             raise InputError(f'iHarmony4 is split in "train" and "test"; got {split!r}')
-        found = _parts_in(root)
+        found = _parts_in(root, parts or ())
         chosen = list(found) if parts is None else list(parts)
         absent = [name for name in chosen if name not in found]
         if absent or not chosen:
@@ -153,11 +156,10 @@ class TripletDataset:
         triplets: list[TripletFiles] = []
         missing: list[str] = []
         for name in chosen:
-            listing = found[name] / f"{name}_{split}.txt"
-            if not listing.is_file():
-                missing.append(str(listing))
+            stems = _listed(found[name], name, split)
+            if stems is None:
+                missing.append(str(found[name] / f"{name}_{split}.txt"))
                 continue
-            stems = [Path(line.strip()).stem for line in _lines(listing) if line.strip()]
             more, absent = _match(found[name], _FOLDER_NAMES[0], stems, part=name)
             triplets += more
             missing += absent
@@ -173,8 +175,9 @@ class TripletDataset:
         composite `a_b_c` has the mask `a_b` and the real image `a`. The sub-folders may also be
         called `composite_images`, `masks` and `real_images`.
 
-        Where there are no such sub-folders, the files `ID_composite`, `ID_mask` and `ID_real`, with
-        any endings, are a triplet. They may also lie in folders of the folder, each a part.
+        Where there are no such sub-folders, the files `ID_composite`, `ID_mask` and `ID_real` (or
+        `ID_gt`, as in RealHM), with any endings, are a triplet. They may also lie in folders of the
+        folder, each a part.
         """
         folder = Path(folder)
         names = next(
@@ -248,11 +251,27 @@ class TripletDataset:
         return Triplet(composite, mask, real, files.name)
 
 
-def _parts_in(root: Path) -> dict[str, Path]:
-    """Return the parts of iHarmony4 in a folder, which may itself be one."""
-    if root.name in IHARMONY4_PARTS and (root / _FOLDER_NAMES[0][0]).is_dir():
-        return {root.name: root}
-    return {name: root / name for name in IHARMONY4_PARTS if (root / name).is_dir()}
+def _parts_in(root: Path, wanted: Sequence[str] = ()) -> dict[str, Path]:
+    """Return the parts of iHarmony4, and others that are wanted, in a folder, which may be one."""
+    composites = _FOLDER_NAMES[0][0]
+    if (root / composites).is_dir():
+        listed = any((root / f"{root.name}_{split}.txt").is_file() for split in ("train", "test"))
+        return {root.name: root} if listed or root.name in IHARMONY4_PARTS else {}
+    others = [name for name in wanted if (root / name / composites).is_dir()]
+    found = [name for name in IHARMONY4_PARTS if (root / name).is_dir()]
+    return {name: root / name for name in dict.fromkeys([*found, *others])}
+
+
+def _listed(folder: Path, part: str, split: str) -> list[str] | None:
+    """Return the names of a part's composites, without endings, by its list or the root's."""
+    own, common = folder / f"{part}_{split}.txt", folder.parent / f"IHD_{split}.txt"
+    if own.is_file():
+        lines = _lines(own)
+    elif common.is_file():
+        lines = [one for one in _lines(common) if Path(one.strip()).parts[:1] == (part,)]
+    else:
+        return None
+    return [Path(line.strip()).stem for line in lines if line.strip()]
 
 
 def _lines(listing: Path) -> list[str]:
@@ -290,14 +309,15 @@ def _side_by_side(folder: Path) -> tuple[list[TripletFiles], list[str]]:
     """Return the triplets of files that differ by their suffixes, and what is missing of them."""
     triplets: list[TripletFiles] = []
     missing: list[str] = []
-    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+    for place in (folder, *sorted(path for path in folder.rglob("*") if path.is_dir())):
         files = {path.stem: path for path in list_pictures(place)}
-        part = "" if place == folder else place.name
+        part = "" if place == folder else place.relative_to(folder).as_posix()
         for stem in files:
             base = stem.removesuffix(_SUFFIXES[0])
             if base == stem:
                 continue
             found = [files.get(base + suffix) for suffix in _SUFFIXES]
+            found[2] = found[2] or files.get(base + _REAL_TOO)
             composite, mask, real = found
             if composite and mask and real:
                 name = f"{part}/{base}" if part else base

@@ -233,6 +233,18 @@ def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
     elif mask.min() == 1:
         reason = "the mask covers the whole picture: there is no background to harmonize it with"
     else:
+        _hint_at_inversion(mask)
         return False
     warn(f"{reason}; the picture is returned unchanged")
     return True
+
+
+def _hint_at_inversion(mask: NDArray[np.float32]) -> None:
+    """Warn of a foreground that fills most of the picture and of each of its borders."""
+    borders = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
+    if min(float(border.mean()) for border in borders) > 0.5 and (share := mask.mean()) > 0.5:
+        warn(
+            f"the mask's white covers {share:.0%} of the picture and all of its borders. White is "
+            "the foreground to change; if it is the background here, invert the mask: 255 - mask, "
+            "or --invert-mask"
+        )

@@ -25,6 +25,7 @@ class Scene:
         scale: Of a cut-out, as `compose` takes it.
         cutout_only: Write the harmonized foreground alone, with alpha.
         resize_mask: Accept masks of another size, and resize them: see `open_mask`.
+        invert_mask: Take the masks' black for the foreground.
         page: Which picture of files that hold several, from 1; None is the first or main one.
     """
 
@@ -33,6 +34,7 @@ class Scene:
     scale: float | None = None
     cutout_only: bool = False
     resize_mask: ResizeMask = False
+    invert_mask: bool = False
     page: int | None = None
 
     def open(
@@ -48,4 +50,5 @@ class Scene:
         else:
             picture = open_image(image, once=True, page=self.page)
             plane = open_mask(mask, picture.size, resize=self.resize_mask)
+            plane = 1 - plane if self.invert_mask else plane
         return (as_layer(picture, plane, below) if self.cutout_only else picture), plane

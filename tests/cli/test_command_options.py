@@ -110,6 +110,22 @@ def test_resize_mask_takes_no_word_that_is_not_its_own(tmp_path: Path) -> None:
 
 
 @ways
+@pytest.mark.usefixtures("loaded")
+def test_an_inverted_mask_is_hinted_at_and_minded(
+    way: str, tmp_path: Path, composite: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = open_image(run(way, tmp_path)).pixels
+    assert "invert" not in capsys.readouterr().err
+    Image.fromarray(~MASK).save(tmp_path / "in" / "a_mask.png")
+    changed = open_image(run(way, tmp_path)).pixels
+    assert "the mask's white covers 75% of the picture" in capsys.readouterr().err
+    assert np.array_equal(changed[MASK], composite[MASK])
+    assert not np.array_equal(changed[~MASK], composite[~MASK])
+    assert np.array_equal(open_image(run(way, tmp_path, "--invert-mask")).pixels, expected)
+    assert "invert" not in capsys.readouterr().err
+
+
+@ways
 @pytest.mark.usefixtures("loaded", "composite")
 def test_page_is_minded(way: str, tmp_path: Path) -> None:
     pictures = [Image.new("RGB", MASK.shape[::-1], (40 * n, 90, 90)) for n in range(3)]

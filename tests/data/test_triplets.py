@@ -1,6 +1,7 @@
 """The layouts of triplets, and what is said when they are broken."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from PIL import Image
 
 from harmonizer.data import IHARMONY4_PARTS, TripletDataset
 from harmonizer.errors import InputError
+
+SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 
 
 def write_part(root: Path, part: str, train: list[str], test: list[str]) -> None:
@@ -111,6 +114,50 @@ def test_files_side_by_side_and_folders_of_them(tmp_path: Path) -> None:
     assert "a_mask" in str(raised.value)
     assert "a_1_2_real" in str(raised.value)
     assert [files.name for files in TripletDataset.open(tmp_path, on_missing="skip").files] == ["b"]
+
+
+def test_the_lists_of_all_parts_are_enough(iharmony4: Path) -> None:
+    before = {split: TripletDataset.open(iharmony4, split=split).files for split in SPLITS}
+    for split in SPLITS:
+        lines: list[str] = []
+        for listing in sorted(iharmony4.glob(f"*/*_{split}.txt")):
+            part = listing.parent.name
+            lines += [f"{part}/composite_images/{one}" for one in listing.read_text().split()]
+            listing.unlink()
+        (iharmony4 / f"IHD_{split}.txt").write_text("\n".join(lines))
+    for split in SPLITS:
+        assert len(before[split]) > 1
+        assert TripletDataset.open(iharmony4, split=split).files == before[split]
+    one = TripletDataset.open(iharmony4 / "HCOCO", split="train").files
+    assert one == [files for files in before["train"] if files.part == "HCOCO"]
+
+
+def test_other_datasets_of_this_layout(iharmony4: Path) -> None:
+    hcoco = TripletDataset.open(iharmony4, parts=["HCOCO"]).files
+    (iharmony4 / "HCOCO").rename(iharmony4 / "HVIDIT")
+    for split in SPLITS:
+        listing = iharmony4 / "HVIDIT" / f"HCOCO_{split}.txt"
+        listing.rename(listing.with_name(f"HVIDIT_{split}.txt"))
+    by_part = TripletDataset.open(iharmony4, parts=["HVIDIT"]).files
+    assert by_part == TripletDataset.open(iharmony4 / "HVIDIT").files
+    names = [files.name.replace("HCOCO", "HVIDIT") for files in hcoco]
+    assert [files.name for files in by_part] == names
+    assert names
+    # iHarmony4 itself is its own four parts.
+    assert {one.part for one in TripletDataset.open(iharmony4).files} == {"Hday2night"}
+
+
+def test_realhm(tmp_path: Path) -> None:
+    """Its files lie in three folders, with small copies beside them."""
+    for place in ("vendor_testing_1/1", "vendor_testing_2/deep/2"):
+        write_triplet(tmp_path, [f"{place}_{kind}.jpg" for kind in ("composite", "mask", "gt")])
+        (tmp_path / f"{place}_small.jpg").write_bytes(b"")
+    data = TripletDataset.open(tmp_path)
+    assert [(files.name, files.part) for files in data.files] == [
+        ("vendor_testing_1/1", "vendor_testing_1"),
+        ("vendor_testing_2/deep/2", "vendor_testing_2/deep"),
+    ]
+    assert [files.real.name for files in data.files] == ["1_gt.jpg", "2_gt.jpg"]
 
 
 def test_what_is_missing_is_left_out_by_choice(iharmony4: Path, tmp_path: Path) -> None:

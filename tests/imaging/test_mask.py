@@ -1,6 +1,7 @@
 """Masks of every kind that tools write, and refusals of what is ambiguous."""
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from harmonizer import Harmonizer
 from harmonizer.errors import InputError
-from harmonizer.imaging.mask import open_mask
+from harmonizer.imaging.mask import open_mask, warn_if_nothing_to_do
 
 SIZE = (40, 60)
 MASK = box_mask(*SIZE)
@@ -236,3 +237,21 @@ def test_an_array_with_its_channel_first_gets_a_hint() -> None:
 def test_a_tensor_of_16_bits_is_a_mask(shape: tuple[int, ...]) -> None:
     tensor = torch.from_numpy(MASK.astype(np.uint16) * 65535).reshape(shape)
     assert np.array_equal(open_mask(tensor, SIZE), MASK)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "hinted"),
+    [
+        (slice(10, 30), slice(20, 40), True),  # the hole of an inverted mask
+        (slice(20, 40), slice(20, 40), True),  # which reaches a border
+        (slice(0, 40), slice(0, 20), False),  # a person close up
+        (slice(2, 38), slice(2, 58), False),  # a frame
+    ],
+)
+def test_an_inverted_mask_is_hinted_at(rows: slice, columns: slice, hinted: bool) -> None:
+    mask = np.ones((40, 60), np.float32)
+    mask[rows, columns] = 0
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        assert not warn_if_nothing_to_do(mask)
+    assert ["invert the mask" in str(one.message) for one in given] == [True] * hinted

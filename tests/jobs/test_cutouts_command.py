@@ -129,6 +129,7 @@ def test_a_format_without_transparency_takes_no_layer(
         (["a.png", "b.png", "--at", 1, 2], "--on"),
         (["a.png", "b.png", "--scale", 2], "--on"),
         (["a.png", "--on", "b.png", "--resize-mask"], "masks"),
+        (["a.png", "--on", "b.png", "--invert-mask"], "masks"),
         (["a.png", "--on", "b.png", "--scale", 0], "above 0"),
         (["a.png", "--on", "b.png", "--at", 0.5, 1], "whole number"),
         (["a.png", "b.png", "--on", "c.png"], "-o FOLDER"),
