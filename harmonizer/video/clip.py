@@ -142,7 +142,7 @@ def _moments(
     shape, rotation = (first.height, first.width), written.rotation
     upright = shape[::-1] if rotation % 180 else shape
     masks = read_masks(source, upright) if source else None
-    index, time = 0, 0.0
+    index, time, rate = 0, 0.0, float(clip.stream.average_rate or 25)
     for index, frame in enumerate(chain([first], frames)):
         if (frame.height, frame.width) != shape:
             raise InputError(
@@ -160,7 +160,8 @@ def _moments(
             box = layout.aligned(box)
             part = _Part(frame, layout, box, mask[slice(*box[0]), slice(*box[1])].copy())
             look = partial(_look, part, rotation, harmonizer)
-        time = max(time, frame.time or 0.0)
+        found = index / rate if frame.time is None else float(frame.time)
+        time = max(time, found)
         yield Moment(time, part, histogram(planes[:3], layout.bits), look)
     if masks is not None and source and not is_still(source) and next(masks, None) is not None:
         raise InputError(f"the clip has {index + 1} frames, and {source} more masks")

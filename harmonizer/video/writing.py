@@ -238,7 +238,16 @@ class Output:
         self._clip.packets.clear()
         while self._waiting and _time(self._waiting[0]) <= (frame.time or 0):
             self._mux_copied(self._waiting.popleft())
-        self._container.mux(self._video.encode(frame))
+        try:
+            self._container.mux(self._video.encode(frame))
+        except self._av.error.FFmpegError as error:
+            if isinstance(error, OSError) and self.frames:  # such as a full disk
+                raise
+            name = self._video.codec_context.name
+            raise InputError(
+                f"{name} cannot encode {frame.width} x {frame.height} as {self.format}: {error}. "
+                "Choose another --codec"
+            ) from error
         self.frames += 1
 
     def finish(self, *, whole: bool) -> None:

@@ -44,7 +44,7 @@ def write_clip(
     tags: dict[str, int] | None = None,
     rotation: int = 0,
     audio: str | None = None,
-    subtitles: bool = False,
+    subtitles: Path | None = None,
 ) -> Path:
     """Encode pictures; `times` are theirs in ticks, `tags` colour tags of the encoder."""
     pictures = list(pictures)
@@ -60,6 +60,8 @@ def write_clip(
         if rotation:
             video.set_display_rotation(rotation)
         sound = container.add_stream(audio, rate=48000) if audio else None
+        lines = av.open(str(subtitles)) if subtitles else None
+        texts = container.add_stream_from_template(lines.streams[0]) if lines else None
         for picture, time in zip(pictures, times, strict=True):
             frame = av.VideoFrame.from_ndarray(picture, format=source).reformat(
                 format=pix_fmt,
@@ -72,6 +74,11 @@ def write_clip(
             container.mux(video.encode(frame))
         if sound is not None:
             add_tone(container, sound, max(times) * float(TIME_BASE))
+        if lines is not None:
+            for packet in lines.demux():
+                if packet.dts is not None:
+                    packet.stream = texts
+                    container.mux(packet)
         container.mux(video.encode(None))
     return path
 

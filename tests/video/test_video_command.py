@@ -111,7 +111,7 @@ def test_the_change_is_that_of_the_picture(
     assert np.abs(found.astype(int) - expected)[MASK].max() <= 4
 
 
-def test_timing_audio_subtitles_and_tags_are_kept(tmp_path: Path, mask: Path) -> None:
+def test_timing_audio_and_tags_are_kept(tmp_path: Path, mask: Path) -> None:
     times = [0, 1, 3, 4, 8, 9, 10, 15, 20, 21, 40, 41]  # variable frame rate
     clip = write_clip(
         tmp_path / "in.mp4",
@@ -194,6 +194,32 @@ def test_a_table_for_the_clip_is_written(tmp_path: Path, mask: Path) -> None:
     clip = write_clip(tmp_path / "in.mkv", [still()] * 3)
     assert video(clip, mask, "-o", tmp_path / "out.mkv", "--lut", tmp_path / "c.cube") == 0
     assert "LUT_3D_SIZE 33" in (tmp_path / "c.cube").read_text()
+
+
+def test_subtitles_are_copied(tmp_path: Path, mask: Path) -> None:
+    lines = tmp_path / "lines.srt"
+    times = ["00:00:00,000 --> 00:00:00,300", "00:00:00,400 --> 00:00:00,800"]
+    lines.write_text("".join(f"{i}\n{time}\nline {i}\n\n" for i, time in enumerate(times, 1)))
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 30, subtitles=lines)
+    out = tmp_path / "out.mkv"
+    assert video(clip, mask, "-o", out) == 0
+    assert packets(out, "subtitles") == packets(clip, "subtitles") != []
+    assert video(clip, mask, "-o", out, "--no-subtitles", "--force") == 0
+    with av.open(str(out)) as container:
+        assert not container.streams.subtitles
+
+
+def test_odd_sides_need_a_codec_that_holds_them(
+    tmp_path: Path, mask: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = still()[:95, :127]
+    clip = write_clip(tmp_path / "in.mkv", [odd] * 3)
+    Image.fromarray(MASK[:95, :127]).save(mask)
+    out = tmp_path / "out.mkv"
+    assert video(clip, mask, "-o", out) == 1
+    assert "libx264 cannot encode 127 x 95" in error_line(capsys)
+    assert video(clip, mask, "-o", out, "--codec", "ffv1") == 0
+    assert len(frames_of(out)) == 3
 
 
 def left(folder: Path) -> list[str]:
