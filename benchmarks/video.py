@@ -197,7 +197,8 @@ def main() -> None:
         print(
             f"1080p, {mask.mean():.0%} foreground: {chosen.frames / whole.elapsed:.1f} frames a "
             f"second, decoding and encoding alone {chosen.frames / by.elapsed:.1f}: ratio "
-            f"{by.elapsed / whole.elapsed:.2f}, of processor time {by.processor / whole.processor:.2f}"
+            f"{by.elapsed / whole.elapsed:.2f}, of processor time "
+            f"{by.processor / whole.processor:.2f}"
         )
         largest, mean = background_difference(alone, out, mask)
         print(f"background beside it: {largest} levels at most, {mean:.3f} in the mean")
