@@ -1,11 +1,20 @@
 """List, fetch and fill the zoo: `harmonizer list`, `info`, `download`, `convert`, `publish` ..."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.terminal import check_output_folder, complain, say
 from harmonizer.errors import HarmonizerError, InputError
+
+# Where a model's weights come from.
+_STATUS = {
+    "bundled": "in the package",
+    "available": "on the Hugging Face Hub",
+    "origin-only": "downloaded from the authors' page and converted",
+    "unpublished": "there are no weights; `info` says what would be needed",
+}
 
 
 def add_models(commands: Commands) -> None:
@@ -13,9 +22,7 @@ def add_models(commands: Commands) -> None:
     show_all = commands.add_parser(
         "list",
         help="list the models",
-        epilog="bundled: in the package. available: on the Hugging Face Hub. origin-only: "
-        "downloaded from the authors' page and converted. unpublished: there are no weights; "
-        "`info` says what would be needed.",
+        epilog=" ".join(f"{status}: {meaning}." for status, meaning in _STATUS.items()),
     )
     show_all.set_defaults(command=_list)
 
@@ -70,6 +77,8 @@ def _list(parsed: argparse.Namespace) -> int:
         info = model_info(name)
         default = " (default)" if name == default_model() else ""
         say(f"{name:{width}}  {info.status:11}  {info.description}{default}")
+    if sys.stdout.isatty():
+        say("\n" + "\n".join(f"{status:11}  {meaning}" for status, meaning in _STATUS.items()))
     return 0
 
 
@@ -86,7 +95,7 @@ def _info(parsed: argparse.Namespace) -> int:
         "arguments": ", ".join(f"{key}={value}" for key, value in info.arguments.items()),
         "parameters": f"{info.parameters:,}",
         "input": f"{size[1]} x {size[0]}, {info.preprocessing.resampler}",
-        "status": info.status,
+        "status": _status(parsed.name, info.status),
         "licence": " ".join(text for text in (info.licence, info.licence_url) if text),
         "trained on": info.trained_on,
         "origin": info.origin,
@@ -104,6 +113,15 @@ def _info(parsed: argparse.Namespace) -> int:
         for part, values in metric["values"].items():
             say(f"  {part:12}" + "  ".join(f"{name} {value}" for name, value in values.items()))
     return 0
+
+
+def _status(name: str, status: str) -> str:
+    """Say where a model's weights come from."""
+    from harmonizer.zoo.names import LocalPath, parse_name
+
+    if isinstance(parse_name(name), LocalPath):
+        return "on this machine"
+    return f"{status} ({_STATUS[status]})"
 
 
 def _download(parsed: argparse.Namespace) -> int:

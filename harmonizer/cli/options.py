@@ -56,3 +56,8 @@ def number(least: float, most: float) -> Callable[[str], float]:
         return value
 
     return read
+
+
+def strengths(text: str) -> list[float]:
+    """Read one strength or several, such as `0.3,0.6,1`, for argparse."""
+    return [number(0, 1)(one) for one in text.split(",")]

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from harmonizer.cli.options import Commands, number, shared, whole_number
+from harmonizer.cli.options import Commands, shared, strengths, whole_number
 from harmonizer.cli.run_files import FORMATS, run_files
 
 _RESIZE = "--resize-mask"
@@ -76,10 +76,11 @@ def add_run(commands: Commands) -> None:
     )
     run.add_argument(
         "--strength",
-        type=number(0, 1),
-        default=1.0,
+        type=strengths,
+        default=[1.0],
         metavar="S",
-        help="from 0, no change, to 1, the full change (default: 1)",
+        help="from 0, no change, to 1, the full change (default: 1); several, such as 0.3,0.6,1, "
+        "draw a strip of them to choose from",
     )
     run.add_argument(
         "--format",
@@ -91,6 +92,12 @@ def add_run(commands: Commands) -> None:
         type=whole_number(1, 100),
         metavar="Q",
         help="of JPEG and WebP, 1 to 100 (default: 95, and lossless WebP); others are lossless",
+    )
+    run.add_argument(
+        "--depth",
+        type=int,
+        choices=(8,),
+        help="write 8 bits a channel, such as a TIFF of 16 as JPEG (default: those of IMAGE)",
     )
     run.add_argument(
         "--lut",

@@ -43,8 +43,13 @@ def run_files(parsed: argparse.Namespace) -> int:
             "with transparency, --on BACKGROUND"
         )
     images = [found for path in given for found in _expand(path)]
+    strip = len(parsed.strength) > 1
+    if strip and (parsed.lut is not None or parsed.cutout_only):
+        return parsed.usage_error("--lut and --cutout-only take one --strength")
     if len(images) == 1 and not images[0].is_dir() and not (mask and mask.is_dir()):
         return _run_one(parsed, images[0], mask)
+    if strip:
+        return parsed.usage_error("several strengths are drawn of one picture; got several")
     if parsed.output is None:
         return parsed.usage_error("several pictures need a folder to be written to: -o FOLDER")
     ending = parsed.output.suffix.lower().removeprefix(".")
@@ -85,7 +90,7 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
         check_output(parsed.lut, force=parsed.force)
 
     from harmonizer.files import write_atomically
-    from harmonizer.imaging.saving import output_format
+    from harmonizer.imaging.saving import encode_image, output_format
     from harmonizer.jobs.folder import Job, check_outputs, harmonize_file
 
     if not to_stdout:
@@ -102,18 +107,27 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
     harmonizer, scene = _load(parsed), _scene(parsed)
     picture = sys.stdin.buffer.read() if image == _PIPE else image
     its_mask = sys.stdin.buffer.read() if mask == _PIPE else mask
-    encoded = harmonize_file(
-        harmonizer,
-        picture,
-        its_mask,
-        format_name,
-        scene=scene,
-        strength=parsed.strength,
-        quality=parsed.quality,
-    )
+    if len(parsed.strength) > 1:
+        from harmonizer.jobs.strip import strength_strip
+
+        opened, plane = scene.open(picture, its_mask)
+        sheet = strength_strip(harmonizer, opened, plane, parsed.strength)
+        space = opened.space
+        info = {"icc_profile": space.profile} if space and space.mode == "RGB" else {}
+        encoded = encode_image(sheet, format_name, info, quality=parsed.quality)
+    else:
+        encoded = harmonize_file(
+            harmonizer,
+            picture,
+            its_mask,
+            format_name,
+            scene=scene,
+            strength=parsed.strength[0],
+            quality=parsed.quality,
+        )
     if parsed.lut is not None:
         change = harmonizer.color_transform(*scene.open(picture, its_mask))
-        change.at(parsed.strength).to_cube(parsed.lut)
+        change.at(parsed.strength[0]).to_cube(parsed.lut)
     if to_stdout:
         sys.stdout.buffer.write(encoded)
         sys.stdout.buffer.flush()
@@ -142,6 +156,7 @@ def _scene(parsed: argparse.Namespace) -> "Scene":
         cutout_only=parsed.cutout_only,
         resize_mask=parsed.resize_mask,
         invert_mask=parsed.invert_mask,
+        eight_bits=parsed.depth == 8,
         page=parsed.page,
     )
 
@@ -210,7 +225,7 @@ def _run_many(
         load,
         jobs,
         scene=_scene(parsed),
-        strength=parsed.strength,
+        strength=parsed.strength[0],
         quality=parsed.quality,
         force=parsed.force,
         batch_size=parsed.batch_size,

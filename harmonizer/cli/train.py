@@ -35,8 +35,10 @@ def add_train(commands: Commands) -> None:
     )
     train.add_argument(
         "--print-recipe",
+        nargs="?",
+        const="list",
         metavar="NAME",
-        help="print a recipe of the paper and exit; 'list' prints their names",
+        help="print a recipe of the paper and exit; without NAME, print their names",
     )
     train.set_defaults(command=_train, usage_error=train.error)
 

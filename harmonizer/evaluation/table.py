@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harmonizer.evaluation.protocols import FOREGROUND_BINS
 from harmonizer.evaluation.published import Published, missing_pictures
 from harmonizer.evaluation.results import METRICS, Evaluation
 
@@ -60,7 +61,8 @@ def lay_tables(
                 number = sources.index(row.source) + 1
                 lines.append(Line(label, cells, [False for _ in METRICS], number))
         count = int(first["count"])
-        title = f"{group}, {count:,} picture{'s' if count > 1 else ''}"
+        of = "foreground " if group in FOREGROUND_BINS else ""
+        title = f"{of}{group}, {count:,} picture{'s' if count > 1 else ''}"
         tables.append(Table(group, title, lines))
     return tables, sources
 

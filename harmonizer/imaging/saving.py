@@ -159,7 +159,7 @@ def _encode_deep(pixels: Array, format_name: str, info: Info) -> bytes:
         return b"P6\n%d %d\n65535\n" % pixels.shape[1::-1] + pixels.astype(">u2").tobytes()
     raise InputError(
         f"the picture has {bits} bits a channel, which {format_name} cannot hold; write "
-        f"{'.png or ' if bits == 16 else ''}.tif"
+        f"{'.png or ' if bits == 16 else ''}.tif, or take 8 bits: harmonizer run --depth 8"
     )
 
 

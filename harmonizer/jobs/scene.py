@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.compositing import paste
+from harmonizer.imaging.depth import in_eight_bits
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.layer import as_layer
 from harmonizer.imaging.mask import ResizeMask, open_mask
@@ -26,6 +27,7 @@ class Scene:
         cutout_only: Write the harmonized foreground alone, with alpha.
         resize_mask: Accept masks of another size, and resize them: see `open_mask`.
         invert_mask: Take the masks' black for the foreground.
+        eight_bits: Write 8 bits a channel, also of pictures that have more.
         page: Which picture of files that hold several, from 1; None is the first or main one.
     """
 
@@ -35,6 +37,7 @@ class Scene:
     cutout_only: bool = False
     resize_mask: ResizeMask = False
     invert_mask: bool = False
+    eight_bits: bool = False
     page: int | None = None
 
     def open(
@@ -51,4 +54,6 @@ class Scene:
             picture = open_image(image, once=True, page=self.page)
             plane = open_mask(mask, picture.size, resize=self.resize_mask)
             plane = 1 - plane if self.invert_mask else plane
-        return (as_layer(picture, plane, below) if self.cutout_only else picture), plane
+        if self.cutout_only:
+            picture = as_layer(picture, plane, below)
+        return (in_eight_bits(picture) if self.eight_bits else picture), plane

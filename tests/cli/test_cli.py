@@ -1,6 +1,7 @@
 """The command line, as processes where start-up matters and in this process elsewhere."""
 
 import io
+import re
 import subprocess
 import sys
 import threading
@@ -244,10 +245,13 @@ def test_list_and_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["info", list_models()[0]]) == 0
     shown = capsys.readouterr().out
     assert "licence:" in shown
+    assert re.search(r"^status: +bundled \(in the package\)$", shown, re.MULTILINE)
     assert "sha256 " in shown
     Harmonizer.from_pretrained().save_pretrained(tmp_path / "saved")
     assert main(["info", str(tmp_path / "saved")]) == 0
-    assert "architecture:" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "architecture:" in shown
+    assert re.search(r"^status: +on this machine$", shown, re.MULTILINE)
     assert main(["info", "nonsense"]) == 1
     assert "there is no model 'nonsense'" in error_line(capsys)
 

@@ -11,6 +11,7 @@ from PIL import Image
 from harmonizer import Harmonizer
 from harmonizer.cli import main
 from harmonizer.imaging.image import open_image
+from harmonizer.imaging.saving import save_image
 
 MASK = box_mask(40, 60)
 
@@ -126,6 +127,39 @@ def test_an_inverted_mask_is_hinted_at_and_minded(
 
 
 @ways
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_depth_is_minded(
+    way: str, ending: str, tmp_path: Path, composite: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = open_image(run(way, tmp_path)).pixels
+    (tmp_path / "in" / "a.png").unlink()
+    save_image(composite.astype(np.uint16) * 257, tmp_path / "in" / "a.png")
+    written = Image.open(run(way, tmp_path, "--depth", 8, ending=ending))
+    assert written.mode == "RGB"
+    assert np.abs(np.asarray(written).astype(int) - expected).max() <= (
+        1 if ending == "png" else 40
+    )
+    if ending == "jpg":
+        with pytest.raises(AssertionError):
+            run(way, tmp_path, ending=ending)
+        assert "16 bits a channel, which JPEG cannot hold" in (said := capsys.readouterr().err)
+        assert "--depth 8" in said
+    else:
+        assert open_image(run(way, tmp_path)).pixels.dtype == np.uint16
+
+
+@pytest.mark.usefixtures("loaded")
+def test_depth_of_grey_pictures(tmp_path: Path, composite: Any) -> None:
+    grey = composite[..., 0].astype(np.uint16) * 257
+    Image.fromarray(grey).save(tmp_path / "in" / "a.png")
+    written = Image.open(run("one picture", tmp_path, "--depth", 8))
+    assert written.mode == "L"
+    assert np.array_equal(np.asarray(written)[~MASK], composite[..., 0][~MASK])
+    assert not np.array_equal(np.asarray(written)[MASK], composite[..., 0][MASK])
+
+
+@ways
 @pytest.mark.usefixtures("loaded", "composite")
 def test_page_is_minded(way: str, tmp_path: Path) -> None:
     pictures = [Image.new("RGB", MASK.shape[::-1], (40 * n, 90, 90)) for n in range(3)]
@@ -146,6 +180,27 @@ def test_quality_is_minded(way: str, tmp_path: Path) -> None:
         for options in (["--quality", 30], ["--quality", 95], [])
     )
     assert poor < good == usual
+
+
+@pytest.mark.usefixtures("loaded")
+def test_several_strengths_are_drawn_beside_each_other(
+    tmp_path: Path, composite: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = [open_image(run("one picture", tmp_path, "--strength", s)).pixels for s in (0.4, 1)]
+    strip = open_image(run("one picture", tmp_path, "--strength", "0.4,1")).pixels
+    assert strip.shape == (18 + 40, 3 * 60 + 2 * 8, 3)
+    for number, expected in enumerate([composite, *alone]):
+        cell = strip[18:, number * 68 :][:, :60]
+        assert np.abs(cell.astype(int) - expected).max() <= 1
+        assert strip[:18, number * 68 :][:, :60].min() < 100  # its title
+    for options in (["--strength", "0.4,2"], ["--strength", "0,1", "--lut", tmp_path / "a.cube"]):
+        with pytest.raises(SystemExit) as stop:
+            run("one picture", tmp_path, *options)
+        assert stop.value.code == 2
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        run("folder", tmp_path, "--strength", "0.4,1")
+    assert "of one picture" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("loaded", "composite")

@@ -30,6 +30,8 @@ def test_evaluate_prints_a_table_and_writes_files(
     expected = evaluate("reinhard", iharmony4).summary()
     lines = printed.splitlines()
     where = next(i for i, line in enumerate(lines) if line.startswith("HFlickr, 1 picture"))
+    assert [line for line in lines if line.startswith("foreground ")]
+    assert not [line for line in lines if line[:1].isdigit()]  # a share says of what
     header, composite, published, network, reinhard = (
         line.split() for line in lines[where + 1 : where + 6]
     )

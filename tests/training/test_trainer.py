@@ -440,8 +440,11 @@ def test_the_command_line(
     assert Image.open(tmp_path / "sheet.png").width > 3 * 3 * 32
     assert main(["train", "--config", str(path), "--sheet", str(tmp_path / "sheet.png")]) == 1
     assert "add --force" in capsys.readouterr().err
+    assert main(["train", "--print-recipe"]) == 0
+    listed = capsys.readouterr().out
     assert main(["train", "--print-recipe", "list"]) == 0
-    assert "idih-hrnet-w18" in capsys.readouterr().out.split()
+    assert capsys.readouterr().out == listed
+    assert "idih-hrnet-w18" in listed.split()
     assert main(["train", "--print-recipe", "idih"]) == 0
     assert 'network = "idih"' in capsys.readouterr().out
     with pytest.raises(SystemExit) as caught:

@@ -1,0 +1,38 @@
+"""Draw one picture at several strengths, to choose from."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonizer.imaging.drawing import lay_out, preview
+from harmonizer.imaging.picture import Picture
+from harmonizer.pipeline import Harmonizer, apply_strength
+from harmonizer.preprocessing import Array
+
+_GAP = 8
+_SIDE = 640  # pixels; the longest side of each picture
+
+
+def strength_strip(
+    harmonizer: Harmonizer,
+    picture: Picture,
+    mask: NDArray[np.float32],
+    strengths: Sequence[float],
+) -> NDArray[np.uint8]:
+    """Harmonize a picture once, and draw it at several strengths.
+
+    Returns:
+        (H, W, 3), uint8, RGB: the composite and each strength, with titles; none is enlarged.
+    """
+    full = harmonizer(replace(picture, restore=_as_pixels), mask)
+    shown = {"composite": picture.pixels}
+    for strength in strengths:
+        shown[f"strength {strength:g}"] = apply_strength(picture.pixels, full, strength)
+    cells = [preview(one, _SIDE, _SIDE) for one in shown.values()]
+    return lay_out(cells, len(cells), titles=list(shown), gap=_GAP)
+
+
+def _as_pixels(pixels: Array, _: Array) -> Array:
+    return pixels
