@@ -2,13 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from harmonizer.cli.options import Commands, shared
-from harmonizer.cli.terminal import check_output
-
-if TYPE_CHECKING:
-    pass
+from harmonizer.cli.options import Commands, number, shared
+from harmonizer.cli.terminal import check_output, complain
 
 
 def add_compare(commands: Commands) -> None:
@@ -19,7 +15,8 @@ def add_compare(commands: Commands) -> None:
         help="draw a picture as several models and baselines harmonize it",
         description="Harmonize one picture with several models and baselines, and lay the results "
         "out on a labelled sheet, the composite and its mask first.",
-        epilog="baselines: reinhard, xiao, histogram, monge-kantorovich, distribution, poisson.",
+        epilog="What fails is said and has an empty place on the sheet; the exit code is 1 then. "
+        "baselines: reinhard, xiao, histogram, monge-kantorovich, distribution, poisson.",
     )
     compare.add_argument("image", type=Path, metavar="IMAGE", help="a composite")
     compare.add_argument("mask", type=Path, metavar="MASK", help="its mask")
@@ -28,6 +25,13 @@ def add_compare(commands: Commands) -> None:
         type=lambda text: [name for name in text.split(",") if name],
         metavar="A,B,...",
         help="models and baselines (default: the bundled model and every baseline)",
+    )
+    compare.add_argument(
+        "--strength",
+        type=number(0, 1),
+        default=1.0,
+        metavar="S",
+        help="of every model, from 0, no change, to 1, the full change (default: 1)",
     )
     compare.add_argument(
         "-o", "--output", type=Path, metavar="SHEET", required=True, help="the sheet to write"
@@ -47,15 +51,23 @@ def _compare(parsed: argparse.Namespace) -> int:
 
     from harmonizer.data.files import read_mask, read_rgb
     from harmonizer.evaluation.baselines import BASELINES
-    from harmonizer.evaluation.methods import open_methods
-    from harmonizer.evaluation.side_by_side import SHOWN, comparison_sheet
+    from harmonizer.evaluation.side_by_side import comparison_sheet
     from harmonizer.imaging.saving import output_format, save_image
 
     output_format(parsed.output)  # an unknown ending is better known before the work than after
     composite = read_rgb(parsed.image)
     mask = read_mask(parsed.mask, (composite.shape[0], composite.shape[1]))
     names = parsed.models or [None, *(name for name in BASELINES if name != "composite")]
-    methods = open_methods(names, SHOWN, parsed.device)
-    sheet = comparison_sheet(composite, mask, methods, side=parsed.side)
+    sheet, failures = comparison_sheet(
+        *(composite, mask, names),
+        device=parsed.device,
+        strength=parsed.strength,
+        side=parsed.side,
+    )
+    for label, error in failures.items():
+        complain(f"{label}: {error}")
+    if len(failures) == len(names):
+        complain("error: nothing is left to draw")
+        return 1
     save_image(sheet, parsed.output)
-    return 0
+    return 1 if failures else 0

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data import Triplet
-from harmonizer.errors import InputError
-from harmonizer.evaluation.methods import Method
+from harmonizer.errors import HarmonizerError, InputError, UnknownModelError
+from harmonizer.evaluation.methods import Model, open_methods
 from harmonizer.evaluation.metrics import Array
 from harmonizer.evaluation.protocols import FULL_RESOLUTION
-from harmonizer.imaging.drawing import lay_out, preview
+from harmonizer.imaging.drawing import PAPER, lay_out, preview
+from harmonizer.pipeline import check_strength
 
 _GAP = 8
 _LEAST_SIDE = 16
@@ -23,32 +24,57 @@ SHOWN = replace(FULL_RESOLUTION, rounded=True)
 def comparison_sheet(
     composite: NDArray[np.uint8],
     mask: NDArray[np.float32],
-    methods: Sequence[Method],
+    models: Sequence[Model],
     *,
+    device: str = "auto",
+    strength: float = 1.0,
     side: int = 480,
-) -> NDArray[np.uint8]:
-    """Harmonize a picture with each method, and lay the results out.
+) -> tuple[NDArray[np.uint8], dict[str, HarmonizerError]]:
+    """Harmonize a picture with each model, and lay the results out.
 
     Args:
         composite: (H, W, 3), uint8, RGB.
         mask: (H, W), in [0, 1]; 1 is the foreground.
-        methods: What harmonizes, opened by the protocol `SHOWN`.
+        models: What harmonizes, as `evaluate` takes it.
+        device: Where networks run.
+        strength: How much of each change to apply, from 0 to 1.
         side: Longest side of each picture on the sheet, in pixels; none is enlarged.
 
     Returns:
-        The sheet, (H, W, 3), uint8, RGB: composite and mask, then the methods, each with its name.
+        The sheet, (H, W, 3), uint8, RGB: composite and mask, then the models, each with its name;
+        and what failed, whose place is left empty.
 
     Raises:
-        InputError: `side` is below 16, or a method gives no picture of the composite's size.
+        InputError: `side` is below 16, or two models have the same name.
+        UnknownModelError: No model has this name.
     """
     if side < _LEAST_SIDE:
         raise InputError(f"the side of a picture is at least {_LEAST_SIDE} pixels; got {side}")
+    check_strength(strength)
     triplet = Triplet(composite, mask, composite, "")  # there is no real picture
     pictures: dict[str, Array] = {"composite": composite, "mask": mask}
-    for method in methods:
-        pictures[method.label] = np.rint(method.harmonize(triplet)).astype(np.uint8)
+    failures: dict[str, HarmonizerError] = {}
+    for model in models:
+        label = str(model or "the bundled model")
+        try:
+            (method,) = open_methods([model], SHOWN, device)
+            label = method.label
+            answer = method.harmonize(triplet)
+        except UnknownModelError:  # most likely misspelt
+            raise
+        except HarmonizerError as error:
+            failures[label] = error
+            picture = np.full_like(composite, PAPER)
+        else:
+            changed = composite + strength * (answer.astype(np.float32) - composite)
+            picture = np.rint(changed).astype(np.uint8)
+        title = f"{label} failed" if label in failures else label
+        if title in pictures:
+            raise InputError(f"two of the models are called {label}")
+        pictures[title] = picture
     cells = [preview(picture, side, side) for picture in pictures.values()]
     # The sheet becomes half as wide again as it is high, as screens are.
     height, width = cells[0].shape[:2]
     columns = max(1, round(math.sqrt(1.5 * len(cells) * height / width)))
-    return lay_out(cells, min(columns, len(cells)), titles=list(pictures), gap=_GAP)
+    sheet = lay_out(cells, min(columns, len(cells)), titles=list(pictures), gap=_GAP)
+    return sheet, failures

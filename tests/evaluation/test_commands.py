@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,6 +107,47 @@ def test_compare_draws_a_labelled_sheet(tmp_path: Path) -> None:
     assert set(np.unique(mask)) >= {0, 255}
     titles = sheet[:18, :64]
     assert titles.min() < 100  # something is written there
+
+
+def test_compare_goes_on_past_what_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "hollow").mkdir()
+    hollow = tmp_path / "hollow"
+    out = tmp_path / "sheet.png"
+    arguments = (COMPOSITE, MASK, "-o", out, "--side", 64, "--models")
+    assert run("compare", *arguments, f"{hollow},reinhard") == 1
+    assert f"{hollow}: there is no file" in capsys.readouterr().err
+    empty, drawn = cells(out)[2:4]
+    assert (empty == empty[0, 0]).all()
+    assert not (drawn == drawn[0, 0]).all()
+    out.unlink()
+    assert run("compare", *arguments, hollow) == 1
+    assert "nothing is left to draw" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_compare_minds_the_strength(tmp_path: Path) -> None:
+    sheets: list[Any] = []
+    for strength in (0, 0.5, 1):
+        out = tmp_path / f"{strength}.png"
+        models = ("--models", "reinhard", "--side", 64, "--strength", strength)
+        assert run("compare", COMPOSITE, MASK, *models, "-o", out) == 0
+        sheets.append(cells(out))
+    none, half, full = (found[2].astype(float) for found in sheets)
+    assert np.array_equal(none, sheets[0][0])
+    assert np.abs(full - none).max() > 20
+    assert np.abs(half - (none + full) / 2).max() <= 1.5
+
+
+def cells(path: Path) -> list[Any]:
+    """The pictures of a sheet, 64 x 43 each, under titles of 18 pixels, with gaps of 8."""
+    sheet = np.asarray(Image.open(path))
+    return [
+        sheet[top : top + 43, left : left + 64]
+        for top in range(18, sheet.shape[0], 18 + 43 + 8)
+        for left in range(0, sheet.shape[1], 64 + 8)
+    ]
 
 
 def test_compare_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
