@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,12 +50,12 @@ def example(height: int, width: int) -> tuple[Picture, NDArray[np.bool_]]:
     return np.asarray(shown, np.uint8), cv2.resize(mask, size) > 127
 
 
-def shaken(picture: Picture, count: int, sigma: float = 3, reach: int = 1) -> Iterator[Picture]:
+def shaken(picture: Picture, count: int, reach: int = 1) -> Iterator[Picture]:
     """A picture with noise, moved by up to some pixels."""
     generator = np.random.default_rng(0)
     for _ in range(count):
         moved = np.roll(picture, generator.integers(-reach, reach + 1, 2), (0, 1))
-        noisy = moved + sigma * generator.standard_normal(picture.shape, np.float32)
+        noisy = moved + 3 * generator.standard_normal(picture.shape, np.float32)
         yield np.rint(noisy.clip(0, 255)).astype(np.uint8)
 
 
@@ -162,7 +162,8 @@ def memory(folder: Path, count: int) -> int:
     picture, mask = example(180, 320)
     source, mask_path = folder / f"{count}.mp4", folder / "small.png"
     Image.fromarray(mask).save(mask_path)
-    write(source, shaken(picture, count, sigma=1), tone=True)
+    few = list(shaken(picture, 25))
+    write(source, islice(cycle(few), count), tone=True)
     paths = [str(one) for one in (source, mask_path, "-o", folder / f"{count}_out.mp4")]
     command = [sys.executable, "-c", MEMORY, *paths]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
