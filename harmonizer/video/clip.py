@@ -20,7 +20,7 @@ from harmonizer.video.mask_sources import alpha_of, count_masks, is_still, read_
 from harmonizer.video.reading import Clip
 from harmonizer.video.track import Moment, Track
 from harmonizer.video.writing import CODECS, Output, usual_codec
-from harmonizer.video.yuv import Box, Floats, Layout, change_colors, planes_of, rgb_of
+from harmonizer.video.yuv import Box, Floats, Layout, change_colors, picture_of, planes_of
 
 
 @dataclass(frozen=True)
@@ -168,12 +168,9 @@ def _moments(
 
 
 def _look(part: _Part, rotation: int, harmonizer: Harmonizer) -> ColorTransform:
-    planes = planes_of(part.frame)
-    height, width = planes[0].shape
-    rgb = rgb_of(planes, part.layout, ((0, height), (0, width)))
-    mask = np.zeros((height, width), np.float32)
+    pixels = picture_of(planes_of(part.frame), part.layout)
+    mask = np.zeros(pixels.shape[:2], np.float32)
     mask[slice(*part.box[0]), slice(*part.box[1])] = part.mask
-    pixels = np.rint(rgb * 255).astype(np.uint8)
     return harmonizer.color_transform(turned(pixels, rotation), turned(mask, rotation))
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
 from harmonizer.lifting import ColorTransform
-from harmonizer.preprocessing import Array, Range
+from harmonizer.lifting.color_transform import quadratic_terms
+from harmonizer.preprocessing import Array, Range, bounding_box
 
 Box = tuple[Range, Range]
 Floats = NDArray[np.float32]
@@ -28,6 +29,8 @@ _KR_KB = {
 _UNSPECIFIED, _FULL_RANGE = 2, 2
 # From this height on players take a clip that says nothing for BT.709.
 _HD_HEIGHT = 720
+# Small enough for OpenBLAS to stay on the calling thread, and for a core's cache.
+_PIECE_PIXELS = 8192
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,23 @@ def rgb_of(planes: list[Array], layout: Layout, box: Box) -> Floats:
     luma = planes[0][top:bottom, left:right].astype(np.float32)
     size = (luma.shape[1], luma.shape[0])
     colours = [plane[layout.chroma(layout.aligned(box))] for plane in planes[1:3]]
-    stretched = [cv2.resize(one.astype(np.float32), size) for one in colours]
+    stretched = [
+        cv2.resize(one.astype(np.float32), size, interpolation=cv2.INTER_NEAREST) for one in colours
+    ]
     rgb = cv2.transform(cv2.merge([luma, *stretched]), layout.to_rgb)
     return np.clip(rgb, 0, 1, out=rgb).astype(np.float32, copy=False)
+
+
+def picture_of(planes: list[Array], layout: Layout) -> NDArray[np.uint8]:
+    """Return a whole picture as RGB, (H, W, 3), of 8 bits."""
+    height, width = planes[0].shape
+    picture = np.empty((height, width, 3), np.uint8)
+    rows = max(2, _PIECE_PIXELS // width // 2 * 2)
+    for top in range(0, height, rows):
+        part = rgb_of(planes, layout, ((top, min(top + rows, height)), (0, width)))
+        part *= 255
+        picture[top : top + rows] = np.rint(part, out=part)
+    return picture
 
 
 def change_colors(
@@ -139,14 +156,40 @@ def change_colors(
         mask: Of the part, (h, w), in [0, 1]. Where it is 0 the picture stays bit for bit.
         change: Of the colours.
     """
+    coefficients = change.coefficients.astype(np.float32)
+    (top, _), (left, right) = box
+    rows = max(2, _PIECE_PIXELS // (right - left) // 2 * 2)
+    for start in range(0, len(mask), rows):
+        # An object is seldom as wide as its box.
+        inner = bounding_box(mask[start : start + rows])
+        if inner is None:
+            continue
+        bottom = min(start + rows, len(mask))
+        part = layout.aligned(
+            ((top + start, top + bottom), (left + inner[1][0], left + inner[1][1]))
+        )
+        weight = mask[start:bottom, part[1][0] - left : part[1][1] - left]
+        before = rgb_of(planes, layout, part)
+        colours = np.ascontiguousarray(before.reshape(-1, 3).T)
+        mapped = coefficients @ quadratic_terms(colours)
+        np.clip(mapped, 0, 1, out=mapped)
+        mapped -= colours
+        mapped *= weight.ravel()
+        added: Floats = np.matmul(layout.from_rgb * np.float32(change.strength), mapped)
+        _add_planes(planes, layout, part, added.reshape(3, *weight.shape))
+
+
+def _add_planes(planes: list[Array], layout: Layout, box: Box, added: Floats) -> None:
     (top, bottom), (left, right) = box
-    before = rgb_of(planes, layout, box)
-    added = cv2.transform(change.apply(before, mask) - before, layout.from_rgb)
-    _add(planes[0][top:bottom, left:right], added[..., 0], layout.bits)
-    for plane, one in zip(planes[1:3], (added[..., 1], added[..., 2]), strict=True):
-        part = plane[layout.chroma(box)]
+    _add(planes[0][top:bottom, left:right], added[0], layout.bits)
+    for index in (1, 2):
+        part = planes[index][layout.chroma(box)]
         size = (part.shape[1], part.shape[0])
-        _add(part, cv2.resize(one, size, interpolation=cv2.INTER_AREA), layout.bits)
+        _add(
+            part,
+            cv2.resize(np.asarray(added[index]), size, interpolation=cv2.INTER_AREA),
+            layout.bits,
+        )
 
 
 def _add(part: Array, added: Array, bits: int) -> None:
