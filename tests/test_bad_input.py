@@ -304,7 +304,7 @@ MASKS = [
     Row("empty", over_picture(U8 * 0), warned="the mask is empty"),
     Row("full", over_picture(np.full_like(U8, 255)), warned="the mask covers the whole picture"),
     Row("soft", over_picture((U8 / 510).astype(np.float32))),
-    Row("inverted by mistake", over_picture(255 - U8)),
+    Row("inverted by mistake", over_picture(255 - U8), warned="invert the mask"),
     Row("values 0 and 1", over_picture(MASK.astype(np.uint8))),
     Row("values 0 and 255", over_picture(U8)),
     Row("16 bits", over_picture(U8.astype(np.uint16) * 257)),
