@@ -34,6 +34,8 @@ class Synthesis:
       ccHarmony's do, and as what people paste does.
 
     Attributes:
+        foreign: Probability in [0, 1] that the foreground is what another photograph's mask covers,
+            laid over this one: objects of any shape, and parts of objects.
         rendition: Weight of the recipe, from 0 up; the three weights count relative to their sum.
         transfer: Weight of the recipe.
         illumination: Weight of the recipe, which needs `illuminants`.
@@ -57,12 +59,17 @@ class Synthesis:
         dull: See `dulled`.
         redraws: How often an implausible transfer is drawn again; the last one is taken.
         most_change: Foreground mean squared error above which a change is scaled back.
+        noise: The most noise that is laid over composite and target alike, as a standard deviation
+            in levels of 255, drawn evenly from 0. An edit of 8 bits leaves levels out that the
+            background has; files that were compressed or reduced since then do not show it, and
+            nothing shall be learned from it.
         target: Strengths of the edits of targets.
         vivid: Strengths of the edits of targets of transfers.
         foreground: Strengths of the edits of foregrounds.
         dark: Strengths of flat and dark renditions.
     """
 
+    foreign: float = 0.0
     rendition: float = 0.4
     transfer: float = 0.4
     illumination: float = 0.0
@@ -79,6 +86,7 @@ class Synthesis:
     dull: float = 0.75
     redraws: int = 6
     most_change: float = 10_000.0
+    noise: float = 0.0
     target: EditStrengths = field(default_factory=EditStrengths)
     vivid: EditStrengths = field(
         default_factory=lambda: EditStrengths(
@@ -103,9 +111,12 @@ class Synthesis:
             raise InputError(f"recipes have weights from 0 up, not all 0; got {weights}")
         if self.illumination and not self.illuminants:
             raise InputError("illumination needs illuminants, a table of colour charts")
-        for name in ("flat", "edited", "same_label", "least_strength", "keep_light", "dulled"):
+        shares = ("foreign", "flat", "edited", "same_label", "least_strength", "keep_light")
+        for name in (*shares, "dulled"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is in [0, 1]; got {getattr(self, name)}")
+        if not self.noise >= 0:
+            raise InputError(f"noise is a number of levels from 0 up; got {self.noise}")
         unknown = [name for name in self.methods if name not in TRANSFER_METHODS]
         if unknown or not self.methods:
             raise InputError(
@@ -191,13 +202,27 @@ class CompositeSynthesizer:
         generator = np.random.Generator(np.random.Philox([self.seed, epoch, index]))
         chosen = index if self.balance == 1 else self._draw_balanced(generator)
         chosen, photo = read_or_replace(self.photos, chosen, generator, self.on_error, self.skipped)
-        crop = draw_crop(photo.mask, self.size, self.augmentation, generator)
+        whole = photo.mask
+        if self.synthesis.foreign and generator.random() < self.synthesis.foreign:
+            whole = self._draw_foreign(whole, generator)
+        crop = draw_crop(whole, self.size, self.augmentation, generator)
         image = crop.apply(photo.image, self.size)
-        mask = crop.apply(photo.mask, self.size).astype(np.float32) / np.float32(255)
+        mask = crop.apply(whole, self.size).astype(np.float32) / np.float32(255)
         target, changed = self._recolour(image, mask, chosen, generator)
-        return Triplet(
-            _paste(changed, target, mask, self.synthesis.most_change), mask, target, photo.name
-        )
+        composite = _paste(changed, target, mask, self.synthesis.most_change)
+        if self.synthesis.noise:
+            deviation = np.float32(generator.uniform(0, self.synthesis.noise))
+            noise = deviation * generator.standard_normal(target.shape, np.float32)
+            composite, target = (_rounded(one + noise) for one in (composite, target))
+        return Triplet(composite, mask, target, photo.name)
+
+    def _draw_foreign(
+        self, mask: NDArray[np.uint8], generator: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        other = int(generator.integers(len(self.photos)))
+        _, photo = read_or_replace(self.photos, other, generator, self.on_error, self.skipped)
+        laid = cv2.resize(photo.mask, mask.shape[::-1], interpolation=cv2.INTER_AREA)
+        return laid.astype(np.uint8, copy=False)
 
     def _draw_balanced(self, generator: np.random.Generator) -> int:
         groups = list(self._groups.values())
@@ -280,6 +305,10 @@ class CompositeSynthesizer:
         other = int(candidates[(np.searchsorted(candidates, index) + step) % len(candidates)])
         _, photo = read_or_replace(self.photos, other, generator, self.on_error, self.skipped)
         return photo
+
+
+def _rounded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint(values).clip(0, 255).astype(np.uint8)
 
 
 def _members(names: list[str]) -> dict[str, NDArray[np.intp]]:

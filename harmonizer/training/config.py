@@ -113,6 +113,8 @@ class TrainConfig:
             again what goes beyond the composite's own), or `mse`.
         min_area: A_min of all but `mse`, in pixels at the training size.
         harm_weight: Of what goes beyond the composite's own loss, in `no-harm`.
+        consistency: Weight of how far answers move when the picture does, by a few pixels and a few
+            per cent of its size: each picture is then answered twice. 0 is none.
         steps: Updates of the weights. 0: `epochs` decides.
         epochs: Passes over the training pictures, if `steps` is 0.
         batch_size: Pictures that one update sees, over all processes and accumulated parts.
@@ -151,6 +153,7 @@ class TrainConfig:
     loss: LossName = "fn-mse"
     min_area: float = 100.0
     harm_weight: float = 1.0
+    consistency: float = 0.0
     steps: int = 0
     epochs: int = 120
     batch_size: int = 16
@@ -182,7 +185,10 @@ class TrainConfig:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} has to be above 0; got {getattr(self, name)}")
-        at_least_0 = ("seed", "size", "harm_weight", "steps", "epochs", "backbone_rate", "epsilon")
+        at_least_0 = (
+            *("seed", "size", "harm_weight", "consistency", "steps", "epochs"),
+            *("backbone_rate", "epsilon"),
+        )
         at_least_0 += ("warmup_steps", "clip_gradient", "workers", "validate_every", "panel")
         for name in at_least_0:
             if not getattr(self, name) >= 0:

@@ -44,6 +44,7 @@ from harmonizer.training.run_folder import (
 )
 from harmonizer.training.team import Team, joined_team
 from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
+from harmonizer.training.views import draw_view, loss_of_two_views
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import save_model
 
@@ -256,9 +257,7 @@ class _Run:
             if number < config.accumulate and isinstance(step_network, DistributedDataParallel):
                 waiting = cast(Any, step_network).no_sync
             with waiting():
-                with self._autocast():
-                    answer = step_network(composite, mask)
-                loss = self.loss(answer.float(), target, mask, composite) / config.accumulate
+                loss = self._loss_of(step_network, composite, mask, target) / config.accumulate
                 self.scaler.scale(loss).backward()
             total += loss.detach()
         if config.clip_gradient:
@@ -270,6 +269,23 @@ class _Run:
         if self.average is not None:
             _follow(self.average, self.network, config.ema, self.step)
         return total
+
+    def _loss_of(
+        self,
+        step_network: nn.Module,
+        composite: torch.Tensor,
+        mask: torch.Tensor,
+        target: torch.Tensor,
+    ) -> torch.Tensor:
+        def answer(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+            with self._autocast():
+                return step_network(images, masks).float()
+
+        if not self.config.consistency:
+            return self.loss(answer(composite, mask), target, mask, composite)
+        view = draw_view(self.config.seed, self.step)
+        loss, movement = loss_of_two_views(answer, self.loss, composite, mask, target, view)
+        return loss + self.config.consistency * movement
 
     def _autocast(self) -> torch.autocast:
         precision = {"bfloat16": torch.bfloat16, "float16": torch.float16}

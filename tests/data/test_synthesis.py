@@ -253,6 +253,8 @@ def test_damaged_photographs_stop_or_are_replaced(photo_folder: Path, tmp_path: 
         ({"most_transferred": 0}, "most_transferred"),
         ({"flat": 1.1}, "flat"),
         ({"keep_light": -0.1}, "keep_light"),
+        ({"foreign": 1.5}, "foreign"),
+        ({"noise": -1.0}, "noise"),
         ({"methods": ("reinhardt",)}, "reinhard, xiao"),
         ({"methods": ()}, "methods"),
         ({"most_change": 0}, "most_change"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -48,6 +49,32 @@ def test_keep_light_keeps_the_mean_brightness(photos: PhotoDataset) -> None:
         for k in (0.0, 1.0)
     )
     assert much < 0.8 * none
+
+
+def test_a_foreign_mask_is_another_photographs(photos: PhotoDataset) -> None:
+    resized = [cv2.resize(photo.mask, (32, 32)) > 127 for photo in photos]
+    for foreign, own in ((0.0, 24), (1.0, 4)):
+        data = transfers(photos, foreign=foreign)
+        drawn = [data.draw(index, 0).mask > 0.5 for index in range(24)]
+        overlaps = [
+            [(one & other).sum() / (one | other).sum() for other in resized] for one in drawn
+        ]
+        assert all(max(row) > 0.7 for row in overlaps), "every mask is some photograph's"
+        matches = sum(row[index] == max(row) for index, row in enumerate(overlaps))
+        assert matches >= own if foreign == 0 else matches <= own
+
+
+def test_noise_lies_over_composite_and_target_alike(photos: PhotoDataset) -> None:
+    plain, noisy = transfers(photos), transfers(photos, noise=6.0)
+    deviations = []
+    for index in range(24):
+        before, after = plain.draw(index, 0), noisy.draw(index, 0)
+        inner = (before.real > 30) & (before.real < 225) & (before.mask == 0)[..., None]
+        added = (after.real.astype(int) - before.real)[inner]
+        assert np.array_equal(after.composite[after.mask == 0], after.real[after.mask == 0])
+        deviations.append(float(added.std()))
+    assert max(deviations) < 7
+    assert max(deviations) - min(deviations) > 2
 
 
 @pytest.mark.parametrize("same_label", [0.0, 1.0])

@@ -1,0 +1,51 @@
+"""Look at a batch again through a camera that moved a little, and ask for the same answer."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from harmonizer.training.losses import FNRMSELoss, Loss
+
+_SHIFT = 0.04  # of the picture's side, at most, each way
+_ZOOM = 0.05  # of its size, at most, each way
+
+
+def draw_view(seed: int, step: int) -> torch.Tensor:
+    """Draw where the camera looks: an affine matrix (2, 3), as `affine_grid` takes it."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    zoom, across, down = torch.rand(3, generator=generator) * 2 - 1
+    scale, nothing = 1 + zoom * _ZOOM, torch.zeros(())
+    rows = [scale, nothing, 2 * across * _SHIFT, nothing, scale, 2 * down * _SHIFT]
+    return torch.stack(rows).reshape(2, 3)
+
+
+def look(images: torch.Tensor, view: torch.Tensor) -> torch.Tensor:
+    """Return images (N, C, H, W) as they are seen from there; beyond the border they are mirrored.
+
+    To change all colours by one straight line before or after this gives the same.
+    """
+    matrix = view.to(images).expand(len(images), 2, 3)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def loss_of_two_views(
+    network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    loss: Loss,
+    composite: torch.Tensor,
+    mask: torch.Tensor,
+    target: torch.Tensor,
+    view: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Answer a batch as it is and as it is seen from elsewhere.
+
+    Returns:
+        The mean loss of the two answers; and by how much they differ inside the mask, as
+        `FNRMSELoss` measures it.
+    """
+    seen = [look(one, view) for one in (composite, mask, target)]
+    both = network(torch.cat([composite, seen[0]]), torch.cat([mask, seen[1]]))
+    answer, answer_seen = both.chunk(2)
+    total = loss(answer, target, mask, composite) + loss(answer_seen, seen[2], seen[1], seen[0])
+    return total / 2, FNRMSELoss()(answer_seen, look(answer, view), seen[1])
