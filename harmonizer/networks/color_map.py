@@ -27,6 +27,9 @@ _EPSILON = 1e-5  # keeps averages over nothing at zero
 # after two later ones.
 _JOIN = 3
 _KEPT = (_JOIN, 5, 7)
+_CELL = 8  # the side of the cells whose colours are compared by kind, and along the border
+_SEEN = 2e-2  # the share of a side below which a kind of thing hardly counts
+_BORDER = 2 * (3 + len(PRODUCTS))  # mean and second moments of both sides
 
 
 @dataclass(frozen=True)
@@ -36,18 +39,23 @@ class ColorMapConfig:
     Attributes:
         width: Channels of each of the averaged features.
         hidden: Width of the two hidden layers that answer.
+        kinds: How many kinds of things the network tells apart, to compare the colours that each
+            has in the foreground and in the background.
         mirrored: Whether the answer in evaluation mode is the mean of two, of the picture and of
             its mirror image.
     """
 
     width: int = 96
     hidden: int = 256
+    kinds: int = 16
     mirrored: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
-        if self.width < 1 or self.hidden < 1:
-            raise InputError(f"width and hidden are at least 1; got {self.width} and {self.hidden}")
+        sizes = {"width": self.width, "hidden": self.hidden, "kinds": self.kinds}
+        for name, size in sizes.items():
+            if size < 1:
+                raise InputError(f"{name} is at least 1; got {size}")
 
     @property
     def initial_gain(self) -> float:
@@ -67,7 +75,8 @@ class ColorMapNetwork(Network, StartsFromImageNet):
     """EfficientNet-Lite0, shown the mask, answers with a quadratic map of the foreground's colours.
 
     What decides are averages over the foreground and over the background: of features of three
-    resolutions, and of colours (mean, second moments, histograms).
+    resolutions, of colours (mean, second moments, histograms), of the colours that each kind of
+    thing has on either side (skin here and skin there), and of the colours along the border.
     """
 
     def __init__(self, config: ColorMapConfig) -> None:
@@ -80,8 +89,11 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         self.features = nn.ModuleList(
             nn.Conv2d(STAGES[after - 1][-1], config.width, 1) for after in _KEPT
         )
+        self.kinds = nn.Conv2d(joined, config.kinds, 1)
+        self.kinds_in_context = nn.Conv2d(STAGES[_KEPT[1] - 1][-1], config.kinds, 1, bias=False)
+        known = 2 * (3 * config.width + _STATISTICS) + 1 + 11 * config.kinds + _BORDER
         self.hidden = nn.Sequential(
-            nn.Linear(2 * (3 * config.width + _STATISTICS) + 1, config.hidden),
+            nn.Linear(known, config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, config.hidden),
             nn.ReLU(),
@@ -127,18 +139,31 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         factor = image.shape[2] // _LOOK, image.shape[3] // _LOOK
         if factor != (1, 1):
             image, mask = F.avg_pool2d(image, factor), F.avg_pool2d(mask, factor)
+        mask = mask.clamp(0, 1)  # averages of 1 may be a little more
         if self.training or not self.mirrored:
             return self._look(image, mask)
-        return (self._look(image, mask) + self._look(image.flip(3), mask.flip(3))) / 2
+        # By an index, because OpenCV's dnn takes no steps backwards.
+        backwards = torch.arange(_LOOK - 1, -1, -1, device=image.device)
+        mirrored = self._look(image.index_select(3, backwards), mask.index_select(3, backwards))
+        return (self._look(image, mask) + mirrored) / 2
 
     def _look(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         sides = torch.cat([mask, 1 - mask], dim=1)
         statistics, means, moments = self._statistics(image, sides)
-        averages = self._features(image, mask, means)
+        kept = self._features(image, mask, means)
         area = mask.mean(dim=(2, 3))
-        known = torch.cat([averages, statistics, area], dim=1)
+        known = torch.cat(
+            [
+                self._averages(kept, mask),
+                statistics,
+                area,
+                self._by_kind(kept, image, sides, means),
+                _along_border(image, sides, means),
+            ],
+            dim=1,
+        )
         terms = self.answer(self.hidden(known)) * self.answer_scale
-        return _expand(terms.reshape(-1, 3, TERMS), means[:, 0], moments[:, 0])
+        return _expand(terms.reshape(-1, 3, TERMS), means[:, :1], moments[:, :1])
 
     def _statistics(
         self, image: torch.Tensor, sides: torch.Tensor
@@ -171,13 +196,13 @@ class ColorMapNetwork(Network, StartsFromImageNet):
 
     def _features(
         self, image: torch.Tensor, mask: torch.Tensor, means: torch.Tensor
-    ) -> torch.Tensor:
+    ) -> list[torch.Tensor]:
         x = self.backbone.stem(image)
         for stage in self.backbone.blocks[:_JOIN]:
             x = stage(x)
         small, small_mask = F.avg_pool2d(image, 8), F.avg_pool2d(mask, 8)
-        inside = (small - means[:, 0].reshape(-1, 3, 1, 1)) * small_mask
-        outside = (small - means[:, 1].reshape(-1, 3, 1, 1)) * (1 - small_mask)
+        inside = (small - means[:, :1].reshape(-1, 3, 1, 1)) * small_mask
+        outside = (small - means[:, 1:].reshape(-1, 3, 1, 1)) * (1 - small_mask)
         joined = self.mask_features(torch.cat([small_mask, inside, outside], dim=1))
         x = x + joined * self.mask_scale
         kept = [x]
@@ -185,6 +210,9 @@ class ColorMapNetwork(Network, StartsFromImageNet):
             x = stage(x)
             if number in _KEPT:
                 kept.append(x)
+        return kept
+
+    def _averages(self, kept: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
         averages: list[torch.Tensor] = []
         for layer, here in zip(self.features, kept, strict=True):
             features = F.relu6(layer(here))
@@ -194,6 +222,27 @@ class ColorMapNetwork(Network, StartsFromImageNet):
             sides = sides / (sides.sum(dim=2, keepdim=True) + _EPSILON)
             averages.append(torch.matmul(sides, features.flatten(2).transpose(1, 2)).flatten(1))
         return torch.cat(averages, dim=1)
+
+    def _by_kind(
+        self,
+        kept: list[torch.Tensor],
+        image: torch.Tensor,
+        sides: torch.Tensor,
+        means: torch.Tensor,
+    ) -> torch.Tensor:
+        """Share and mean colour of each kind of thing, on both sides, and how they differ."""
+        context = F.interpolate(self.kinds_in_context(kept[1]), scale_factor=2.0, mode="nearest")
+        kinds = torch.softmax(self.kinds(kept[0]) + context, dim=1).flatten(2)
+        colours, weights = _masked_cells(image, sides, _CELL)
+        weights = kinds[:, None] * weights  # (N, 2, kinds, P)
+        shares = weights.sum(dim=3, keepdim=True)
+        centred = colours - means[:, :1, :, None]  # around the foreground's mean
+        held = torch.matmul(weights, centred.transpose(2, 3))  # (N, 2, kinds, 3)
+        met = (shares[:, :1] * shares[:, 1:] + _EPSILON**2).sqrt()
+        pairs = held / (shares + _EPSILON)
+        differences = (pairs[:, :1] - pairs[:, 1:]) * (met / (met + _SEEN))
+        pieces = [shares, held / (shares + _SEEN), differences]
+        return torch.cat([piece.flatten(1) for piece in pieces], dim=1)
 
 
 class ColorMapAnswer(nn.Module):
@@ -217,9 +266,25 @@ def _masked_cells(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Colours of each side in cells of `size` pixels: (N, 2, 3, P), and weights (N, 2, 1, P)."""
     area = F.avg_pool2d(sides, size).flatten(2)[:, :, None]
-    held = torch.stack([F.avg_pool2d(image * sides[:, i : i + 1], size) for i in (0, 1)], dim=1)
-    colours = held.flatten(3) / (area + _EPSILON)
+    held = torch.cat([image * sides[:, :1], image * sides[:, 1:]], dim=1)
+    colours = F.avg_pool2d(held, size).reshape(-1, 2, 3, area.shape[3]) / (area + _EPSILON)
     return colours, area / (area.sum(dim=3, keepdim=True) + _EPSILON)
+
+
+def _along_border(image: torch.Tensor, sides: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+    """Mean and second moments (N, 18) of the colours along the mask's border, on both sides."""
+    colours, _ = _masked_cells(image, sides, _CELL)
+    area = F.avg_pool2d(sides, _CELL)
+    near = F.avg_pool2d(area, 5, stride=1, padding=2, count_include_pad=False)
+    other = torch.cat([near[:, 1:], near[:, :1]], dim=1)  # how much of the other side is near
+    weights = (area * other).flatten(2)[:, :, None]
+    weights = weights / (weights.sum(dim=3, keepdim=True) + _EPSILON)
+    centred = colours - means[:, :1, :, None]
+    products = torch.cat(
+        [centred[:, :, i : i + 1] * centred[:, :, j : j + 1] for i, j in PRODUCTS], dim=2
+    )
+    values = torch.cat([centred, products * 4], dim=2)
+    return (values * weights).sum(dim=3).flatten(1)
 
 
 def _expand(terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
@@ -227,17 +292,25 @@ def _expand(terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor) -> t
 
     With z = x - mean, the map is x + a + B z + C (zz - moments), zz being the six products: `a` is
     what the foreground's mean colour changes by.
+
+    Args:
+        terms: (N, 3, 10): a, B and C.
+        mean: (N, 1, 3).
+        moments: (N, 1, 6).
     """
-    shift, linear, quadratic = terms[:, :, 0], terms[:, :, 1:4], terms[:, :, 4:]
-    constant = shift - (linear * mean[:, None]).sum(dim=2)
+    shift, linear, quadratic = terms[:, :, :1], terms[:, :, 1:4], terms[:, :, 4:]
+    first, second = (
+        torch.eye(3, dtype=terms.dtype, device=terms.device)[[pair[side] for pair in PRODUCTS]]
+        for side in (0, 1)
+    )  # (6, 3) each: which two channels are multiplied
+    means = torch.matmul(mean, first.T), torch.matmul(mean, second.T)  # (N, 1, 6) each
+    constant = shift - torch.matmul(linear, mean.transpose(1, 2))
+    constant = constant + torch.matmul(quadratic, (means[0] * means[1] - moments).transpose(1, 2))
+    # The product of z_i and z_j has the linear terms -mean_j x_i and -mean_i x_j.
+    mixed = first * means[1].transpose(1, 2) + second * means[0].transpose(1, 2)  # (N, 6, 3)
     identity = torch.eye(3, dtype=terms.dtype, device=terms.device)
-    pieces = [linear[:, :, i] + identity[i] for i in range(3)]
-    for k, (i, j) in enumerate(PRODUCTS):
-        c = quadratic[:, :, k]
-        constant = constant + c * (mean[:, i] * mean[:, j] - moments[:, k])[:, None]
-        pieces[i] = pieces[i] - c * mean[:, j, None]
-        pieces[j] = pieces[j] - c * mean[:, i, None]
-    return torch.cat([torch.stack([constant, *pieces], dim=2), quadratic], dim=2)
+    linear = linear + identity - torch.matmul(quadratic, mixed)
+    return torch.cat([constant, linear, quadratic], dim=2)
 
 
 def apply_color_map(color_map: torch.Tensor, image: torch.Tensor) -> torch.Tensor:

@@ -115,7 +115,7 @@ def test_so_are_networks_for_another_size_than_that_of_the_protocol(
     iharmony4: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    bundled = Harmonizer.from_pretrained()
+    bundled = Harmonizer.from_pretrained("idih-open", device="cpu")
     assert bundled.info.preprocessing.input_size != (256, 256)
     run = bundled._run
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from skimage import data
 
-from harmonizer.networks import build_network
+from harmonizer.errors import InputError
+from harmonizer.networks import build_network, color_map
 from harmonizer.networks.color_map import ColorMapNetwork, apply_color_map
 
 
@@ -84,7 +85,7 @@ def test_averaged_features_are_those_of_each_side() -> None:
     image, mask = torch.randn(1, 3, 128, 128, generator=generator), torch.zeros(1, 1, 128, 128)
     mask[..., :64, :] = 1
     means = network._statistics(image, torch.cat([mask, 1 - mask], dim=1))[1]
-    averages = network._features(image, mask, means)[0]
+    averages = network._averages(network._features(image, mask, means), mask)[0]
     expected = torch.nn.functional.relu6(features[0])[0]
     width = len(expected)
     assert torch.allclose(averages[:width], expected[:, :8].mean(dim=(1, 2)), atol=1e-4)
@@ -144,3 +145,60 @@ def test_the_first_term_moves_the_mean_of_the_foreground() -> None:
     changed = apply_color_map(network.color_map(image, mask), colours) - colours
     mean = (changed * cells[1]).sum(dim=(2, 3)) / cells[1].sum(dim=(2, 3))
     assert torch.allclose(mean[0], torch.tensor([0.1, -0.2, 0.05]), atol=2e-3)
+
+
+@torch.inference_mode()
+def test_a_mask_that_rounding_took_beyond_white_gives_numbers() -> None:
+    image, _ = picture(128)
+    mask = torch.ones(1, 1, 128, 128)
+    mask[..., :8, :8] += 5e-6
+    found = random_network().color_map(image, mask)
+    assert torch.equal(found, random_network().color_map(image, torch.ones(1, 1, 128, 128)))
+
+
+@torch.inference_mode()
+def test_colours_are_compared_by_kind() -> None:
+    """A kind of thing is compared with itself, and one that a side lacks counts for nothing."""
+    network = random_network()
+    for layer in (network.kinds, network.kinds_in_context):
+        layer.weight.zero_()
+    bias = network.kinds.bias
+    assert bias is not None
+    bias.fill_(-50.0)
+    bias[0] = 50.0  # all is of one kind
+    image, mask = picture(128)
+    sides = torch.cat([mask, 1 - mask], dim=1)
+    means = network._statistics(image, sides)[1]
+    found = network._by_kind(network._features(image, mask, means), image, sides, means)[0]
+    kinds = len(bias)
+    shares, colours, differences = found.split([2 * kinds, 6 * kinds, 3 * kinds])
+    assert torch.allclose(shares.reshape(2, kinds)[:, 0], torch.ones(2), atol=1e-3)
+    assert shares.reshape(2, kinds)[:, 1:].abs().max() < 1e-6
+    expected = (means[0] - means[0, :1]) / 1.02
+    assert torch.allclose(colours.reshape(2, kinds, 3)[:, 0], expected, atol=0.02)
+    assert torch.allclose(
+        differences.reshape(kinds, 3)[0], (means[0, 0] - means[0, 1]) / 1.02, atol=0.02
+    )
+    assert differences.reshape(kinds, 3)[1:].abs().max() < 1e-6
+
+
+def test_the_border_is_what_is_near_the_other_side() -> None:
+    """Colours far from the mask's edge do not reach what is known of the border."""
+    image = torch.zeros(1, 3, 128, 128)
+    image[..., 64:, :] = 0.5
+    mask = torch.zeros(1, 1, 128, 128)
+    mask[..., :64, :] = 1
+    sides, means = torch.cat([mask, 1 - mask], dim=1), torch.zeros(1, 2, 3)
+    before = color_map._along_border(image, sides, means)
+    assert torch.allclose(before[0, :3], torch.zeros(3), atol=1e-3)
+    assert torch.allclose(before[0, 9:12], torch.full((3,), 0.5), atol=1e-3)
+    far, near = image.clone(), image.clone()
+    far[..., :32, :], far[..., 96:, :] = 1, -1
+    near[..., 56:64, :] = 1
+    assert torch.allclose(color_map._along_border(far, sides, means), before, atol=1e-6)
+    assert (color_map._along_border(near, sides, means) - before).abs().max() > 0.1
+
+
+def test_sizes_below_one_are_refused() -> None:
+    with pytest.raises(InputError, match="kinds is at least 1; got 0"):
+        build_network("colormap-lite0", kinds=0)

@@ -77,7 +77,8 @@ def test_strength_is_linear(composite: Any, mask: Any, model: Harmonizer) -> Non
         part = model(composite, mask, strength=strength)
         assert not np.array_equal(part, full)
         expected = composite + strength * (full - composite)
-        assert np.abs(part - expected).max() <= 0.5 + 1e-6
+        # Each is rounded once: the part, and the full change of which a part is expected.
+        assert np.abs(part - expected).max() <= 0.5 + 0.5 * strength + 1e-6
         assert np.array_equal(part[mask == 0], composite[mask == 0])
     as_floats = model(composite / np.float32(255), mask, strength=0.5)
     expected = composite + 0.5 * (model(composite / np.float32(255), mask) * 255 - composite)
@@ -120,7 +121,9 @@ def test_a_device_beside_a_ready_harmonizer_is_refused(brighten: Harmonizer) -> 
     assert harmonize(image, mask, brighten)[mask].min() > 0
 
 
-def test_predict_and_lift_are_the_two_halves(composite: Any, mask: Any, model: Harmonizer) -> None:
+def test_predict_and_lift_are_the_two_halves(composite: Any, mask: Any) -> None:
+    """Of a model whose network answers with a picture."""
+    model = Harmonizer.from_pretrained("idih-open", device="cpu")
     answer = model.predict(composite, mask)
     assert answer.shape == (*model.info.preprocessing.input_size, 3)
     assert answer.dtype == np.float32

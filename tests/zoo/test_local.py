@@ -282,7 +282,7 @@ def test_saving_again_replaces_and_a_failure_leaves_the_old(
 @pytest.mark.parametrize(
     ("name", "place"),
     [
-        (None, ZooName("idih-open")),
+        (None, ZooName("colormap-lite0-open")),
         ("idih", ZooName("idih")),
         ("zoo:idih", ZooName("idih")),
         ("idih256", ZooName("idih256")),
