@@ -6,15 +6,15 @@ import sys
 import textwrap
 from pathlib import Path
 
-# What every program begins with: a picture, its mask, and the bundled model in `load`.
+# What every program begins with: a picture, its mask, and a bundled model, run by torch, in `load`.
 _BEGIN = """
 import os
 import numpy as np
 import torch
 from harmonizer import Harmonizer, harmonize
 
-def load(**options):
-    return Harmonizer.from_pretrained(device="cpu", **options)
+def load(name="idih-open", backend="torch"):
+    return Harmonizer.from_pretrained(name, device="cpu", backend=backend)
 
 image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
 mask = np.zeros((96, 128), bool)

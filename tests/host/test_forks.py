@@ -64,6 +64,15 @@ in_child(lambda: near(harmonize(image, mask, "zoo:idih-open", device="cpu"), exp
 """)
 
 
+def test_a_child_of_one_that_runs_by_opencv() -> None:
+    forked("""
+model = load(backend="opencv")
+expected = model(image, mask)
+in_child(lambda: near(model(image, mask), expected))
+in_child(lambda: near(load(backend="opencv")(image, mask), expected))
+""")
+
+
 def test_a_pool_of_forked_processes() -> None:
     forked("""
 import multiprocessing
