@@ -120,10 +120,11 @@ def test_composite_and_mask(browser: Any, address: str, model: Harmonizer) -> No
 
     page.set_strength(40)
     part = np.asarray(model(COMPOSITE, MASK, strength=0.4))
-    wait_for(lambda: np.array_equal(page.shown()[1], part), "the weaker result")
+    # The page mixes two rounded pictures; the library rounds once.
+    wait_for(lambda: np.abs(page.shown()[1] - part.astype(int)).max() <= 1, "the weaker result")
     path = page.download()
     assert path.name == "composite_harmonized.png"
-    assert np.array_equal(np.asarray(Image.open(path)), part)
+    assert np.array_equal(np.asarray(Image.open(path)), page.shown()[1])
 
     requests = [json.loads(one["message"])["message"] for one in browser.get_log("performance")]
     urls = [
