@@ -165,9 +165,24 @@ def test_the_color_maps_recipes_go_on_from_each_other() -> None:
     assert first.train.synthesis.illumination == 0.2
 
 
-def test_the_bundled_networks_recipe_is_of_the_bundled_network() -> None:
-    stages = [TrainConfig.parse_toml(read_recipe(name)) for name in OUR_OWN]
+def test_the_recipes_of_colormap_lite0_open_are_of_it_and_go_on_from_each_other() -> None:
+    names = [f"colormap-lite0-open-{stage}" for stage in range(1, 6)]
+    stages = [TrainConfig.parse_toml(read_recipe(name)) for name in names]
     info = model_info(default_model())
+    assert {stage.model.network for stage in stages} == {info.architecture}
+    assert stages[0].model.start == "imagenet"
+    folders = ("model", "model", "best", "model")  # the third stage was stopped
+    assert [after.model.start for after in stages[1:]] == [
+        f"{before.output}/{folder}" for before, folder in zip(stages[:-1], folders, strict=True)
+    ]
+    assert [stage.consistency for stage in stages] == [0, 0, 0, 1.0, 1.5]
+    assert [stage.train.synthesis.foreign for stage in stages] == [0, 0, 0.2, 0.2, 0.2]
+    assert [stage.train.synthesis.noise for stage in stages] == [0, 0, 0, 0, 4.0]
+
+
+def test_the_recipes_of_idih_open_are_of_it() -> None:
+    stages = [TrainConfig.parse_toml(read_recipe(name)) for name in OUR_OWN]
+    info = model_info("idih-open")
     model = stages[0].model
     assert (model.network, dict(model.arguments)) == (info.architecture, info.arguments)
     for stage in stages:
