@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer import Harmonizer, harmonize_video
+from harmonizer.jobs.video.clip import ClipOptions, harmonize_clip
+from harmonizer.jobs.video.reading import Clip
+from harmonizer.jobs.video.writing import CODECS, Output
+from harmonizer.jobs.video.yuv import planes_of
 from harmonizer.threads import count_cores
-from harmonizer.video.clip import ClipOptions, harmonize_clip
-from harmonizer.video.reading import Clip
-from harmonizer.video.writing import CODECS, Output
-from harmonizer.video.yuv import planes_of
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Picture = NDArray[np.uint8]

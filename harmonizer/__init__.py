@@ -11,8 +11,8 @@ from harmonizer._version import __version__
 if TYPE_CHECKING:
     from harmonizer.imaging.comparison import show_comparison
     from harmonizer.imaging.compositing import compose
+    from harmonizer.jobs.video import harmonize_video
     from harmonizer.pipeline import Harmonizer, harmonize, harmonize_cutout
-    from harmonizer.video import harmonize_video
     from harmonizer.zoo.manifest import ModelInfo, list_models, model_info
 
 __all__ = [
@@ -37,7 +37,7 @@ _HOME = {
     "list_models": "harmonizer.zoo.manifest",
     "model_info": "harmonizer.zoo.manifest",
     "compose": "harmonizer.imaging.compositing",
-    "harmonize_video": "harmonizer.video",
+    "harmonize_video": "harmonizer.jobs.video",
     "show_comparison": "harmonizer.imaging.comparison",
 }
 

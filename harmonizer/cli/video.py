@@ -100,7 +100,7 @@ def _video(parsed: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from harmonizer.video.clip import ClipOptions, harmonize_clip
+    from harmonizer.jobs.video.clip import ClipOptions, harmonize_clip
 
     leave_out = {"audio": parsed.no_audio, "subtitle": parsed.no_subtitles}
     options = ClipOptions(

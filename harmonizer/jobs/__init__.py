@@ -1,4 +1,4 @@
-"""Harmonize many pictures, of folders and on clusters; a stopped job goes on where it was."""
+"""Harmonize many pictures: of folders, of clips, on clusters."""
 
 from harmonizer.jobs.cluster import DatasetSummary, harmonize_dataset
 

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from harmonizer.errors import HarmonizerError, InputError
+from harmonizer.jobs.video.cuts import histogram
+from harmonizer.jobs.video.frames import change_ahead
+from harmonizer.jobs.video.mask_sources import alpha_of, count_masks, is_still, read_masks, turned
+from harmonizer.jobs.video.reading import Clip
+from harmonizer.jobs.video.track import Moment, Track
+from harmonizer.jobs.video.writing import CODECS, Output, usual_codec
+from harmonizer.jobs.video.yuv import Box, Floats, Layout, change_colors, picture_of, planes_of
 from harmonizer.lifting import ColorTransform
 from harmonizer.pipeline import Harmonizer
 from harmonizer.preprocessing import bounding_box
-from harmonizer.video.cuts import histogram
-from harmonizer.video.frames import change_ahead
-from harmonizer.video.mask_sources import alpha_of, count_masks, is_still, read_masks, turned
-from harmonizer.video.reading import Clip
-from harmonizer.video.track import Moment, Track
-from harmonizer.video.writing import CODECS, Output, usual_codec
-from harmonizer.video.yuv import Box, Floats, Layout, change_colors, picture_of, planes_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ClipOptions:
         strength: From 0 (no change) to 1.
         window: Seconds over which changes are smoothed.
         cut: Share of pixels that another scene changes.
-        codec: A key of `harmonizer.video.writing.CODECS`; None is what suits the file.
+        codec: A key of `harmonizer.jobs.video.writing.CODECS`; None is what suits the file.
         quality: Of the codec, by its own scale; None is the usual one.
         leave_out: Kinds of streams that are not copied: `audio`, `subtitle`.
     """

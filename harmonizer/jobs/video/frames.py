@@ -15,12 +15,12 @@ from harmonizer.errors import InputError
 from harmonizer.imaging.batch import pairs
 from harmonizer.imaging.files import is_file
 from harmonizer.imaging.mask import MaskLike, open_mask
+from harmonizer.jobs.video.cuts import histogram
+from harmonizer.jobs.video.track import Content, Moment, Track
 from harmonizer.lifting import ColorTransform
 from harmonizer.pipeline import Harmonizer, check_strength
 from harmonizer.preprocessing import Array, full_scale
 from harmonizer.threads import overlap, usual_workers
-from harmonizer.video.cuts import histogram
-from harmonizer.video.track import Content, Moment, Track
 
 _BITS = {"uint8": 8, "uint16": 16}
 

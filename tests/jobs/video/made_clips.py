@@ -105,7 +105,7 @@ def frames_of(path: Path) -> list[Any]:
 
 
 def planes(frame: Any) -> list[NDArray[Any]]:
-    from harmonizer.video.yuv import planes_of
+    from harmonizer.jobs.video.yuv import planes_of
 
     return [one.copy() for one in planes_of(frame)]
 

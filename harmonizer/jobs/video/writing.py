@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import InputError, import_extra, warn
-from harmonizer.video.reading import Clip
-from harmonizer.video.yuv import planes_of
+from harmonizer.jobs.video.reading import Clip
+from harmonizer.jobs.video.yuv import planes_of
 
 FORMATS: Mapping[str, str] = {
     ".mp4": "mp4",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
+from harmonizer.jobs.video.cuts import Histogram, difference
 from harmonizer.lifting import ColorTransform
-from harmonizer.video.cuts import Histogram, difference
 
 Content = TypeVar("Content")
 # Key frames in a window: enough for an average, few enough for the network to keep up.

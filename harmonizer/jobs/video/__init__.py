@@ -1,5 +1,5 @@
 """Harmonize video: a change of colour that is smooth over time, applied to every frame."""
 
-from harmonizer.video.frames import harmonize_video
+from harmonizer.jobs.video.frames import harmonize_video
 
 __all__ = ["harmonize_video"]

@@ -12,8 +12,8 @@ from programs import program
 
 from harmonizer import Harmonizer
 from harmonizer.errors import InputError
+from harmonizer.jobs.video import harmonize_video
 from harmonizer.lifting import ColorTransform
-from harmonizer.video import harmonize_video
 
 Noise = Callable[..., NDArray[np.uint8]]
 SIZE = (90, 120)
@@ -176,7 +176,7 @@ def test_mistakes_are_named(model: Harmonizer, noise: Noise) -> None:
 def test_it_runs_without_torch_and_pyav() -> None:
     program(
         """
-        from harmonizer.video import harmonize_video
+        from harmonizer.jobs.video import harmonize_video
         frames = [image] * 30
         done = list(harmonize_video(frames, mask))
         assert len(done) == 30 and (done[0] != image).any()

@@ -10,10 +10,10 @@ import numpy as np
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.files import list_pictures
+from harmonizer.jobs.video.frames import open_frame_mask
+from harmonizer.jobs.video.reading import Clip
+from harmonizer.jobs.video.yuv import planes_of
 from harmonizer.preprocessing import Array
-from harmonizer.video.frames import open_frame_mask
-from harmonizer.video.reading import Clip
-from harmonizer.video.yuv import planes_of
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".jp2")
 # What lossy compression makes of black and white, in levels of 255.
