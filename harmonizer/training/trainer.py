@@ -284,7 +284,9 @@ class _Run:
         if not self.config.consistency:
             return self.loss(answer(composite, mask), target, mask, composite)
         view = draw_view(self.config.seed, self.step)
-        loss, movement = loss_of_two_views(answer, self.loss, composite, mask, target, view)
+        loss, movement = loss_of_two_views(
+            answer, self.loss, composite, mask, target, view, self.config.min_area
+        )
         return loss + self.config.consistency * movement
 
     def _autocast(self) -> torch.autocast:

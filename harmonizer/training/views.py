@@ -37,8 +37,9 @@ def loss_of_two_views(
     mask: torch.Tensor,
     target: torch.Tensor,
     view: torch.Tensor,
+    min_area: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Answer a batch as it is and as it is seen from elsewhere.
+    """Answer a batch as it is and as it is seen from elsewhere; `min_area` is that of the run.
 
     Returns:
         The mean loss of the two answers; and by how much they differ inside the mask, as
@@ -48,4 +49,4 @@ def loss_of_two_views(
     both = network(torch.cat([composite, seen[0]]), torch.cat([mask, seen[1]]))
     answer, answer_seen = both.chunk(2)
     total = loss(answer, target, mask, composite) + loss(answer_seen, seen[2], seen[1], seen[0])
-    return total / 2, FNRMSELoss()(answer_seen, look(answer, view), seen[1])
+    return total / 2, FNRMSELoss(min_area)(answer_seen, look(answer, view), seen[1])

@@ -41,7 +41,7 @@ def test_an_answer_that_knows_no_place_does_not_move(
     batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
     composite, mask, target = batch
-    loss, still = loss_of_two_views(lambda image, _: image * 0.8, LOSS, *batch, AWAY)
+    loss, still = loss_of_two_views(lambda image, _: image * 0.8, LOSS, *batch, AWAY, 100.0)
     least = 1e-3**0.5  # what FN-RMSE is at no difference
     assert float(still) == pytest.approx(least, abs=1e-4)
     seen = [look(one, AWAY) for one in batch]
@@ -54,5 +54,23 @@ def test_an_answer_that_depends_on_the_place_moves(
     batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
     ramp = torch.linspace(0, 1, 32)
-    _, movement = loss_of_two_views(lambda image, mask: image + ramp * mask, LOSS, *batch, AWAY)
+    _, movement = loss_of_two_views(
+        lambda image, mask: image + ramp * mask, LOSS, *batch, AWAY, 100.0
+    )
     assert float(movement) == pytest.approx(0.129, abs=0.01)  # four of 31 steps
+
+
+def test_small_foregrounds_count_as_large_as_the_run_says(
+    batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> None:
+    """Four times the area: half the movement, beside what FN-RMSE is at no difference."""
+    ramp = torch.linspace(0, 1, 32)
+    squares = [
+        float(
+            loss_of_two_views(lambda image, mask: image + ramp * mask, LOSS, *batch, AWAY, area)[1]
+        )
+        ** 2
+        - 1e-3
+        for area in (1_000.0, 4_000.0)
+    ]
+    assert squares[0] == pytest.approx(4 * squares[1], rel=1e-3)
