@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import box_mask
+from helpers import box_mask, turned
 from PIL import Image, ImageCms
 
 from harmonizer import Harmonizer
@@ -265,13 +265,13 @@ def test_exif_orientation_is_applied_and_the_result_says_so(
     plain = Image.fromarray(noise(HEIGHT, WIDTH))
     path = tmp_path / "composite.png"
     plain.save(path, exif=exif.tobytes())
-    upright = _turn(np.asarray(plain), orientation)
+    upright = turned(np.asarray(plain), orientation)
     if sixteen_bits:
         from harmonizer.imaging.saving import save_image
 
         save_image(np.asarray(plain).astype(np.uint16) * 257, path, {"exif": exif.tobytes()})
         upright = upright.astype(np.uint16) * 257
-    mask = _turn(MASK, orientation)
+    mask = turned(MASK, orientation)
     result = brighten(path, mask)
     assert np.array_equal(np.asarray(result), brighten(upright, mask))
     if not sixteen_bits:
@@ -280,21 +280,6 @@ def test_exif_orientation_is_applied_and_the_result_says_so(
     Image.fromarray(MASK).save(tmp_path / "mask.png", exif=exif.tobytes())
     again = brighten(path, tmp_path / "mask.png")
     assert np.array_equal(np.asarray(again), np.asarray(result))
-
-
-def _turn(array: Any, orientation: int) -> Any:
-    """What EXIF 2.3, table 6, says each orientation means."""
-    turned = {
-        1: lambda a: a,
-        2: lambda a: a[:, ::-1],
-        3: lambda a: a[::-1, ::-1],
-        4: lambda a: a[::-1],
-        5: lambda a: a.swapaxes(0, 1),
-        6: lambda a: a.swapaxes(0, 1)[:, ::-1],
-        7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-        8: lambda a: a.swapaxes(0, 1)[::-1],
-    }[orientation](array)
-    return np.ascontiguousarray(turned)
 
 
 def test_second_picture_in_a_phone_jpeg_is_no_animation(noise: Noise) -> None:

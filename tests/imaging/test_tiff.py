@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from helpers import turned
 from PIL import Image
 
 from harmonizer.errors import InputError
@@ -31,20 +32,6 @@ def written(pixels: Any, **options: Any) -> bytes:
 def read_back(data: bytes) -> Any:
     """As tifffile sees a file."""
     return tifffile.imread(io.BytesIO(data))
-
-
-def turned(array: Any, orientation: int) -> Any:
-    """What TIFF 6.0 says each orientation means."""
-    return {
-        1: lambda a: a,
-        2: lambda a: a[:, ::-1],
-        3: lambda a: a[::-1, ::-1],
-        4: lambda a: a[::-1],
-        5: lambda a: a.swapaxes(0, 1),
-        6: lambda a: a.swapaxes(0, 1)[:, ::-1],
-        7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-        8: lambda a: a.swapaxes(0, 1)[::-1],
-    }[orientation](array)
 
 
 # --- reading --------------------------------------------------------------------------------------
