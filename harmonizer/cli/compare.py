@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from harmonizer.cli.options import Commands, number, shared
+from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.terminal import check_output, complain
 
 
@@ -11,7 +11,7 @@ def add_compare(commands: Commands) -> None:
     """Add the command to the command line."""
     compare = commands.add_parser(
         "compare",
-        parents=shared("--device", "--force"),
+        parents=shared("--device", "--force", "--strength"),
         help="draw a picture as several models and baselines harmonize it",
         description="Harmonize one picture with several models and baselines, and lay the results "
         "out on a labelled sheet, the composite and its mask first.",
@@ -25,13 +25,6 @@ def add_compare(commands: Commands) -> None:
         type=lambda text: [name for name in text.split(",") if name],
         metavar="A,B,...",
         help="models and baselines (default: the bundled model and every baseline)",
-    )
-    compare.add_argument(
-        "--strength",
-        type=number(0, 1),
-        default=1.0,
-        metavar="S",
-        help="of every model, from 0, no change, to 1, the full change (default: 1)",
     )
     compare.add_argument(
         "-o", "--output", type=Path, metavar="SHEET", required=True, help="the sheet to write"

@@ -10,25 +10,6 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # p
 _MODEL = "a model of `harmonizer list`, a folder of a saved model, or owner/name on the Hub"
 
 
-_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "--device": {
-        "default": "auto",
-        "help": "auto, cpu, cuda, cuda:1, ... or mps (default: auto)",
-    },
-    "--force": {"action": "store_true", "help": "replace what is already there"},
-    "--model": {"metavar": "NAME", "help": f"{_MODEL} (default: the bundled one)"},
-    "name": {"metavar": "NAME", "help": _MODEL},
-}
-
-
-def shared(*names: str) -> list[argparse.ArgumentParser]:
-    """Return arguments that several commands have, as parents of a command's parser."""
-    parent = argparse.ArgumentParser(add_help=False)
-    for name in names:
-        parent.add_argument(name, **_OPTIONS[name])
-    return [parent]
-
-
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     """Return what reads an argument that is a whole number in a range, for argparse."""
     span = f"of at least {least}" if most is None else f"from {least} to {most}"
@@ -56,6 +37,31 @@ def number(least: float, most: float) -> Callable[[str], float]:
         return value
 
     return read
+
+
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "--device": {
+        "default": "auto",
+        "help": "auto, cpu, cuda, cuda:1, ... or mps (default: auto)",
+    },
+    "--force": {"action": "store_true", "help": "replace what is already there"},
+    "--strength": {
+        "type": number(0, 1),
+        "default": 1.0,
+        "metavar": "S",
+        "help": "from 0, no change, to 1, the full change (default: 1)",
+    },
+    "--model": {"metavar": "NAME", "help": f"{_MODEL} (default: the bundled one)"},
+    "name": {"metavar": "NAME", "help": _MODEL},
+}
+
+
+def shared(*names: str) -> list[argparse.ArgumentParser]:
+    """Return arguments that several commands have, as parents of a command's parser."""
+    parent = argparse.ArgumentParser(add_help=False)
+    for name in names:
+        parent.add_argument(name, **_OPTIONS[name])
+    return [parent]
 
 
 def strengths(text: str) -> list[float]:

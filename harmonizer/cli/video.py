@@ -21,7 +21,7 @@ def add_video(commands: Commands) -> None:
     """Add the command to the command line."""
     video = commands.add_parser(
         "video",
-        parents=shared("--model", "--device", "--force"),
+        parents=shared("--model", "--device", "--force", "--strength"),
         help="harmonize a clip",
         description="Harmonize a clip, without flicker. Audio, subtitles, timing, rotation and "
         "colour tags are kept. It needs PyAV: pip install 'image-harmonizer[video]'.",
@@ -43,13 +43,6 @@ def add_video(commands: Commands) -> None:
         metavar="OUT",
         required=True,
         help="the file to write: .mp4, .m4v, .mov, .mkv or .webm",
-    )
-    video.add_argument(
-        "--strength",
-        type=number(0, 1),
-        default=1.0,
-        metavar="S",
-        help="from 0, no change, to 1, the full change (default: 1)",
     )
     video.add_argument(
         "--lut",

@@ -125,7 +125,7 @@ class ColorTransform:
         if box is None or self.strength == 0:
             return out
         scale = full_scale(pixels.dtype)
-        change = _Change.on_scale(self, scale)
+        change = AddedColor.on_scale(self, scale)
         (top, bottom), (left, right) = box
         rows = max(1, _PIECE_PIXELS // (right - left))
         for strip in pieces(top, bottom, rows):
@@ -175,8 +175,8 @@ def quadratic_terms(colours: NDArray[Any]) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class _Change:
-    """What a transform adds to colours (3, N) from 0 to `scale`."""
+class AddedColor:
+    """What a transform adds, at its strength, to colours (3, N) from 0 to `scale`."""
 
     coefficients: Floats
     scale: np.float32
@@ -184,11 +184,13 @@ class _Change:
 
     @classmethod
     def on_scale(cls, transform: ColorTransform, scale: float) -> Self:
+        """Return it for colours of which white is `scale`."""
         factors = np.repeat([scale, 1.0, 1 / scale], [1, 3, len(PRODUCTS)])
         coefficients = (transform.coefficients * factors).astype(np.float32)
         return cls(coefficients, np.float32(scale), np.float32(transform.strength))
 
     def __call__(self, colours: Floats) -> Floats:
+        """Return what is added to each colour."""
         terms, changed = quadratic_terms(colours), np.empty_like(colours)
         for part in pieces(0, colours.shape[1], _PRODUCT_PIXELS):
             np.matmul(self.coefficients, terms[:, part], out=changed[:, part])

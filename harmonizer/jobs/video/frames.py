@@ -19,6 +19,7 @@ from harmonizer.jobs.video.cuts import histogram
 from harmonizer.jobs.video.track import Content, Moment, Track
 from harmonizer.lifting import ColorTransform
 from harmonizer.pipeline import Harmonizer, check_strength
+from harmonizer.pipeline.one_call import ready
 from harmonizer.preprocessing import Array, full_scale
 from harmonizer.threads import overlap, usual_workers
 
@@ -55,8 +56,7 @@ def harmonize_video(
             the whole clip. White (1) is the foreground to change. Of integers the whole range of
             their dtype counts, unless all are 0 or 1. Where a mask is empty, the frame is left
             alone.
-        model: What `Harmonizer.from_pretrained` takes, or a `Harmonizer`; None is the bundled
-            default.
+        model: As `harmonize` takes it.
         fps: Frames in a second.
         strength: How much of the change to apply, from 0 (none) to 1.
         window: Seconds over which the change is smoothed; 0 looks at every frame by itself.
@@ -74,8 +74,7 @@ def harmonize_video(
         raise InputError(f"fps is the number of frames in a second, above 0; got {fps!r}")
     check_strength(strength)
     track = Track(window=window, cut=cut)
-    harmonizer = model if isinstance(model, Harmonizer) else Harmonizer.from_pretrained(model)
-    moments = _moments(frames, masks, harmonizer, float(fps))
+    moments = _moments(frames, masks, ready(model, None), float(fps))
 
     def apply(frame: _Frame, change: ColorTransform) -> Array:
         return change.at(strength).apply(frame.pixels, frame.mask)

@@ -12,13 +12,12 @@ from harmonizer.errors import InputError
 from harmonizer.imaging.files import list_pictures
 from harmonizer.jobs.video.frames import open_frame_mask
 from harmonizer.jobs.video.reading import Clip
-from harmonizer.jobs.video.yuv import planes_of
+from harmonizer.jobs.video.yuv import is_full_range, planes_of
 from harmonizer.preprocessing import Array
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".jp2")
 # What lossy compression makes of black and white, in levels of 255.
 _NOISE = 4
-_FULL_RANGE = 2
 
 
 def is_still(source: Path) -> bool:
@@ -94,7 +93,7 @@ def _grey(clip: Clip) -> Iterator[Array]:
             values, full, bits = frame.to_ndarray(format="rgb24")[..., 0], True, 8
         else:
             values, bits = planes_of(frame)[0], int(frame.format.components[0].bits)
-            full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
+            full = is_full_range(frame)
         step = 1 << (bits - 8)
         black, white = (0, 255) if full else (16, 235)
         unit = (values - np.float32(black * step)) * np.float32(1 / ((white - black) * step))

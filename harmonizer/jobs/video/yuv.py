@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
 from harmonizer.lifting import ColorTransform
-from harmonizer.lifting.color_transform import quadratic_terms
+from harmonizer.lifting.color_transform import AddedColor
 from harmonizer.preprocessing import Array, Range, bounding_box
 
 Box = tuple[Range, Range]
@@ -29,8 +29,7 @@ _KR_KB = {
 _UNSPECIFIED, _FULL_RANGE = 2, 2
 # From this height on players take a clip that says nothing for BT.709.
 _HD_HEIGHT = 720
-# Small enough for OpenBLAS to stay on the calling thread, and for a core's cache.
-_PIECE_PIXELS = 8192
+_PIECE_PIXELS = 8192  # which a core's cache holds
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,7 @@ class Layout:
             ]
         )
         step = 1 << (bits - 8)
-        full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
-        if full:
+        if is_full_range(frame):
             white = np.full(3, (1 << bits) - 1.0)
             black = np.array([0, 128 * step, 128 * step])
         else:
@@ -107,6 +105,11 @@ class Layout:
             slice(box[0][0] // self.subsampling[0], box[0][1] // self.subsampling[0]),
             slice(box[1][0] // self.subsampling[1], box[1][1] // self.subsampling[1]),
         )
+
+
+def is_full_range(frame: Any) -> bool:  # noqa: ANN401 - a frame of PyAV
+    """Return whether black and white are the ends of a YUV frame's values."""
+    return int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
 
 
 def planes_of(frame: Any) -> list[Array]:  # noqa: ANN401 - a frame of PyAV
@@ -156,7 +159,7 @@ def change_colors(
         mask: Of the part, (h, w), in [0, 1]. Where it is 0 the picture stays bit for bit.
         change: Of the colours.
     """
-    coefficients = change.coefficients.astype(np.float32)
+    added_to = AddedColor.on_scale(change, 1.0)
     (top, _), (left, right) = box
     rows = max(2, _PIECE_PIXELS // (right - left) // 2 * 2)
     for start in range(0, len(mask), rows):
@@ -171,11 +174,9 @@ def change_colors(
         weight = mask[start:bottom, part[1][0] - left : part[1][1] - left]
         before = rgb_of(planes, layout, part)
         colours = np.ascontiguousarray(before.reshape(-1, 3).T)
-        mapped = coefficients @ quadratic_terms(colours)
-        np.clip(mapped, 0, 1, out=mapped)
-        mapped -= colours
-        mapped *= weight.ravel()
-        added: Floats = np.matmul(layout.from_rgb * np.float32(change.strength), mapped)
+        added_rgb = added_to(colours)
+        added_rgb *= weight.ravel()
+        added: Floats = np.matmul(layout.from_rgb, added_rgb)
         _add_planes(planes, layout, part, added.reshape(3, *weight.shape))
 
 
