@@ -43,16 +43,13 @@ def harmonize_cutout(
 def harmonize_painted(
     device: str,
     image: str | None,
-    painting: dict[str, list[Array]] | None,
+    strokes: str | bytes | None,
     model: str,
     strength: float,
 ) -> tuple[work.Harmonized, Pair]:
-    """Harmonize a composite where it was painted over."""
+    """Harmonize a composite where it was painted over: `strokes` is a picture of these alone."""
     path = _given(image, "composite")
-    strokes = (painting or {}).get("layers", [])
-    if not strokes:
-        raise InputError("nothing is painted; paint over the foreground first")
-    return _harmonized(work.open_painted(path, strokes[0][..., 3] > 0), model, device, strength)
+    return _harmonized(work.open_painted(path, strokes), model, device, strength)
 
 
 def show_placed(
@@ -73,7 +70,7 @@ def load_editor(image: str | None) -> dict[str, Any] | None:
 
 def show_strength(outcome: work.Harmonized | None, strength: float) -> Pair | None:
     """Show another strength of what was harmonized, without the network."""
-    return None if outcome is None else (outcome.shown_before, outcome.shown(strength / 100))
+    return None if outcome is None else (outcome.shown(0), outcome.shown(strength / 100))
 
 
 def write_file(folder: Path, outcome: work.Harmonized | None, strength: float, kind: str) -> str:
@@ -88,7 +85,7 @@ def _harmonized(
     layers: work.Layers, model: str, device: str, strength: float
 ) -> tuple[work.Harmonized, Pair]:
     outcome = work.harmonize_layers(layers, model, device)
-    return outcome, (outcome.shown_before, outcome.shown(strength / 100))
+    return outcome, (outcome.shown(0), outcome.shown(strength / 100))
 
 
 def _given(path: str | None, what: str) -> str:

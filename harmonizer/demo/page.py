@@ -2,7 +2,6 @@
 
 import html
 import os
-import re
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -10,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harmonizer.demo import callbacks, work
+from harmonizer.demo import callbacks, gate, work
 from harmonizer.errors import HarmonizerError, InputError, collected_warnings, import_extra
 from harmonizer.zoo.manifest import default_model, list_models
 
 Result = TypeVar("Result")
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_SESSION_SECONDS = 3600  # what a closed page leaves in memory and on disk is removed after this
+_SESSIONS, _WAITING = 8, 32  # whose pictures are kept in memory; what waits for the network
 # The button that starts the download is the browser's; the file exists only after the first click.
 _CLICK_DOWNLOAD = "() => setTimeout(() => document.querySelector('#download-file').click(), 300)"
 
@@ -51,19 +50,20 @@ def serve(
         # System fonts: Gradio's own themes ask a server on the internet for theirs.
         fonts = ("system-ui", "sans-serif")
         theme = themes.Default(font=fonts, font_mono=("ui-monospace", "monospace"))
-        middleware: list[Any] = []
+        names: tuple[str, ...] = ()
         if host in _LOOPBACK:
+            names = _LOOPBACK
             # Gradio asks its own page once whether it is there, and would do so by a proxy.
-            names = (os.environ.get("NO_PROXY", ""), *_LOOPBACK)
-            os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, names))
-            starlette = import_extra("starlette.middleware", "demo")
-            middleware = [starlette.Middleware(_OnlyFor, names=_LOOPBACK)]
+            direct = (os.environ.get("NO_PROXY", ""), *_LOOPBACK)
+            os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, direct))
+        guard = import_extra("starlette.middleware", "demo").Middleware
         try:
             _, address, _ = page.launch(
-                app_kwargs={"middleware": middleware},
+                app_kwargs={"middleware": [guard(gate.Gate, folder=Path(folder), names=names)]},
                 server_name=host,
                 server_port=port,
-                max_file_size=work.LARGEST_FILE,
+                max_file_size=gate.LARGEST_FILE,
+                state_session_capacity=_SESSIONS,
                 share=False,
                 allowed_paths=[],
                 ssr_mode=False,
@@ -101,9 +101,9 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
     with gr.Blocks(
         title="Image harmonization",
         analytics_enabled=False,
-        delete_cache=(_SESSION_SECONDS, _SESSION_SECONDS),
+        delete_cache=(gate.LASTING, gate.LASTING),
     ) as page:
-        outcome = gr.State(time_to_live=_SESSION_SECONDS)
+        outcome = gr.State(time_to_live=gate.LASTING)
         gr.Markdown(
             "# Image harmonization\n"
             "Changes the colours of a pasted foreground until it belongs to its background. "
@@ -131,12 +131,12 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
                     editor = gr.ImageEditor(
                         label="Paint over the foreground",
                         elem_id="editor",
-                        type="numpy",
                         sources=(),
                         transforms=(),
                         layers=False,
                         brush=gr.Brush(colors=["#ff00ff"], color_mode="fixed", default_size=40),
                     )
+                    _take_strokes(editor)
                     go_painted = gr.Button("Harmonize", variant="primary", elem_id="go-painted")
             with gr.Column():
                 comparison = gr.ImageSlider(
@@ -184,7 +184,31 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
         save.click(bound(callbacks.write_file, folder), [outcome, strength, kind], file).success(
             None, None, None, js=_CLICK_DOWNLOAD
         )
+    page.queue(max_size=_WAITING)
     return page
+
+
+def _take_strokes(editor: Any) -> None:  # noqa: ANN401
+    """Have an editor hand over its strokes' file, or its path.
+
+    Gradio itself would decode files of any kind and size here, PostScript included, and keep any
+    number of them.
+    """
+    kept: dict[str, bytes] = {}
+
+    def accept_blobs(data: Any) -> None:  # noqa: ANN401
+        if data.data["type"] == "layer":
+            kept[data.data["id"]] = data.files[0][1]
+            if len(kept) > _SESSIONS:
+                del kept[next(iter(kept))]
+
+    def preprocess(payload: Any) -> bytes | str | None:  # noqa: ANN401
+        if payload is None or payload.id is not None:
+            return payload and kept.pop(payload.id, None)
+        return payload.layers[0].path if payload.layers else None
+
+    accept_blobs._is_server_fn = True  # pyright: ignore[reportFunctionMemberAccess] - Gradio's mark
+    editor.accept_blobs, editor.preprocess = accept_blobs, preprocess
 
 
 def _with_messages(function: Callable[..., Result]) -> Callable[..., Result]:
@@ -211,28 +235,3 @@ def _shown(text: str, values: Sequence[object]) -> str:
         if isinstance(value, str) and os.sep in value:
             text = text.replace(value, Path(value).name)
     return html.escape(text)
-
-
-class _OnlyFor:
-    """Refuses, as an ASGI middleware, what was not meant for this address.
-
-    Another site may have its own name lead to this machine (DNS rebinding), or send a form here.
-    """
-
-    def __init__(self, app: Any, names: Sequence[str]) -> None:  # noqa: ANN401
-        self.app, self.names = app, names
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
-        if scope["type"] in ("http", "websocket"):
-            headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
-            asked = f"//{headers.get(b'host', '')}", headers.get(b"origin", "//localhost")
-            if not all(_hostname(one) in self.names for one in asked):
-                await send({"type": "http.response.start", "status": 403, "headers": []})
-                await send({"type": "http.response.body", "body": b"not for this address"})
-                return
-        await self.app(scope, receive, send)
-
-
-def _hostname(address: str) -> str | None:
-    found = re.fullmatch(r"(?:\w+:)?//\[?([^/\]]+?)\]?(?::\d*)?/?", address)
-    return found and found[1].lower()

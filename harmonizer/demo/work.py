@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
+from harmonizer.imaging.color import apply
 from harmonizer.imaging.compositing import compose
 from harmonizer.imaging.drawing import preview
 from harmonizer.imaging.files import open_file, open_header
@@ -19,7 +20,6 @@ from harmonizer.imaging.saving import save_image
 from harmonizer.pipeline import apply_strength, harmonize
 from harmonizer.preprocessing import Array
 
-LARGEST_FILE = "100mb"
 ENDINGS: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
 _LARGEST_PIXELS = 100_000_000
 _PREVIEW = 1280  # pixels; the longest side of what the page shows
@@ -49,17 +49,17 @@ class Layers:
 class Harmonized:
     """A harmonized picture, from which every strength follows without the network.
 
-    `full` has the composite's pixels with the full change; the others are small copies, uint8.
+    `full` has the composite's pixels with the full change; `before` and `after` are small copies.
     """
 
     layers: Layers
     full: Array
-    shown_before: NDArray[np.uint8]
-    shown_full: NDArray[np.uint8]
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
 
     def shown(self, strength: float) -> Array:
-        """Return a small copy of the picture at a strength from 0 to 1, uint8."""
-        return apply_strength(self.shown_before, self.shown_full, strength)
+        """Return a small copy of the picture at a strength from 0 to 1, uint8, sRGB."""
+        return _as_srgb(apply_strength(self.before, self.after, strength), self.layers.picture)
 
     def save(self, folder: Path, ending: str, strength: float) -> Path:
         """Write the picture at full size with its metadata, and return where."""
@@ -78,13 +78,30 @@ def open_composite(image: str, mask: str) -> Layers:
     return Layers(picture, open_mask(mask, picture.size, resize=True), Path(image).stem)
 
 
-def open_painted(image: str, painted: Array) -> Layers:
-    """Read a composite whose mask, (H, W) bool, was painted on a small copy of it."""
-    if not painted.any():
-        raise InputError("nothing is painted; paint over the foreground first")
+def open_painted(image: str, strokes: str | bytes | None) -> Layers:
+    """Read a composite whose mask was painted on a small copy of it.
+
+    Args:
+        image: The composite.
+        strokes: A file, or the bytes of one, whose alpha says where there was painted.
+    """
     _check_file(image)
+    painted = None if strokes is None else _alpha(strokes)
+    if painted is None or not painted.any():
+        raise InputError("nothing is painted; paint over the foreground first")
     picture = open_image(image)
     return Layers(picture, open_mask(painted, picture.size, resize=True), Path(image).stem)
+
+
+def _alpha(strokes: str | bytes) -> NDArray[np.bool_]:
+    def check(size: tuple[int, int]) -> None:
+        if max(size) > _PREVIEW:
+            raise InputError(f"what is painted has up to {_PREVIEW} pixels a side; got {size}")
+
+    layer: Any = open_file(strokes, check=check)[0]
+    if isinstance(layer, np.ndarray):  # which no browser draws
+        raise InputError("what is painted has more than 8 bits a channel")
+    return np.asarray(layer.convert("RGBA").getchannel("A")) > 0
 
 
 def paste(cutout: str, background: str, placement: Placement) -> Layers:
@@ -99,18 +116,27 @@ def paste(cutout: str, background: str, placement: Placement) -> Layers:
 
 
 def show_pasted(cutout: str, background: str, placement: Placement) -> Array:
-    """Draw quickly what `paste` would make: (H, W, 3), uint8, reduced."""
+    """Draw quickly what `paste` would make: (H, W, 3), uint8, sRGB, reduced."""
     _check_file(cutout)
     _check_file(background)
     layer, _ = open_file(cutout)
-    below = preview(open_image(background).pixels, _PLACEMENT, _PLACEMENT)
+    below = _small(open_image(background), _PLACEMENT)
     return _place(layer, below, placement)[0]
 
 
 def show_file(image: str) -> NDArray[np.uint8]:
-    """Read a file and return a small copy, uint8."""
+    """Read a file and return a small copy, uint8, sRGB."""
     _check_file(image)
-    return preview(open_image(image).pixels, _PREVIEW, _PREVIEW)
+    return _small(open_image(image), _PREVIEW)
+
+
+def _small(picture: Picture, side: int) -> NDArray[np.uint8]:
+    return _as_srgb(preview(picture.pixels, side, side), picture)
+
+
+def _as_srgb(shown: NDArray[np.uint8], picture: Picture) -> NDArray[np.uint8]:
+    """Bring colours of a picture's own space to what browsers take numbers for."""
+    return shown if picture.space is None else apply(shown, picture.space, None)
 
 
 def harmonize_layers(layers: Layers, model: str | None, device: str) -> Harmonized:

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from browser import browser as browser
 from helpers import EXAMPLES
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from harmonizer import Harmonizer, compose
-from harmonizer.demo import work
+from harmonizer.demo import gate
 from harmonizer.zoo.manifest import default_model
 
 pytest.importorskip("gradio", reason="the extra `demo` is not installed")
@@ -30,7 +30,7 @@ COMPOSITE, MASK = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "LARGEST_FILE", "1mb")
+        patch.setattr(gate, "LARGEST_FILE", 1_000_000)
         # The page sets these; afterwards they are as before.
         for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "GRADIO_RUN_HISTORY"):
             patch.setenv(name, "")
@@ -196,10 +196,10 @@ def status(url: str, data: bytes | None = None, **headers: str) -> int:
         return error.code
 
 
-def call(address: str, data: list[Any]) -> dict[str, Any]:
-    """Press the first Harmonize button without the page, as an attacker would."""
+def call(address: str, data: list[Any], button: int = 0) -> dict[str, Any]:
+    """Press a Harmonize button (the first, by default) without the page, as an attacker would."""
     session = f"attack{time.monotonic_ns()}"
-    body = {"data": data, "fn_index": 0, "session_hash": session}
+    body = {"data": data, "fn_index": button, "session_hash": session}
     join = f"{address}/gradio_api/queue/join"
     assert status(join, json.dumps(body).encode(), **{"Content-Type": "application/json"}) == 200
     with urllib.request.urlopen(  # noqa: S310
@@ -235,9 +235,55 @@ def test_no_file_of_the_host_can_be_read(path: str, address: str) -> None:
     uploaded = [upload(address, one) for one in (COMPOSITE, MASK)]
     assert call(address, [file(uploaded[0]), file(uploaded[1]), model, 100])["success"]
     for files in ([file(path), file(uploaded[1])], [file(uploaded[0]), file(path)]):
-        event = call(address, [*files, model, 100])
+        assert join(address, [*files, model, 100]) == 400
+
+
+def join(address: str, data: list[Any]) -> int:
+    body = json.dumps({"data": data, "fn_index": 0, "session_hash": "attack"}).encode()
+    kind = {"Content-Type": "application/json"}
+    return status(f"{address}/gradio_api/queue/join", body, **kind)
+
+
+def test_no_address_is_looked_up(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server runs in this process, and so do its look-ups."""
+    asked: list[Any] = []
+    look_up = socket.getaddrinfo
+
+    def noted(host: Any, *rest: Any, **options: Any) -> Any:
+        asked.append(host)
+        return look_up(host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", noted)
+    for url in ("http://metadata.example/a.png", "https://x.example/a.png"):
+        assert join(address, [file(url), file(url), default_model(), 100]) == 400
+        assert status(f"{address}/gradio_api/file={url}") == 403
+        assert status(f"{address}/gradio_api/proxy={url}") == 403
+    time.sleep(1)
+    assert {str(host) for host in asked} <= {"127.0.0.1"}
+
+
+def test_strokes_are_pictures_that_the_library_reads(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio by itself has Pillow open whatever comes as strokes, which may run Ghostscript."""
+    started: list[Any] = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: started.append("a program"))
+    strokes = tmp_path / "strokes.png"
+    model, composite = default_model(), file(upload(address, COMPOSITE))
+    painted = Image.new("RGBA", (640, 427))
+    painted.paste((255, 0, 255, 255), (200, 200, 300, 300))
+    painted.save(strokes)
+    strokes_of = {"background": None, "layers": [file(upload(address, strokes))], "composite": None}
+    event = call(address, [composite, strokes_of, model, 100], button=2)
+    assert event["success"], event
+    strokes.write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 640 427\n%%EndComments\nshowpage\n%%EOF\n"
+    )
+    layer = file(upload(address, strokes))
+    for one in ({"background": layer, "layers": [], "composite": layer}, {"layers": [layer] * 9}):
+        event = call(address, [composite, {"composite": None} | one, model, 100], button=2)
         assert not event["success"]
-        assert "data" not in event["output"]
+    assert started == []
 
 
 def test_only_the_listed_models_are_loaded(address: str, tmp_path: Path) -> None:

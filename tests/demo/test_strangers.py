@@ -52,8 +52,9 @@ def status(address: str, **headers: str) -> int:
         return error.code
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_the_page_is_for_this_machine_alone_and_leaves_nothing(
-    served: tuple[subprocess.Popen[str], str], tmp_path: Path
+    name: str, served: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
     process, address = served
     assert status(address) == 200
@@ -62,7 +63,7 @@ def test_the_page_is_for_this_machine_alone_and_leaves_nothing(
     assert status(address, Origin="https://other.example") == 403
     assert status(address, Origin="null") == 403
     assert [path.name for path in tmp_path.glob("harmonizer-demo-*")] != []
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(getattr(signal, name))
     assert process.wait(30) == 0
     assert list(tmp_path.glob("harmonizer-demo-*")) == []
 

@@ -1,5 +1,6 @@
 """What the page does, without the page."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 from helpers import EXAMPLES, box_mask
 from PIL import Image
+from profiles import from_srgb, rgb_profile
 
 from harmonizer import Harmonizer
 from harmonizer.demo import callbacks, work
 from harmonizer.errors import InputError
 from harmonizer.imaging.image import open_image
-from harmonizer.imaging.saving import save_image
+from harmonizer.imaging.saving import encode_image, save_image
 
 COMPOSITE, MASK = str(EXAMPLES / "composite.png"), str(EXAMPLES / "mask.png")
 
@@ -70,14 +72,52 @@ def test_a_painted_mask_is_brought_to_full_size(tmp_path: Path, noise: Any) -> N
     Image.fromarray(noise(1000, 2560)).save(tmp_path / "large.png")
     path = str(tmp_path / "large.png")
     assert work.show_file(path).shape == (500, 1280, 3)
-    painted = np.zeros((500, 1280), bool)
-    painted[100:200, 300:600] = True
-    layers = work.open_painted(path, painted)
+    painted = np.zeros((500, 1280, 4), np.uint8)
+    painted[100:200, 300:600] = 255
+    layers = work.open_painted(path, as_png(painted))
     assert layers.mask.shape == (1000, 2560)
     assert (layers.mask[210:390, 610:1190] == 1).all()
     assert layers.mask.sum() == pytest.approx(200 * 600, rel=0.02)
     with pytest.raises(InputError, match="nothing is painted"):
-        work.open_painted(path, painted & False)
+        work.open_painted(path, as_png(painted & 0))
+    with pytest.raises(InputError, match="up to 1280 pixels"):
+        work.open_painted(path, as_png(np.zeros((1, 20_000, 4), np.uint8)))
+    with pytest.raises(InputError, match="more than 8 bits"):
+        work.open_painted(path, encode_image(np.zeros((5, 5, 3), np.uint16), "PNG", {}))
+
+
+@pytest.mark.parametrize("name", ["Display P3", "Adobe RGB"])
+def test_what_is_shown_is_srgb(name: str, tmp_path: Path) -> None:
+    """Pictures on the page have no profile, and so browsers take them for sRGB."""
+    plain = Image.open(COMPOSITE).convert("RGB")
+    wide = Image.fromarray(np.rint(from_srgb(np.asarray(plain) / 255, name) * 255).astype(np.uint8))
+    wide.save(tmp_path / "wide.png", icc_profile=rgb_profile(name))
+    path, cutout = str(tmp_path / "wide.png"), str(tmp_path / "cutout.png")
+    wide.putalpha(Image.open(MASK).convert("L"))
+    wide.save(cutout, icc_profile=rgb_profile(name))
+    seen, expected = [
+        [
+            work.show_file(one),
+            work.show_pasted(cutout, one, work.Placement(0.5, 0.5, 0.5)),
+            *map(work.harmonize_layers(work.open_composite(one, MASK), None, "cpu").shown, (0, 1)),
+        ]
+        for one in (path, COMPOSITE)
+    ]
+    for found, wanted in zip(seen, expected, strict=True):
+        assert found.dtype == np.uint8
+        assert np.abs(found.astype(int) - wanted).mean() < 1
+        assert (
+            np.abs(
+                wanted.astype(int) - np.asarray(wide.convert("RGB").resize(wanted.shape[1::-1]))
+            ).mean()
+            > 2
+        )  # the file's own numbers are others
+
+
+def as_png(pixels: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_what_is_too_large_or_no_picture_is_refused(
@@ -100,6 +140,6 @@ def test_before_there_is_anything_to_work_on() -> None:
     assert callbacks.load_editor(None) is None
     assert callbacks.show_strength(None, 50) is None
     with pytest.raises(InputError, match="nothing is painted"):
-        callbacks.harmonize_painted("cpu", COMPOSITE, {"layers": []}, "", 100)
+        callbacks.harmonize_painted("cpu", COMPOSITE, None, "", 100)
     with pytest.raises(InputError, match="there is nothing to download yet"):
         callbacks.write_file(EXAMPLES, None, 100, "PNG")

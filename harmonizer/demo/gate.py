@@ -1,0 +1,148 @@
+"""Let through to the page, as an ASGI middleware, what the page itself asks, and no more.
+
+Gradio's own routes do more: they look up addresses that stand where a file's path is expected, and
+take files and requests of any number.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+LARGEST_FILE = 100_000_000  # bytes
+LASTING = 3600  # seconds, after which what a closed page leaves is removed
+_FORM = 1_000_000  # what may stand around a file in the form that brings it
+_LARGEST_BODY = 16_000_000  # of other requests; strokes of the brush are the largest
+_QUOTA = 2_000_000_000  # of all uploads and results together
+_LEAST = 65_536  # what a file counts at least, so that there are not too many
+# What the page posts to.
+_POSTS = ("/gradio_api/upload", "/gradio_api/component_server", "/gradio_api/queue/join")
+_POSTS += ("/gradio_api/cancel", "/gradio_api/reset")
+_FORMS = _POSTS[:2]
+_FILE = re.compile(r"/(?:file|proxy)[=/](.*)", re.DOTALL)
+
+
+class Gate:
+    """Refuses requests that no page of ours makes.
+
+    - Those meant for another name than `names`, if there are any: another site may have its own
+      name lead to this machine (DNS rebinding), or send a form here.
+    - Paths that are not of this page's folder, such as addresses.
+    - Uploads that, with what lies in the folder, would be more than the quota.
+    """
+
+    def __init__(self, app: Any, folder: Path, names: Sequence[str] = ()) -> None:  # noqa: ANN401
+        """Stand before an ASGI application whose uploads and results lie in a folder."""
+        self._app, self._folder, self._names = app, folder, names
+        self._announced = 0  # bytes of requests that are under way
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        """Pass a request on, or answer it by a refusal."""
+        if scope["type"] == "websocket":  # the page has none
+            await send({"type": "websocket.close"})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
+        refusal = self._refusal(scope["method"], scope["path"], headers)
+        length = 0
+        if refusal is not None:
+            while (await receive()).get("more_body"):
+                pass  # browsers do not listen before they have sent everything
+        elif scope["method"] == "POST":
+            length = int(headers[b"content-length"])
+            if scope["path"].rstrip("/") not in _FORMS:
+                receive, refusal = await self._checked(receive)
+        if refusal is not None:
+            status, text = refusal
+            kind = [(b"content-type", b"text/plain; charset=utf-8")]
+            await send({"type": "http.response.start", "status": status, "headers": kind})
+            await send({"type": "http.response.body", "body": text.encode()})
+            return
+        self._announced += length
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._announced -= length
+
+    def _refusal(self, method: str, path: str, headers: dict[bytes, str]) -> tuple[int, str] | None:
+        asked = f"//{headers.get(b'host', '')}", headers.get(b"origin", "//localhost")
+        if self._names and not all(_hostname(one) in self._names for one in asked):
+            return 403, "not for this address"
+        if (file := _FILE.search(path)) and not self._is_ours(file[1]):
+            return 403, "no file of this page"
+        if method in ("GET", "HEAD"):
+            return None
+        path = path.rstrip("/")
+        if method != "POST" or path not in _POSTS:
+            return 405, "the page does not ask this"
+        length = headers.get(b"content-length", "")
+        if not re.fullmatch(r"[0-9]{1,12}", length) or b"transfer-encoding" in headers:
+            return 411, "the length of the content is missing"
+        if int(length) > (LARGEST_FILE + _FORM if path == _POSTS[0] else _LARGEST_BODY):
+            return 413, "this is larger than what the page takes"
+        if tidy(self._folder) + self._announced + int(length) > _QUOTA:
+            return 413, "there is no room for more pictures now; wait, or start the page again"
+        return None
+
+    async def _checked(self, receive: Any) -> tuple[Any, tuple[int, str] | None]:  # noqa: ANN401
+        """Read a JSON document ahead; return what gives it again, and why it is refused."""
+        messages = [await receive()]
+        while messages[-1].get("more_body"):
+            messages.append(await receive())
+        content = b"".join(message.get("body", b"") for message in messages)
+        try:
+            paths = list(_paths(json.loads(content)))
+        except (ValueError, RecursionError):
+            return receive, (400, "this is no JSON document")
+        if not all(map(self._is_ours, paths)):
+            return receive, (400, "a path is not of a file that was uploaded here")
+
+        async def again() -> Any:  # noqa: ANN401
+            return messages.pop(0) if messages else await receive()
+
+        return again, None
+
+    def _is_ours(self, path: str) -> bool:
+        return Path(os.path.abspath(path)).is_relative_to(self._folder)  # noqa: PTH100 - asks no disk
+
+
+def tidy(folder: Path) -> int:
+    """Remove what has been in a folder for long, and return how much the rest counts, in bytes."""
+    counted, old = 0, time.time() - LASTING
+    for place, _, names in os.walk(folder, topdown=False):
+        for path in (Path(place, name) for name in names):
+            with suppress(OSError):  # somebody else has removed it
+                found = path.stat()
+                if found.st_mtime < old:
+                    path.unlink()
+                else:
+                    counted += max(found.st_size, _LEAST)
+        with suppress(OSError):  # there is something in it
+            if Path(place) != folder and Path(place).stat().st_mtime < old:
+                Path(place).rmdir()
+    return counted
+
+
+def _paths(document: object) -> Iterator[str]:
+    """Yield what stands as a `path` anywhere in a JSON document."""
+    rest = [document]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, dict):
+            entries = cast(dict[str, object], one)
+            if isinstance(path := entries.get("path"), str):
+                yield path
+            rest += entries.values()
+        elif isinstance(one, list):
+            rest += cast(list[object], one)
+
+
+def _hostname(address: str) -> str | None:
+    found = re.fullmatch(r"(?:\w+:)?//\[?([^/\]]+?)\]?(?::\d*)?/?", address)
+    return found and found[1].lower()

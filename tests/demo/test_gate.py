@@ -1,0 +1,197 @@
+"""What stands before the page lets through only what the page asks; Gradio is not needed."""
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harmonizer.demo import gate
+from harmonizer.demo.gate import Gate, tidy
+
+JOIN, UPLOAD = "/gradio_api/queue/join", "/gradio_api/upload"
+PASSED = 200
+
+
+class Page:
+    """A gate before an application that says yes, and remembers what came."""
+
+    def __init__(self, folder: Path, names: tuple[str, ...] = ()) -> None:
+        self.bodies: list[bytes] = []
+        self.gate = Gate(self.answer, folder, names)
+        self.inside: Any = None
+
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body")
+        self.bodies.append(body)
+        if self.inside:
+            await self.inside()
+        await send({"type": "http.response.start", "status": PASSED, "headers": []})
+
+    async def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> int:
+        sent: list[Any] = []
+        half = len(body) // 2
+        parts = [body[:half], body[half:]]
+        named = {"host": "localhost:7860", "content-length": str(len(body))} | headers
+        raw = [(key.replace("_", "-").encode(), value.encode()) for key, value in named.items()]
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": method, "path": path, "headers": raw}
+        await self.gate(scope, receive, send)
+        return sent[0]["status"]
+
+    def get(self, path: str, **headers: str) -> int:
+        return asyncio.run(self.request("GET", path, **headers))
+
+    def post(self, path: str, body: bytes = b"", **headers: str) -> int:
+        return asyncio.run(self.request("POST", path, body, **headers))
+
+    def join(self, *data: object) -> int:
+        return self.post(JOIN, json.dumps({"data": data}).encode())
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Page:
+    return Page(tmp_path)
+
+
+def upload(path: object) -> dict[str, Any]:
+    return {"path": str(path), "url": "http://x.example/a", "meta": {"_type": "gradio.FileData"}}
+
+
+def test_a_path_is_of_an_upload(page: Page, tmp_path: Path) -> None:
+    ours = tmp_path / "hash" / "picture.png"
+    assert page.join(upload(ours), None, "a model", 100) == PASSED
+    assert json.loads(page.bodies[-1])["data"][0]["path"] == str(ours)
+    for wrong in (
+        "http://metadata.example/",
+        "https://x.example/a.png",
+        "HTTP://x.example",
+        "//server/share/a.png",
+        "ftp://x.example/a",
+        "/etc/passwd",
+        f"{tmp_path}/../a",
+        f"{tmp_path}x/a",
+        "picture.png",
+        "",
+    ):
+        for data in (
+            [upload(wrong)],
+            [None, {"layers": [upload(ours), upload(wrong)]}],
+            [[[{"background": upload(wrong)}]]],
+        ):
+            assert page.join(*data) == 400, wrong
+        assert page.get(f"/gradio_api/file={wrong}") == 403
+        assert page.get(f"/gradio_api/file/{wrong}") == 403
+    assert page.get("/gradio_api/proxy=https://x.hf.space/a") == 403
+    assert page.get(f"/gradio_api/file={ours}") == PASSED
+    assert len(page.bodies) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"\xff\xfe{", b"a=b", b"NaN,"])
+def test_what_is_no_document_is_refused(body: bytes, page: Page) -> None:
+    assert page.post(JOIN, body) == 400
+    assert page.bodies == []
+
+
+def test_addresses_are_found_in_every_encoding_that_is_read(page: Page) -> None:
+    text = json.dumps({"data": [upload("http://x.example/")]})
+    for encoding in ("utf-8-sig", "utf-16", "utf-32-be"):
+        assert page.post(JOIN, text.encode(encoding)) == 400
+    doubled = b'{"data": [{"path": "/etc/passwd", "path": "http://x.example"}]}'
+    assert page.post(JOIN, doubled) == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/gradio_api/run/harmonize_composite"),
+        ("POST", "/gradio_api/call/harmonize_composite"),
+        ("POST", "/gradio_api/stream/event"),
+        ("POST", "/login"),
+        ("PUT", UPLOAD),
+        ("DELETE", "/"),
+        ("OPTIONS", JOIN),
+    ],
+)
+def test_what_the_page_does_not_ask_is_refused(method: str, path: str, page: Page) -> None:
+    assert asyncio.run(page.request(method, path, b"{}")) == 405
+
+
+def test_lengths_are_said_and_kept_to(page: Page) -> None:
+    for length in ("", "-1", "x", "1_0", "\u0663"):
+        assert page.post(UPLOAD, b"x", content_length=length) == 411
+    assert page.post(UPLOAD, b"x", transfer_encoding="chunked") == 411
+    assert page.post(UPLOAD, b"x", content_length=str(gate.LARGEST_FILE * 2)) == 413
+    assert page.post(JOIN, b"x", content_length=str(gate.LARGEST_FILE)) == 413
+
+
+def test_uploads_have_a_quota(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "_QUOTA", 1_000_000)
+    assert page.post(UPLOAD, bytes(600_000)) == PASSED  # nothing was written by it
+    assert page.post(UPLOAD, bytes(1_100_000)) == 413
+
+    async def another() -> None:  # while the first is under way
+        page.inside = None
+        assert await page.request("POST", UPLOAD, bytes(600_000)) == 413
+        assert await page.request("POST", UPLOAD, bytes(300_000)) == PASSED
+
+    page.inside = another
+    assert page.post(UPLOAD, bytes(600_000)) == PASSED
+    (tmp_path / "a").write_bytes(bytes(900_000))
+    assert page.post(UPLOAD, bytes(200_000)) == 413
+    assert page.join() == PASSED
+    (tmp_path / "b").write_bytes(bytes(200_000))
+    assert page.join() == 413  # it would write results
+    assert page.get("/") == PASSED
+    (tmp_path / "a").unlink()
+    assert page.post(UPLOAD, bytes(200_000)) == PASSED
+
+
+def test_small_files_count_and_old_ones_go(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "tiny").touch()
+    assert tidy(tmp_path) == 20 * 65_536
+    long_ago = time.time() - 2 * gate.LASTING
+    os.utime(tmp_path / "3" / "tiny", (long_ago, long_ago))
+    os.utime(tmp_path / "4", (long_ago, long_ago))
+    assert tidy(tmp_path) == 19 * 65_536
+    assert not (tmp_path / "3" / "tiny").exists()
+    os.utime(tmp_path / "3", (long_ago, long_ago))
+    tidy(tmp_path)
+    assert not (tmp_path / "3").exists()
+    assert (tmp_path / "4" / "tiny").exists()
+
+
+def test_other_sites_are_refused(tmp_path: Path) -> None:
+    page = Page(tmp_path, ("127.0.0.1", "localhost", "::1"))
+    for host in ("localhost", "127.0.0.1:7860", "[::1]:7860", "LOCALHOST:1"):
+        assert page.get("/", host=host) == PASSED
+    for host in ("rebound.example", "127.0.0.1.example", "localhost@x.example", "", "[::1"):
+        assert page.get("/", host=host) == 403, host
+    assert page.get("/", origin="http://127.0.0.1:7860") == PASSED
+    for origin in ("https://x.example", "null", "http://localhost.x.example", "file://"):
+        assert page.post(UPLOAD, origin=origin) == 403
+    assert Page(tmp_path).get("/", host="any.example") == PASSED  # `--host 0.0.0.0`
+
+
+def test_websockets_are_closed_and_the_rest_goes_on(page: Page) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    asyncio.run(page.gate({"type": "websocket"}, None, send))
+    assert sent == ["websocket.close"]
