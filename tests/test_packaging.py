@@ -1,5 +1,6 @@
 """What users install: the wheel holds everything that the library needs."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -63,3 +64,41 @@ def test_the_wheel_works_where_nothing_else_is(wheel: zipfile.ZipFile, tmp_path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+FROZEN = """
+import sys
+from pathlib import Path
+import numpy as np
+import harmonizer
+from harmonizer.cli import main
+assert getattr(sys, "frozen", False)
+mask = np.zeros((40, 60), bool)
+mask[10:30, 10:50] = True
+image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+assert (harmonizer.harmonize(image, mask)[mask] != image[mask]).any()
+assert (Path(harmonizer.__file__).parent / "training" / "recipes" / "idih.toml").is_file()
+raise SystemExit(main(["list"]))
+"""
+
+
+def test_a_frozen_program_has_everything(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """PyInstaller finds our hook by itself; the bundled models run without torch here, too."""
+    pytest.importorskip("PyInstaller")
+    wheel.extractall(tmp_path / "installed")
+    (tmp_path / "program.py").write_text(FROZEN)
+    left_out = "torch matplotlib scipy pandas IPython gradio ray onnx onnxruntime openvino pyarrow"
+    excluded = [f"--exclude-module={name}" for name in f"{left_out} tensorboard av".split()]
+    frozen = subprocess.run(
+        [sys.executable, "-m", "PyInstaller", "--log-level=WARN", *excluded, "program.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert frozen.returncode == 0, frozen.stderr
+    program = tmp_path / "dist" / "program" / "program"
+    done = subprocess.run([program], env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("colormap-lite0-open")

@@ -20,9 +20,9 @@ _LARGEST_BODY = 16_000_000  # of other requests; strokes of the brush are the la
 _QUOTA = 2_000_000_000  # of all uploads and results together
 _LEAST = 65_536  # what a file counts at least, so that there are not too many
 # What the page posts to.
-_POSTS = ("/gradio_api/upload", "/gradio_api/component_server", "/gradio_api/queue/join")
-_POSTS += ("/gradio_api/cancel", "/gradio_api/reset")
-_FORMS = _POSTS[:2]
+_UPLOAD = "/gradio_api/upload"
+_FORMS = (_UPLOAD, "/gradio_api/component_server")
+_POSTS = (*_FORMS, "/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset")
 _FILE = re.compile(r"/(?:file|proxy)[=/](.*)", re.DOTALL)
 
 
@@ -84,7 +84,7 @@ class Gate:
         length = headers.get(b"content-length", "")
         if not re.fullmatch(r"[0-9]{1,12}", length) or b"transfer-encoding" in headers:
             return 411, "the length of the content is missing"
-        if int(length) > (LARGEST_FILE + _FORM if path == _POSTS[0] else _LARGEST_BODY):
+        if int(length) > (LARGEST_FILE + _FORM if path == _UPLOAD else _LARGEST_BODY):
             return 413, "this is larger than what the page takes"
         if tidy(self._folder) + self._announced + int(length) > _QUOTA:
             return 413, "there is no room for more pictures now; wait, or start the page again"
