@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer import Harmonizer, harmonize_video
+from harmonizer.imaging.video_codecs import CODECS
 from harmonizer.jobs.video.clip import ClipOptions, harmonize_clip
 from harmonizer.jobs.video.reading import Clip
-from harmonizer.jobs.video.writing import CODECS, Output
+from harmonizer.jobs.video.writing import Output
 from harmonizer.jobs.video.yuv import planes_of
 from harmonizer.threads import count_cores
 

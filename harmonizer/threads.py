@@ -63,6 +63,23 @@ def survive_forks() -> None:
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
+def ahead(sources: Iterable[_Source], count: int) -> Generator[_Source]:
+    """Draw sources in a thread, so many before they are asked for.
+
+    What drawing one raises is raised after all that came before it. Closing the iterator ends the
+    thread.
+    """
+    drawing, end = iter(sources), object()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="harmonizer-ahead")
+    try:
+        coming = deque(pool.submit(next, drawing, end) for _ in range(count))
+        while (found := coming.popleft().result()) is not end:
+            coming.append(pool.submit(next, drawing, end))
+            yield cast(_Source, found)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def overlap(
     sources: Iterable[_Source],
     prepare: Callable[[_Source], _Prepared],

@@ -67,3 +67,38 @@ def shared(*names: str) -> list[argparse.ArgumentParser]:
 def strengths(text: str) -> list[float]:
     """Read one strength or several, such as `0.3,0.6,1`, for argparse."""
     return [number(0, 1)(one) for one in text.split(",")]
+
+
+def add_place(options: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
+    """Add where a cut-out goes on a background, as `compose` takes it."""
+    options.add_argument(
+        "--at",
+        type=_whole,
+        nargs=2,
+        metavar=("X", "Y"),
+        help="where its upper left corner goes, in pixels of BACKGROUND from the left and from the "
+        "top (default: so that it is in the middle)",
+    )
+    options.add_argument(
+        "--scale",
+        type=_scale,
+        metavar="S",
+        help="its size, 0.5 for half (default: 1, or less where it is in the middle and too large)",
+    )
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+
+
+def _scale(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from harmonizer.cli.options import Commands, shared, strengths, whole_number
+from harmonizer.cli.options import Commands, add_place, shared, strengths, whole_number
 from harmonizer.cli.run_files import FORMATS, run_files
 
 _RESIZE = "--resize-mask"
@@ -54,20 +54,7 @@ def add_run(commands: Commands) -> None:
         help="paste IMAGE, a cut-out with transparency, into this picture first, and harmonize it "
         "there; there is no MASK then",
     )
-    placing.add_argument(
-        "--at",
-        type=_whole,
-        nargs=2,
-        metavar=("X", "Y"),
-        help="where its upper left corner goes, in pixels of BACKGROUND from the left and from the "
-        "top (default: so that it is in the middle)",
-    )
-    placing.add_argument(
-        "--scale",
-        type=_scale,
-        metavar="S",
-        help="its size, 0.5 for half (default: 1, or less where it is in the middle and too large)",
-    )
+    add_place(placing)
     placing.add_argument(
         "--cutout-only",
         action="store_true",
@@ -186,20 +173,3 @@ def _resize_mask(text: str) -> bool | str:
     if text not in ("aspect", "stretch"):
         raise argparse.ArgumentTypeError(f"expected nothing or stretch, got {text!r}")
     return text if text == "stretch" else True
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
-
-
-def _scale(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return value

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.cli.options import Commands, number, shared, whole_number
+from harmonizer.cli.options import Commands, add_place, number, shared, whole_number
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_output, complain
 from harmonizer.errors import InputError
+from harmonizer.imaging.video_codecs import CODECS
 
 if TYPE_CHECKING:
     from harmonizer.pipeline import Harmonizer
 
-_CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
 _STOPPED = 130
 
 
@@ -27,14 +27,19 @@ def add_video(commands: Commands) -> None:
         "colour tags are kept. It needs PyAV: pip install 'image-harmonizer[video]'.",
         epilog="Ctrl-C leaves a whole file of what is done by then.",
     )
-    video.add_argument("clip", type=Path, metavar="CLIP", help="a composite clip")
+    video.add_argument(
+        "clip",
+        type=Path,
+        metavar="CLIP",
+        help="a composite clip, or a folder of PNG or JPEG pictures; with --on, a cut-out",
+    )
     video.add_argument(
         "masks",
         type=Path,
         metavar="MASKS",
         nargs="?",
         help="a video, a folder of pictures, or one picture for all frames; white is the "
-        "foreground to change (default: the clip's alpha channel)",
+        "foreground to change (default: the clip's alpha channel); with --on, what is opaque",
     )
     video.add_argument(
         "-o",
@@ -44,6 +49,21 @@ def add_video(commands: Commands) -> None:
         required=True,
         help="the file to write: .mp4, .m4v, .mov, .mkv or .webm",
     )
+    video.add_argument(
+        "--fps",
+        type=number(0.01, 1000),
+        default=25.0,
+        help="frames in a second, of a CLIP that is a folder (default: 25)",
+    )
+    placing = video.add_argument_group("cut-outs")
+    placing.add_argument(
+        "--on",
+        type=Path,
+        metavar="BACKGROUND",
+        help="paste CLIP, a cut-out, into this clip or picture first, and harmonize it there; OUT "
+        "has the size of BACKGROUND, and the timing and audio of CLIP",
+    )
+    add_place(placing)
     video.add_argument(
         "--lut",
         type=Path,
@@ -67,7 +87,7 @@ def add_video(commands: Commands) -> None:
     )
     video.add_argument(
         "--codec",
-        choices=_CODECS,
+        choices=tuple(CODECS),
         help="of the video (default: h264; vp9 for .webm; with alpha, prores for .mov and ffv1 for "
         ".mkv)",
     )
@@ -80,14 +100,16 @@ def add_video(commands: Commands) -> None:
     )
     video.add_argument("--no-audio", action="store_true", help="leave audio out")
     video.add_argument("--no-subtitles", action="store_true", help="leave subtitles out")
-    video.set_defaults(command=_video)
+    video.set_defaults(command=_video, usage_error=video.error)
 
 
 def _video(parsed: argparse.Namespace) -> int:
     check_output(parsed.output, force=parsed.force)
     if parsed.lut is not None:
         check_output(parsed.lut, force=parsed.force)
-    for path in filter(None, (parsed.clip, parsed.masks)):
+    if parsed.on is None and (parsed.at is not None or parsed.scale is not None):
+        parsed.usage_error("--at and --scale place a cut-out: name the background by --on")
+    for path in filter(None, (parsed.clip, parsed.masks, parsed.on)):
         if parsed.output.exists() and path.exists() and parsed.output.samefile(path):
             raise InputError(f"{parsed.output} is read; name another file to write")
 
@@ -103,6 +125,10 @@ def _video(parsed: argparse.Namespace) -> int:
         codec=parsed.codec,
         quality=parsed.quality,
         leave_out=frozenset(kind for kind, left in leave_out.items() if left),
+        on=parsed.on,
+        position=tuple(parsed.at) if parsed.at else None,
+        scale=parsed.scale,
+        fps=parsed.fps,
     )
     with freed_memory_kept(), tqdm(unit="frame", disable=None) as bar:
 

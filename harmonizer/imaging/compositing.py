@@ -102,24 +102,56 @@ def paste(
             "the background has transparent pixels, so its colours are not known everywhere; "
             "flatten it first. Are foreground and background swapped?"
         )
-    (height, width), (room_height, room_width) = alpha.shape, picture.size
-    if scale is None:
-        fitting = min(room_height / height, room_width / width)
-        scale = min(1.0, fitting) if position is None else 1.0
     colours = cutout.pixels.astype(np.float32) / np.float32(full_scale(cutout.pixels.dtype))
-    layer = _scaled(convert(colours, cutout.space, picture.space), alpha, scale)
-    if position is None:
-        position = ((room_width - layer.shape[1]) // 2, (room_height - layer.shape[0]) // 2)
-    source, target = _common_part(layer.shape[:2], picture.size, position)
-    layer = layer[source]
+    colours = convert(colours, cutout.space, picture.space)
+    layer, target = place(colours, alpha, picture.size, position, scale)
 
     mask = np.zeros(picture.size, np.float32)
-    mask[target] = np.where(layer[..., 3] < _LEAST_ALPHA, 0, layer[..., 3])
+    mask[target] = covered(layer)
     pixels = picture.pixels.copy()
     white = full_scale(pixels.dtype)
     mixed = layer[..., :3] * np.float32(white) + (1 - layer[..., 3:]) * pixels[target]
     pixels[target] = np.rint(mixed) if pixels.dtype.kind == "u" else mixed
     return Pasted(picture, pixels, mask)
+
+
+def place(
+    colours: Array,
+    alpha: NDArray[np.float32],
+    room: tuple[int, int],
+    position: tuple[int, int] | None = None,
+    scale: float | None = None,
+) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
+    """Scale a cut-out, and find where it lies.
+
+    Args:
+        colours: (H, W, 3), in [0, 1].
+        alpha: (H, W), in [0, 1].
+        room: Height and width of the background.
+        position: As `compose` takes it.
+        scale: As `compose` takes it.
+
+    Returns:
+        What of the cut-out shows: (h, w, 4), RGB multiplied by alpha, and alpha; and the rows and
+        columns of the background that it covers.
+
+    Raises:
+        InputError: Nothing shows, or the scale or the position is not as described.
+    """
+    (height, width), (room_height, room_width) = alpha.shape, room
+    if scale is None:
+        fitting = min(room_height / height, room_width / width)
+        scale = min(1.0, fitting) if position is None else 1.0
+    layer = _scaled(colours, alpha, scale)
+    if position is None:
+        position = ((room_width - layer.shape[1]) // 2, (room_height - layer.shape[0]) // 2)
+    source, target = _common_part(layer.shape[:2], room, position)
+    return layer[source], target
+
+
+def covered(layer: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much of each pixel a layer of `place` covers: (h, w), in [0, 1]."""
+    return np.where(layer[..., 3] < _LEAST_ALPHA, np.float32(0), layer[..., 3])
 
 
 def _scaled(colours: Array, alpha: NDArray[np.float32], scale: float) -> NDArray[np.float32]:

@@ -1,26 +1,27 @@
 """Harmonize a file: decode, look, change, encode, and copy the rest."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harmonizer.errors import HarmonizerError, InputError
+from harmonizer.imaging.video_codecs import CODECS, usual_codec
+from harmonizer.jobs.video.background import Background
 from harmonizer.jobs.video.cuts import histogram
 from harmonizer.jobs.video.frames import change_ahead
-from harmonizer.jobs.video.mask_sources import alpha_of, count_masks, is_still, read_masks, turned
+from harmonizer.jobs.video.mask_sources import count_masks
 from harmonizer.jobs.video.reading import Clip
+from harmonizer.jobs.video.scenes import Shot, composites, pasted
 from harmonizer.jobs.video.track import Moment, Track
-from harmonizer.jobs.video.writing import CODECS, Output, usual_codec
-from harmonizer.jobs.video.yuv import Box, Floats, Layout, change_colors, picture_of, planes_of
+from harmonizer.jobs.video.writing import Output
 from harmonizer.lifting import ColorTransform
 from harmonizer.pipeline import Harmonizer
-from harmonizer.preprocessing import bounding_box
+from harmonizer.threads import ahead
+
+_AHEAD = 4  # decoded frames that wait
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,13 @@ class ClipOptions:
         strength: From 0 (no change) to 1.
         window: Seconds over which changes are smoothed.
         cut: Share of pixels that another scene changes.
-        codec: A key of `harmonizer.jobs.video.writing.CODECS`; None is what suits the file.
+        codec: A key of `CODECS`; None is what suits the file.
         quality: Of the codec, by its own scale; None is the usual one.
         leave_out: Kinds of streams that are not copied: `audio`, `subtitle`.
+        on: A background, a clip or a picture: the clip is a cut-out then, which is pasted into it.
+        position: Where, as `compose` takes it.
+        scale: How large, as `compose` takes it.
+        fps: Frames in a second, of a clip that is a folder of pictures.
     """
 
     strength: float = 1.0
@@ -42,6 +47,10 @@ class ClipOptions:
     codec: str | None = None
     quality: int | None = None
     leave_out: frozenset[str] = frozenset()
+    on: Path | None = None
+    position: tuple[int, int] | None = None
+    scale: float | None = None
+    fps: float = 25.0
 
 
 @dataclass(frozen=True)
@@ -61,16 +70,6 @@ class Done:
     stopped: bool = False
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A frame, and what of it is to be changed."""
-
-    frame: Any
-    layout: Layout
-    box: Box
-    mask: Floats
-
-
 def harmonize_clip(
     load: Callable[[], Harmonizer],
     source: Path,
@@ -83,7 +82,7 @@ def harmonize_clip(
 
     Args:
         load: Gives what harmonizes; called when the files are found to be sound.
-        source: The clip.
+        source: The clip, or a folder of pictures that is one.
         masks: What `read_masks` takes; None is the clip's alpha channel.
         output: The file to write; what is there already is replaced when the new one is finished.
         options: How.
@@ -97,88 +96,63 @@ def harmonize_clip(
         OSError: The file cannot be written.
     """
     track = Track(window=options.window, cut=options.cut)
-    with Clip(source, others=True) as clip:
+    with ExitStack() as opened:
+        clip = opened.enter_context(Clip(source, others=True, fps=options.fps))
         clip.others = [one for one in clip.others if one.type not in options.leave_out]
         _check_count(clip, masks)
         if masks is None and not clip.alpha:
             raise InputError(f"{source} has no alpha channel to take for the mask; name the masks")
-        codec = CODECS[options.codec or usual_codec(output, alpha=clip.alpha)]
-        written = Output(output, clip, codec, options.quality)
+        behind = opened.enter_context(Background(options.on)) if options.on else None
+        alpha = behind is None and clip.alpha
+        codec = CODECS[options.codec or usual_codec(output, alpha=alpha)]
+        written = Output(output, clip, codec, options.quality, behind and behind.stored)
+        opened.callback(written.discard)
+        harmonizer = load()
+        step = progress(clip.expected)
+        if behind is None:
+            shots = composites(clip, masks, written)
+        else:
+            shots = pasted(
+                *(clip, masks, behind, written), position=options.position, scale=options.scale
+            )
+        # Decoding runs in a thread of its own, beside the network, the change and the encoder.
+        moments = opened.enter_context(closing(ahead(_moments(shots, clip, harmonizer), _AHEAD)))
+        error, stopped = None, False
         try:
-            harmonizer = load()
-            step = progress(clip.expected)
-            moments = _moments(clip, masks, written, harmonizer)
             apply = partial(_apply, strength=options.strength)
-            error, stopped = None, False
-            try:
-                with closing(change_ahead(track.follow(moments), apply, _leave)) as results:
-                    for frame in results:
-                        written.write(frame)
-                        step()
-            except HarmonizerError as problem:
-                error = problem
-            except KeyboardInterrupt:
-                stopped = True
-            if written.frames:
-                written.finish(whole=error is None and not stopped)
-            elif error:
-                raise error
-            return Done(written.frames, track.mean().at(options.strength), error, stopped)
-        finally:
-            written.discard()
+            with closing(change_ahead(track.follow(moments), apply, _leave)) as results:
+                for frame in results:
+                    written.write(frame)
+                    step()
+        except HarmonizerError as problem:
+            error = problem
+        except KeyboardInterrupt:
+            stopped = True
+        if written.frames:
+            written.finish(whole=error is None and not stopped)
+        elif error:
+            raise error
+        return Done(written.frames, track.mean().at(options.strength), error, stopped)
 
 
 def _check_count(clip: Clip, masks: Path | None) -> None:
-    count, frames = count_masks(masks) if masks else None, int(clip.stream.frames)
+    count, frames = count_masks(masks) if masks else None, clip.counted
     if count and frames and count != frames:
         raise InputError(f"{clip.path} has {frames} frames, and {masks} {count} masks")
 
 
-def _moments(
-    clip: Clip, source: Path | None, written: Output, harmonizer: Harmonizer
-) -> Iterator[Moment[_Part]]:
-    frames = (written.prepared(frame) for frame in clip.frames())
-    first = next(frames)
-    shape, rotation = (first.height, first.width), written.rotation
-    upright = shape[::-1] if rotation % 180 else shape
-    masks = read_masks(source, upright) if source else None
-    index, time, rate = 0, 0.0, float(clip.stream.average_rate or 25)
-    for index, frame in enumerate(chain([first], frames)):
-        if (frame.height, frame.width) != shape:
-            raise InputError(
-                f"frame {index} of {clip.path} is {frame.width} x {frame.height}, those before are "
-                f"{shape[1]} x {shape[0]}; cut the clip there first"
-            )
-        mask = alpha_of(frame) if masks is None else next(masks, None)
-        if mask is None:
-            raise InputError(f"{source} has masks for {index} frames, and the clip has more")
-        mask = mask if masks is None else turned(mask, -rotation)
-        planes, layout = planes_of(frame), Layout.of(frame)
-        box, look = bounding_box(mask), None
-        part = _Part(frame, layout, ((0, 0), (0, 0)), np.zeros((0, 0), np.float32))
-        if box is not None:
-            box = layout.aligned(box)
-            part = _Part(frame, layout, box, mask[slice(*box[0]), slice(*box[1])].copy())
-            look = partial(_look, part, rotation, harmonizer)
-        found = index / rate if frame.time is None else float(frame.time)
+def _moments(shots: Iterable[Shot], clip: Clip, harmonizer: Harmonizer) -> Generator[Moment[Shot]]:
+    time, rate = 0.0, float(clip.stream.average_rate or 25)
+    for index, shot in enumerate(shots):
+        found = index / rate if shot.frame.time is None else float(shot.frame.time)
         time = max(time, found)
-        yield Moment(time, part, histogram(planes[:3], layout.bits), look)
-    if masks is not None and source and not is_still(source) and next(masks, None) is not None:
-        raise InputError(f"the clip has {index + 1} frames, and {source} more masks")
+        look = partial(shot.look, harmonizer) if shot.mask.size else None
+        yield Moment(time, shot, histogram(shot.planes[:3], shot.layout.bits), look)
 
 
-def _look(part: _Part, rotation: int, harmonizer: Harmonizer) -> ColorTransform:
-    pixels = picture_of(planes_of(part.frame), part.layout)
-    mask = np.zeros(pixels.shape[:2], np.float32)
-    mask[slice(*part.box[0]), slice(*part.box[1])] = part.mask
-    return harmonizer.color_transform(turned(pixels, rotation), turned(mask, rotation))
+def _apply(shot: Shot, change: ColorTransform, *, strength: float) -> Any:  # noqa: ANN401 - PyAV
+    return shot.changed(change.at(strength))
 
 
-def _apply(part: _Part, change: ColorTransform, *, strength: float) -> Any:  # noqa: ANN401 - PyAV
-    planes = planes_of(part.frame)
-    change_colors(planes, part.layout, part.box, part.mask, change.at(strength))
-    return part.frame
-
-
-def _leave(part: _Part) -> Any:  # noqa: ANN401 - a frame of PyAV
-    return part.frame
+def _leave(shot: Shot) -> Any:  # noqa: ANN401 - a frame of PyAV
+    return shot.frame

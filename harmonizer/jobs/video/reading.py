@@ -2,16 +2,36 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import InputError, import_extra, warn
+from harmonizer.jobs.video.pictures import PICTURES, JoinedFiles, numbered
 
+_BT709, _LIMITED_RANGE, _FULL_RANGE = 1, 1, 2
 # Curves of brightness, by their numbers in ITU-T H.273, that are made for HDR.
 _HDR = {16: "PQ (HDR10, Dolby Vision)", 18: "HLG"}
 # The native decoder of VP9 leaves the alpha channel out, which this one reads.
 _ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How a clip stores its pictures: what a plain encoding has to keep.
+
+    Colours are numbers of ITU-T H.273.
+    """
+
+    width: int
+    height: int
+    pixel_format: str
+    sample_aspect_ratio: Fraction | None = None
+    color_range: int = _LIMITED_RANGE
+    colorspace: int = _BT709
+    color_primaries: int = _BT709
+    color_trc: int = _BT709
 
 
 class Clip:
@@ -24,24 +44,30 @@ class Clip:
         packets: What was read of other streams meanwhile; whoever wants it takes it.
     """
 
-    def __init__(self, path: Path, *, others: bool = False) -> None:
+    def __init__(self, path: Path, *, others: bool = False, fps: float = 25.0) -> None:
         """Open a clip.
 
         Args:
-            path: The file.
+            path: The file, or a folder of pictures of one kind, in the order of the numbers in
+                their names.
             others: Whether packets of other streams than video are wanted.
+            fps: Frames in a second, of pictures.
 
         Raises:
             InputError: It cannot be read, has no video, or is HDR.
         """
         self._av = import_extra("av", "video")
         self.path = path
-        if not path.is_file():
+        self._pictures = numbered(path) if path.is_dir() else []
+        if not self._pictures and not path.is_file():
             raise InputError(f"there is no file {path}")
         with ExitStack() as opened:
+            source: Any = JoinedFiles(self._pictures) if self._pictures else str(path)
+            form = PICTURES[self._pictures[0].suffix.lower()] if self._pictures else None
+            options = {"framerate": f"{fps:g}"} if form else {}
             try:
                 self.container: Any = opened.enter_context(
-                    self._av.open(str(path), metadata_errors="replace")
+                    self._av.open(source, format=form, options=options, metadata_errors="replace")
                 )
             except (self._av.error.FFmpegError, ValueError) as error:
                 raise InputError(
@@ -67,24 +93,35 @@ class Clip:
         self._close()
 
     @property
-    def pixel_format(self) -> str:
-        """How decoded frames store pixels."""
-        return "yuva420p" if self._alpha_decoder() else str(self.stream.codec_context.pix_fmt)
+    def stored(self) -> Stored:
+        """How its pictures are stored."""
+        context = self.stream.codec_context
+        form = "yuva420p" if self._alpha_decoder() else str(context.pix_fmt)
+        names = ("color_range", "colorspace", "color_primaries", "color_trc")
+        colours = [int(getattr(context, name)) for name in names]
+        if self._av.VideoFormat(form, 2, 2).is_rgb:  # which is converted
+            colours[:2] = _LIMITED_RANGE, _BT709
+        elif form.startswith("yuvj"):
+            colours[0] = _FULL_RANGE
+        aspect = context.sample_aspect_ratio or None
+        return Stored(context.width, context.height, form, aspect, *colours)
 
     @property
     def alpha(self) -> bool:
         """Whether the video has an alpha channel."""
-        form = self._av.VideoFormat(self.pixel_format, 2, 2)
+        form = self._av.VideoFormat(self.stored.pixel_format, 2, 2)
         return len(form.components) in (2, 4) and not form.has_palette
 
     @property
+    def counted(self) -> int | None:
+        """How many frames there are, if the file says so."""
+        return len(self._pictures) or int(self.stream.frames) or None
+
+    @property
     def expected(self) -> int | None:
-        """How many frames there should be, if the file says so; a guess for some formats."""
-        stream = self.stream
-        if stream.frames:
-            return int(stream.frames)
-        seconds = self.seconds
-        return round(seconds * stream.average_rate) if seconds and stream.average_rate else None
+        """How many frames there should be; a guess for some formats."""
+        seconds, rate = self.seconds, self.stream.average_rate
+        return self.counted or (round(seconds * rate) if seconds and rate else None)
 
     @property
     def seconds(self) -> Fraction | None:

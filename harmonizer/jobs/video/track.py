@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from harmonizer.jobs.video.cuts import Histogram, difference
 from harmonizer.lifting import ColorTransform
 
 Content = TypeVar("Content")
+_Key: TypeAlias = tuple[float, Future[NDArray[np.float64]]]  # its time, and what it asks for
 # Key frames in a window: enough for an average, few enough for the network to keep up.
 _KEYS = 4
 
@@ -70,11 +72,17 @@ class Track:
     ) -> Iterator[tuple[Content, ColorTransform | None]]:
         """Yield each content with its change, None where there is nothing to change.
 
-        A window of moments is held back, to look ahead. What drawing one raises is raised after all
-        that came before it.
+        A window of moments is held back, to look ahead, and a little more: the network runs in a
+        thread meanwhile. What drawing one raises is raised after all that came before it.
         """
+        with ThreadPoolExecutor(1, thread_name_prefix="harmonizer-network") as network:
+            yield from self._follow(moments, network)
+
+    def _follow(
+        self, moments: Iterable[Moment[Content]], network: ThreadPoolExecutor
+    ) -> Iterator[tuple[Content, ColorTransform | None]]:
         waiting: deque[Moment[Content]] = deque()
-        keys: deque[tuple[float, NDArray[np.float64]]] = deque()
+        keys: deque[_Key] = deque()
         before: Histogram | None = None
         failure: Exception | None = None
         try:
@@ -86,12 +94,9 @@ class Track:
                     self.scenes += 1
                 before = moment.histogram
                 if moment.look and (not keys or moment.time - keys[-1][0] >= self._step):
-                    found = moment.look().coefficients
-                    keys.append((moment.time, found))
-                    self._sum += found
-                    self.keys += 1
+                    keys.append((moment.time, network.submit(self._ask, moment.look)))
                 waiting.append(moment)
-                while waiting and moment.time >= waiting[0].time + self._window:
+                while waiting and moment.time >= waiting[0].time + self._window + self._step:
                     yield self._changed(waiting.popleft(), keys)
                 # The last key stays, to tell when the next one is due.
                 oldest = waiting[0].time if waiting else moment.time
@@ -103,16 +108,22 @@ class Track:
         if failure is not None:
             raise failure
 
+    def _ask(self, look: Callable[[], ColorTransform]) -> NDArray[np.float64]:
+        found = look().coefficients
+        self._sum += found
+        self.keys += 1
+        return found
+
     def _changed(
-        self, moment: Moment[Content], keys: Iterable[tuple[float, NDArray[np.float64]]]
+        self, moment: Moment[Content], keys: Iterable[_Key]
     ) -> tuple[Content, ColorTransform | None]:
         if moment.look is None:
             return moment.content, None
         total, weights = np.zeros_like(self._sum), 0.0
-        for time, coefficients in keys:
+        for time, found in keys:
             distance = abs(time - moment.time)
             if distance < self._window or distance == 0:
                 weight = np.cos(np.pi / 2 * distance / self._window) ** 2 if distance else 1.0
-                total += weight * coefficients
+                total += weight * found.result()
                 weights += weight
         return moment.content, ColorTransform(total / weights)

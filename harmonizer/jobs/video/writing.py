@@ -3,91 +3,17 @@
 import os
 import uuid
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import InputError, import_extra, warn
-from harmonizer.jobs.video.reading import Clip
+from harmonizer.imaging.video_codecs import Codec, check_ending
+from harmonizer.jobs.video.reading import Clip, Stored
 from harmonizer.jobs.video.yuv import planes_of
 
-FORMATS: Mapping[str, str] = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-}
 _FULL_RANGE, _BT709 = 2, 1
 _ENOUGH = 8  # bits
-
-
-@dataclass(frozen=True)
-class Codec:
-    """An encoder of FFmpeg.
-
-    Attributes:
-        encoder: Its name there.
-        quality: Its option for the quality, if it has one, and the usual value.
-        formats: How it can store pixels.
-        options: What else it is told.
-    """
-
-    encoder: str
-    quality: tuple[str, int] | None
-    formats: tuple[str, ...]
-    options: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-def _yuv(*names: str) -> tuple[str, ...]:
-    return tuple(f"yuv{name}" for name in names)
-
-
-_EIGHT = _yuv("420p", "422p", "444p")
-_ALPHA = ("a420p", "a422p", "a444p", "a444p10le", "a444p16le")
-_TEN = _yuv("420p10le", "422p10le", "444p10le")
-CODECS: Mapping[str, Codec] = {
-    "h264": Codec("libx264", ("crf", 18), (*_EIGHT, *_TEN), {"preset": "medium"}),
-    "hevc": Codec(
-        *("libx265", ("crf", 20), (*_EIGHT, *_TEN, *_yuv("420p12le", "422p12le", "444p12le"))),
-        {"preset": "medium", "x265-params": "log-level=error"},
-    ),
-    "vp9": Codec(
-        *("libvpx-vp9", ("crf", 24), (*_EIGHT, *_TEN, "yuva420p")),
-        {"b": "0", "row-mt": "1", "cpu-used": "4"},
-    ),
-    "av1": Codec("libsvtav1", ("crf", 24), ("yuv420p", "yuv420p10le"), {"preset": "8"}),
-    "prores": Codec("prores_ks", None, _yuv("422p10le", "444p10le", "a444p10le")),
-    "ffv1": Codec(
-        "ffv1",
-        None,
-        (*_EIGHT, *_TEN, *_yuv("420p16le", "422p16le", "444p16le", *_ALPHA)),
-    ),
-}
-
-
-def usual_codec(path: Path, *, alpha: bool) -> str:
-    """Return which codec a file gets when nothing is said."""
-    ending = path.suffix.lower()
-    if ending == ".webm":
-        return "vp9"
-    if not alpha:
-        return "h264"
-    return {".mov": "prores", ".mkv": "ffv1"}.get(ending, "h264")
-
-
-def check_ending(path: Path) -> str:
-    """Return FFmpeg's name of the format that a file's ending stands for.
-
-    Raises:
-        InputError: It stands for none.
-    """
-    found = FORMATS.get(path.suffix.lower())
-    if found is None:
-        raise InputError(f"{path} does not end in what can be written: {', '.join(FORMATS)}")
-    return found
 
 
 def pixel_format(name: str, codec: Codec, path: Path) -> str:
@@ -134,14 +60,22 @@ def _traits(av: Any, name: str) -> tuple[tuple[int, int, int], bool]:  # noqa: A
 class Output:
     """A clip that is being written, under another name until it is whole."""
 
-    def __init__(self, path: Path, clip: Clip, codec: Codec, quality: int | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clip: Clip,
+        codec: Codec,
+        quality: int | None,
+        stored: Stored | None = None,
+    ) -> None:
         """Begin.
 
         Args:
             path: The file, which is replaced when the new one is finished.
-            clip: Whose timing, colours and other streams are kept.
+            clip: Whose timing and other streams are kept.
             codec: What encodes the frames.
             quality: Of the codec; None is the usual one.
+            stored: How the pictures are stored; None is as the clip does.
 
         Raises:
             InputError: The format cannot hold what there is.
@@ -153,9 +87,8 @@ class Output:
         self.frames = self.rotation = 0
         self._waiting: deque[Any] = deque()
         form = check_ending(path)
-        source = clip.stream.codec_context
-        self.format = pixel_format(clip.pixel_format, codec, path)
-        self._from_rgb = self._av.VideoFormat(source.pix_fmt, 2, 2).is_rgb
+        self.stored = stored or clip.stored
+        self.format = pixel_format(self.stored.pixel_format, codec, path)
         options = dict(codec.options)
         if codec.quality:
             options[codec.quality[0]] = str(codec.quality[1] if quality is None else quality)
@@ -176,17 +109,10 @@ class Output:
                 {k: v for k, v in clip.stream.metadata.items() if k in ("language", "title")}
             )
             context = self._video.codec_context
-            context.width, context.height = source.width, source.height
-            context.pix_fmt = self.format
-            context.time_base = time_base
-            if source.sample_aspect_ratio:
-                context.sample_aspect_ratio = source.sample_aspect_ratio
-            for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
-                setattr(context, name, getattr(source, name))
-            if self._from_rgb:
-                context.colorspace, context.color_range = _BT709, 1
-            elif source.pix_fmt.startswith("yuvj"):
-                context.color_range = _FULL_RANGE
+            context.pix_fmt, context.time_base = self.format, time_base
+            for name, value in vars(self.stored).items():
+                if name != "pixel_format" and value is not None:
+                    setattr(context, name, value)
             if codec.encoder == "libx265" and form in ("mp4", "mov"):
                 context.codec_tag = "hvc1"
             self._copied = {one.index: self._copy(one) for one in clip.others}
@@ -217,11 +143,9 @@ class Output:
             frame.make_writable()
             return frame
         if name.replace("yuvj", "yuv") == self.format:
-            ready = self._av.VideoFrame(frame.width, frame.height, self.format)
-            for target, plane in zip(planes_of(ready), planes_of(frame), strict=True):
-                target[...] = plane
-            ready.colorspace, ready.color_range = frame.colorspace, _FULL_RANGE
-        elif self._from_rgb:
+            ready = copied(frame, self.format)
+            ready.color_range = _FULL_RANGE
+        elif frame.format.is_rgb:
             ready = frame.reformat(format=self.format, dst_colorspace=_BT709, dst_color_range=1)
             ready.colorspace, ready.color_range = _BT709, 1
         else:
@@ -276,6 +200,15 @@ class Output:
     def _mux_copied(self, packet: Any) -> None:  # noqa: ANN401 - a packet of PyAV
         packet.stream = self._copied[packet.stream.index]
         self._container.mux(packet)
+
+
+def copied(frame: Any, name: str) -> Any:  # noqa: ANN401 - frames of PyAV
+    """Copy a planar frame, without its time, as a format that has the same planes."""
+    copy = import_extra("av", "video").VideoFrame(frame.width, frame.height, name)
+    for target, plane in zip(planes_of(copy), planes_of(frame), strict=True):
+        target[...] = plane
+    copy.colorspace, copy.color_range = frame.colorspace, frame.color_range
+    return copy
 
 
 def _time(packet: Any) -> float:  # noqa: ANN401 - a packet of PyAV

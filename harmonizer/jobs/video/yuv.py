@@ -3,6 +3,7 @@
 What lies outside the mask is never converted to RGB and back, so that it stays as it was decoded.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -49,18 +50,17 @@ class Layout:
     from_rgb: Floats
 
     @classmethod
-    def of(cls, frame: Any) -> Self:  # noqa: ANN401 - a frame of PyAV
-        """Find how a planar YUV frame is stored.
+    def of(cls, frame: Any, rotation: int = 0) -> Self:  # noqa: ANN401 - a frame of PyAV
+        """Find how the planes of a planar YUV frame are stored, as `planes_of` gives them.
 
         Raises:
             InputError: Its matrix is one that this library does not know.
         """
         bits = int(frame.format.components[0].bits)
         chroma = frame.planes[1]
-        subsampling = (
-            1 if chroma.height == frame.height else 2,
-            1 if chroma.width == frame.width else 2,
-        )
+        down = 1 if chroma.height == frame.height else 2
+        across = 1 if chroma.width == frame.width else 2
+        subsampling = (across, down) if rotation % 180 else (down, across)
         number = int(frame.colorspace)
         if number == _UNSPECIFIED:
             number = 1 if frame.height >= _HD_HEIGHT else 6
@@ -112,27 +112,44 @@ def is_full_range(frame: Any) -> bool:  # noqa: ANN401 - a frame of PyAV
     return int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
 
 
-def planes_of(frame: Any) -> list[Array]:  # noqa: ANN401 - a frame of PyAV
-    """Return the planes of a planar frame, (H, W) each, as views of its memory."""
+def planes_of(frame: Any, rotation: int = 0) -> list[Array]:  # noqa: ANN401 - a frame of PyAV
+    """Return the planes of a planar frame, (H, W) each, as views of its memory.
+
+    Args:
+        frame: A frame of PyAV.
+        rotation: Degrees by which it is shown turned, counter-clockwise; the views stand upright.
+    """
     dtype = np.dtype(np.uint8 if frame.format.components[0].bits <= 8 else "<u2")
     arrays: list[Array] = []
     for plane in frame.planes:
         rows = np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // dtype.itemsize)
-        arrays.append(rows[:, : plane.width])
+        arrays.append(turned(rows[:, : plane.width], rotation))
     return arrays
+
+
+def turned(plane: Array, rotation: int) -> Array:
+    """Return a view of a picture that stands upright."""
+    return np.rot90(plane, round(rotation / 90)) if rotation else plane
 
 
 def rgb_of(planes: list[Array], layout: Layout, box: Box) -> Floats:
     """Return a part of a picture as RGB, (h, w, 3), in [0, 1]."""
+    rgb = _stored_rgb(planes, layout, box)
+    return np.clip(rgb, 0, 1, out=rgb)
+
+
+def _stored_rgb(planes: list[Array], layout: Layout, box: Box) -> Floats:
+    """Return RGB that may lie beyond black and white, as YUV can."""
     (top, bottom), (left, right) = box
-    luma = planes[0][top:bottom, left:right].astype(np.float32)
+    luma = planes[0][top:bottom, left:right].astype(np.float32, order="C")
     size = (luma.shape[1], luma.shape[0])
     colours = [plane[layout.chroma(layout.aligned(box))] for plane in planes[1:3]]
     stretched = [
-        cv2.resize(one.astype(np.float32), size, interpolation=cv2.INTER_NEAREST) for one in colours
+        cv2.resize(one.astype(np.float32, order="C"), size, interpolation=cv2.INTER_NEAREST)
+        for one in colours
     ]
     rgb = cv2.transform(cv2.merge([luma, *stretched]), layout.to_rgb)
-    return np.clip(rgb, 0, 1, out=rgb).astype(np.float32, copy=False)
+    return rgb.astype(np.float32, copy=False)
 
 
 def picture_of(planes: list[Array], layout: Layout) -> NDArray[np.uint8]:
@@ -160,28 +177,48 @@ def change_colors(
         change: Of the colours.
     """
     added_to = AddedColor.on_scale(change, 1.0)
+    for part, inner in _strips(layout, box, mask):
+        colours = rgb_of(planes, layout, part)
+        added = added_to(np.ascontiguousarray(colours.reshape(-1, 3).T))
+        added *= mask[inner].ravel()
+        _add_planes(planes, layout, part, added.reshape(3, *colours.shape[:2]))
+
+
+def paste_colors(planes: list[Array], layout: Layout, box: Box, layer: Floats) -> None:
+    """Lay colours over a part of a picture, in place.
+
+    Args:
+        planes: (H, W) each; written to.
+        layout: How they are stored.
+        box: Of the part; aligned.
+        layer: Of the part, (h, w, 4), in [0, 1]: RGB, multiplied by alpha, and alpha. Where that is
+            0 the picture stays bit for bit.
+    """
+    for part, inner in _strips(layout, box, layer[..., 3]):
+        over = layer[inner]
+        below = _stored_rgb(planes, layout, part)
+        added = np.subtract(over[..., :3], over[..., 3:] * below, dtype=np.float32)
+        _add_planes(planes, layout, part, np.ascontiguousarray(added.transpose(2, 0, 1)))
+
+
+def _strips(layout: Layout, box: Box, mask: Floats) -> Iterator[tuple[Box, tuple[slice, slice]]]:
+    """Cut a box into parts that a core's cache holds; yield each, and where it is in the mask."""
     (top, _), (left, right) = box
     rows = max(2, _PIECE_PIXELS // (right - left) // 2 * 2)
     for start in range(0, len(mask), rows):
         # An object is seldom as wide as its box.
         inner = bounding_box(mask[start : start + rows])
-        if inner is None:
-            continue
-        bottom = min(start + rows, len(mask))
-        part = layout.aligned(
-            ((top + start, top + bottom), (left + inner[1][0], left + inner[1][1]))
-        )
-        weight = mask[start:bottom, part[1][0] - left : part[1][1] - left]
-        before = rgb_of(planes, layout, part)
-        colours = np.ascontiguousarray(before.reshape(-1, 3).T)
-        added_rgb = added_to(colours)
-        added_rgb *= weight.ravel()
-        added: Floats = np.matmul(layout.from_rgb, added_rgb)
-        _add_planes(planes, layout, part, added.reshape(3, *weight.shape))
+        if inner is not None:
+            bottom = min(start + rows, len(mask))
+            columns = (left + inner[1][0], left + inner[1][1])
+            part = layout.aligned(((top + start, top + bottom), columns))
+            yield part, (slice(start, bottom), slice(part[1][0] - left, part[1][1] - left))
 
 
-def _add_planes(planes: list[Array], layout: Layout, box: Box, added: Floats) -> None:
+def _add_planes(planes: list[Array], layout: Layout, box: Box, added_rgb: Floats) -> None:
+    """Add a change of RGB, (3, h, w), to a part."""
     (top, bottom), (left, right) = box
+    added = np.matmul(layout.from_rgb, added_rgb.reshape(3, -1)).reshape(added_rgb.shape)
     _add(planes[0][top:bottom, left:right], added[0], layout.bits)
     for index in (1, 2):
         part = planes[index][layout.chroma(box)]

@@ -1,0 +1,81 @@
+"""What clips can be written as. Needs no PyAV, so that `--help` can list it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harmonizer.errors import InputError
+
+FORMATS: Mapping[str, str] = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+}
+
+
+@dataclass(frozen=True)
+class Codec:
+    """An encoder of FFmpeg.
+
+    Attributes:
+        encoder: Its name there.
+        quality: Its option for the quality, if it has one, and the usual value.
+        formats: How it can store pixels.
+        options: What else it is told.
+    """
+
+    encoder: str
+    quality: tuple[str, int] | None
+    formats: tuple[str, ...]
+    options: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def _yuv(*names: str) -> tuple[str, ...]:
+    return tuple(f"yuv{name}" for name in names)
+
+
+_EIGHT = _yuv("420p", "422p", "444p")
+_ALPHA = ("a420p", "a422p", "a444p", "a444p10le", "a444p16le")
+_TEN = _yuv("420p10le", "422p10le", "444p10le")
+CODECS: Mapping[str, Codec] = {
+    "h264": Codec("libx264", ("crf", 18), (*_EIGHT, *_TEN), {"preset": "medium"}),
+    "hevc": Codec(
+        *("libx265", ("crf", 20), (*_EIGHT, *_TEN, *_yuv("420p12le", "422p12le", "444p12le"))),
+        {"preset": "medium", "x265-params": "log-level=error"},
+    ),
+    "vp9": Codec(
+        *("libvpx-vp9", ("crf", 24), (*_EIGHT, *_TEN, "yuva420p")),
+        {"b": "0", "row-mt": "1", "cpu-used": "4"},
+    ),
+    "av1": Codec("libsvtav1", ("crf", 24), ("yuv420p", "yuv420p10le"), {"preset": "8"}),
+    "prores": Codec("prores_ks", None, _yuv("422p10le", "444p10le", "a444p10le")),
+    "ffv1": Codec(
+        "ffv1",
+        None,
+        (*_EIGHT, *_TEN, *_yuv("420p16le", "422p16le", "444p16le", *_ALPHA)),
+    ),
+}
+
+
+def usual_codec(path: Path, *, alpha: bool) -> str:
+    """Return which codec a file gets when nothing is said."""
+    ending = path.suffix.lower()
+    if ending == ".webm":
+        return "vp9"
+    if not alpha:
+        return "h264"
+    return {".mov": "prores", ".mkv": "ffv1"}.get(ending, "h264")
+
+
+def check_ending(path: Path) -> str:
+    """Return FFmpeg's name of the format that a file's ending stands for.
+
+    Raises:
+        InputError: It stands for none.
+    """
+    found = FORMATS.get(path.suffix.lower())
+    if found is None:
+        raise InputError(f"{path} does not end in what can be written: {', '.join(FORMATS)}")
+    return found

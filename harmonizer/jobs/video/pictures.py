@@ -1,0 +1,71 @@
+"""Folders of pictures as clips, and single pictures for all frames of one."""
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from harmonizer.errors import InputError
+from harmonizer.imaging.files import list_pictures
+
+# What reads many pictures that are written one behind the other, by FFmpeg's names.
+PICTURES = {".png": "png_pipe", ".jpg": "jpeg_pipe", ".jpeg": "jpeg_pipe"}
+_STILL = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".jp2")
+
+
+def is_still(source: Path) -> bool:
+    """Return whether a source is one picture, for all frames of a clip."""
+    return not source.is_dir() and source.suffix.lower() in _STILL
+
+
+def sorted_pictures(folder: Path) -> list[Path]:
+    """Return the pictures of a folder, `2.png` before `10.png`.
+
+    Raises:
+        InputError: There are none.
+    """
+
+    def key(path: Path) -> list[tuple[int, str]]:
+        parts = re.split(r"(\d+)", path.name)
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+    found = sorted(list_pictures(folder), key=key)
+    if not found:
+        raise InputError(f"the folder {folder} holds no pictures")
+    return found
+
+
+def numbered(folder: Path) -> list[Path]:
+    """Return the pictures of a folder that is a clip.
+
+    Raises:
+        InputError: They are not all PNG, or all JPEG.
+    """
+    found = sorted_pictures(folder)
+    if {PICTURES.get(path.suffix.lower()) for path in found} not in ({"png_pipe"}, {"jpeg_pipe"}):
+        raise InputError(f"the pictures of a clip are PNG or JPEG, all alike; {folder} has others")
+    return found
+
+
+class JoinedFiles(io.RawIOBase):
+    """Files, read as if they were one."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Take the files, in their order."""
+        self._coming = iter(paths)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to so many bytes; fewer at the end of each file."""
+        while not self._rest:
+            path = next(self._coming, None)
+            if path is None:
+                return b""
+            self._rest = memoryview(path.read_bytes())
+        end = len(self._rest) if size < 0 else size
+        part, self._rest = self._rest[:end], self._rest[end:]
+        return bytes(part)

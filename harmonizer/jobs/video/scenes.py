@@ -1,0 +1,162 @@
+"""What of each frame is harmonized: a composite by its mask, or a cut-out on a background."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from harmonizer.errors import InputError
+from harmonizer.imaging.compositing import covered, place
+from harmonizer.jobs.video.background import Background
+from harmonizer.jobs.video.mask_sources import read_masks
+from harmonizer.jobs.video.pictures import is_still
+from harmonizer.jobs.video.reading import Clip
+from harmonizer.jobs.video.writing import Output
+from harmonizer.jobs.video.yuv import (
+    Box,
+    Floats,
+    Layout,
+    change_colors,
+    paste_colors,
+    picture_of,
+    planes_of,
+    rgb_of,
+    turned,
+)
+from harmonizer.lifting import ColorTransform
+from harmonizer.pipeline import Harmonizer
+from harmonizer.preprocessing import Array, bounding_box, full_scale
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame to be written, and what of it is to be changed.
+
+    Attributes:
+        frame: Of PyAV, in the format of the output.
+        planes: Views of its memory that stand upright.
+        layout: How they are stored.
+        box: Outside which nothing is changed.
+        mask: Of the box; empty where nothing is.
+    """
+
+    frame: Any
+    planes: list[Array]
+    layout: Layout
+    box: Box
+    mask: Floats
+
+    @classmethod
+    def of(cls, frame: Any, rotation: int) -> Self:  # noqa: ANN401 - a frame of PyAV
+        """Take a frame of which nothing is to be changed."""
+        planes, layout = planes_of(frame, rotation), Layout.of(frame, rotation)
+        return cls(frame, planes, layout, ((0, 0), (0, 0)), np.zeros((0, 0), np.float32))
+
+    def where(self, mask: Floats) -> Self:
+        """Return the same frame, to be changed by a mask of its own size."""
+        box = bounding_box(mask)
+        if box is None:
+            return self
+        box = self.layout.aligned(box)
+        return replace(self, box=box, mask=mask[slice(*box[0]), slice(*box[1])].copy())
+
+    def look(self, harmonizer: Harmonizer) -> ColorTransform:
+        """Ask the network for the change of this frame."""
+        pixels = picture_of(self.planes, self.layout)
+        mask = np.zeros(pixels.shape[:2], np.float32)
+        mask[slice(*self.box[0]), slice(*self.box[1])] = self.mask
+        return harmonizer.color_transform(pixels, mask)
+
+    def changed(self, change: ColorTransform) -> Any:  # noqa: ANN401 - a frame of PyAV
+        """Change it, and return the frame."""
+        change_colors(self.planes, self.layout, self.box, self.mask, change)
+        return self.frame
+
+
+def composites(clip: Clip, masks: Path | None, written: Output) -> Iterator[Shot]:
+    """Yield the frames of a clip with their masks; None is the clip's alpha channel."""
+    for frame, mask in _with_masks(clip, masks):
+        ready = written.prepared(frame)
+        shot = Shot.of(ready, written.rotation)
+        yield shot.where(_alpha(ready, shot.planes[3]) if mask is None else mask)
+
+
+def pasted(
+    clip: Clip,
+    masks: Path | None,
+    background: Background,
+    written: Output,
+    *,
+    position: tuple[int, int] | None,
+    scale: float | None,
+) -> Iterator[Shot]:
+    """Yield the frames of a cut-out clip over those of a background.
+
+    Masks say what of the clip is opaque; None is its alpha channel. Position and scale are those of
+    `compose`.
+    """
+    begin: float | None = None
+    for index, (frame, mask) in enumerate(_with_masks(clip, masks)):
+        found = index / float(clip.stream.average_rate or 25) if frame.time is None else frame.time
+        time = float(found)
+        begin = time if begin is None else begin
+        ready = background.at(time - begin, written)
+        ready.pts, ready.time_base = frame.pts, frame.time_base
+        shot = Shot.of(ready, written.rotation)
+        colours, alpha = _colours(frame, mask)
+        room = (shot.planes[0].shape[0], shot.planes[0].shape[1])
+        layer, (rows, columns) = place(colours, alpha, room, position, scale)
+        whole = np.zeros((*room, 4), np.float32)
+        whole[rows, columns] = layer
+        shot = shot.where(covered(whole))
+        if shot.mask.size:
+            part = whole[slice(*shot.box[0]), slice(*shot.box[1])]
+            paste_colors(shot.planes, shot.layout, shot.box, part)
+        yield shot
+
+
+def _with_masks(clip: Clip, source: Path | None) -> Iterator[tuple[Any, Floats | None]]:
+    """Yield the frames of a clip, and upright masks for them, if there is a source of them."""
+    masks, shape, index = None, None, 0
+    for index, frame in enumerate(clip.frames()):
+        size = (frame.height, frame.width)
+        shape = shape or size
+        if size != shape:
+            raise InputError(
+                f"frame {index} of {clip.path} is {frame.width} x {frame.height}, those before are "
+                f"{shape[1]} x {shape[0]}; cut the clip there first"
+            )
+        if source is None:
+            yield frame, None
+            continue
+        masks = masks or read_masks(source, size[::-1] if frame.rotation % 180 else size)
+        mask = next(masks, None)
+        if mask is None:
+            raise InputError(f"{source} has masks for {index} frames, and the clip has more")
+        yield frame, mask
+    if masks and source and not is_still(source) and next(masks, None) is not None:
+        raise InputError(f"the clip has {index + 1} frames, and {source} more masks")
+
+
+def _alpha(frame: Any, plane: Array) -> Floats:  # noqa: ANN401 - a frame of PyAV
+    white = (1 << frame.format.components[3].bits) - 1
+    return np.divide(plane, np.float32(white), dtype=np.float32)
+
+
+def _colours(frame: Any, mask: Floats | None) -> tuple[Floats, Floats]:  # noqa: ANN401 - of PyAV
+    """Return a cut-out's colours, (H, W, 3), and how opaque it is, (H, W); upright, in [0, 1]."""
+    parts, rotation = frame.format.components, int(frame.rotation)
+    if frame.format.is_rgb or len(parts) < 3 or len(frame.planes) < len(parts):
+        name = "rgba64le" if parts[0].bits > 8 else "rgba"
+        pixels = turned(frame.to_ndarray(format=name), rotation)
+        values = np.divide(pixels, np.float32(full_scale(pixels.dtype)), dtype=np.float32)
+        return values[..., :3], values[..., 3] if mask is None else mask
+    planes, layout = planes_of(frame, rotation), Layout.of(frame, rotation)
+    alpha = _alpha(frame, planes[3]) if mask is None else mask
+    colours = np.zeros((*alpha.shape, 3), np.float32)
+    box = bounding_box(alpha)
+    if box is not None:
+        colours[slice(*box[0]), slice(*box[1])] = rgb_of(planes, layout, box)
+    return colours, alpha
