@@ -1,12 +1,12 @@
 """The three steps run at the same time, in order, and within bounds."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from harmonizer.threads import overlap
+from harmonizer.threads import ahead, overlap
 
 
 def double(values: Sequence[int]) -> list[int]:
@@ -93,3 +93,39 @@ def test_sources_are_drawn_by_the_caller() -> None:
 
     list(overlap(sources(), int, double, add, batch_size=3, workers=2))
     assert drawers == {threading.get_ident()}
+
+
+def test_what_is_drawn_ahead_comes_in_order_and_within_bounds() -> None:
+    drawn = 0
+
+    def sources() -> Iterator[int]:
+        nonlocal drawn
+        for value in range(30):
+            drawn += 1
+            yield value
+        raise OSError("the end is missing")
+
+    found: list[int] = []
+    values = ahead(sources(), 3)
+    for _ in range(30):
+        found.append(next(values))
+        assert drawn <= found[-1] + 4
+    assert found == list(range(30))
+    with pytest.raises(OSError, match="the end"):
+        next(values)
+
+
+def test_drawing_ahead_goes_on_meanwhile_and_ends_when_it_is_closed() -> None:
+    third = threading.Event()
+
+    def sources() -> Iterator[int]:
+        for value in range(10**9):
+            if value == 2:
+                third.set()
+            yield value
+
+    values = ahead(sources(), 3)
+    assert next(values) == 0
+    assert third.wait(10)
+    values.close()
+    assert not [one for one in threading.enumerate() if one.name.startswith("harmonizer-ahead")]

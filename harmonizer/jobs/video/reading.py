@@ -1,5 +1,6 @@
 """Read clips: their frames, what they say of themselves, and what is wrong with them."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class Clip:
             if others
             else []
         )
-        self.packets: list[Any] = []
+        self.packets: deque[Any] = deque()
         self.stream.thread_type = "AUTO"
 
     def __enter__(self) -> "Clip":

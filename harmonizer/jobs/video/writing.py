@@ -158,21 +158,35 @@ class Output:
         if self.frames == 0 and self.rotation:
             self._video.set_display_rotation(self.rotation)
         frame.pict_type = 0  # the encoder's choice, not the one of the encoder before
-        self._waiting.extend(self._clip.packets)
-        self._clip.packets.clear()
-        while self._waiting and _time(self._waiting[0]) <= (frame.time or 0):
-            self._mux_copied(self._waiting.popleft())
         try:
-            self._container.mux(self._video.encode(frame))
+            encoded = self._video.encode(frame)
         except self._av.error.FFmpegError as error:
-            if isinstance(error, OSError) and self.frames:  # such as a full disk
-                raise
             name = self._video.codec_context.name
             raise InputError(
                 f"{name} cannot encode {frame.width} x {frame.height} as {self.format}: {error}. "
                 "Choose another --codec"
             ) from error
+        if self.frames == 0:
+            self._begin()
+        self._take_packets()
+        while self._waiting and _time(self._waiting[0]) <= (frame.time or 0):
+            self._mux_copied(self._waiting.popleft())
+        self._container.mux(encoded)
         self.frames += 1
+
+    def _begin(self) -> None:
+        try:
+            self._container.start_encoding()
+        except self._av.error.FFmpegError as error:
+            raise InputError(
+                f"{self._path.name} cannot hold the clip's streams together: {error}. Write .mkv, "
+                "which holds nearly all, or leave some out: --no-audio, --no-subtitles"
+            ) from error
+
+    def _take_packets(self) -> None:
+        """Take what was read of other streams, perhaps by another thread at the same time."""
+        while self._clip.packets:
+            self._waiting.append(self._clip.packets.popleft())
 
     def finish(self, *, whole: bool) -> None:
         """End the file, and give it its name.
@@ -184,7 +198,7 @@ class Output:
             OSError: It cannot be written.
         """
         if whole:
-            self._waiting.extend(self._clip.packets)
+            self._take_packets()
             while self._waiting:
                 self._mux_copied(self._waiting.popleft())
         self._container.mux(self._video.encode(None))

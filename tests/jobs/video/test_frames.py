@@ -1,6 +1,7 @@
 """`harmonize_video` follows the clip, does not flicker, and takes frames from anywhere."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,27 +25,30 @@ def as_dtype(frame: NDArray[np.uint8], dtype: type[Any]) -> NDArray[Any]:
     return frame if dtype is np.uint8 else frame.astype(np.uint16) * 257
 
 
-def shaken(picture: NDArray[np.uint8], count: int, seed: int = 0) -> Iterator[NDArray[np.uint8]]:
-    """A still picture with noise and one pixel of shake."""
-    generator = np.random.default_rng(seed)
+def shaken(
+    picture: NDArray[np.uint8], mask: NDArray[np.bool_], count: int
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """A still picture with noise and one pixel of shake, and its mask."""
+    generator = np.random.default_rng(0)
     for _ in range(count):
-        moved = np.roll(picture, generator.integers(-1, 2, 2), (0, 1))
-        noisy = moved + generator.normal(0, 3, picture.shape)
-        yield np.rint(noisy.clip(0, 255)).astype(np.uint8)
+        by = generator.integers(-1, 2, 2)
+        noisy = np.roll(picture, by, (0, 1)) + generator.normal(0, 3, picture.shape)
+        yield np.rint(noisy.clip(0, 255)).astype(np.uint8), np.roll(mask, by, (0, 1))
 
 
 def changes(
-    frames: list[NDArray[np.uint8]],
+    frames: Sequence[NDArray[np.uint8]],
     model: Harmonizer,
-    mask: NDArray[np.bool_] = MASK,
+    masks: Sequence[NDArray[np.bool_]] | None = None,
     **options: float,
 ) -> NDArray[np.float64]:
     """The mean change of the foreground in each frame, (N, 3)."""
-    results = harmonize_video(frames, mask, model, **options)
+    masks = masks or [MASK] * len(frames)
+    results = harmonize_video(frames, masks, model, **options)
     return np.stack(
         [
             (after[mask].astype(float) - before[mask]).mean(axis=0)
-            for before, after in zip(frames, results, strict=True)
+            for before, after, mask in zip(frames, results, masks, strict=True)
         ]
     )
 
@@ -67,13 +71,13 @@ def test_a_clip_of_one_picture_is_changed_as_the_picture(
 def test_a_noisy_and_shaking_picture_does_not_flicker(model: Harmonizer) -> None:
     picture = np.asarray(Image.open(EXAMPLES / "composite.png").convert("RGB"))
     mask = np.asarray(Image.open(EXAMPLES / "mask.png").convert("L")) > 127
-    frames = list(shaken(picture, 40))
+    frames, masks = zip(*shaken(picture, mask, 40), strict=True)
     smooth, single = (
-        np.abs(np.diff(changes(frames, model, mask, window=window), axis=0)).max()
+        np.abs(np.diff(changes(frames, model, masks, window=window), axis=0)).max()
         for window in (1, 0)
     )
-    assert smooth <= 0.6  # 0.51 by the default, 0.28 by idih-open
-    assert smooth < single / 2
+    assert smooth <= 0.1  # 0.03 by the default
+    assert smooth < single / 4
 
 
 def test_a_cut_is_followed_at_once(model: Harmonizer, noise: Noise) -> None:
@@ -82,6 +86,26 @@ def test_a_cut_is_followed_at_once(model: Harmonizer, noise: Noise) -> None:
     alone = [changes([one] * 30, model) for one in (dark, bright)]
     np.testing.assert_allclose(together, np.vstack(alone), rtol=0, atol=1e-9)
     assert np.abs(alone[0][0] - alone[1][0]).max() > 1
+
+
+def test_frames_are_drawn_while_the_network_looks(brighten: Harmonizer, noise: Noise) -> None:
+    drawn = threading.Semaphore(0)
+    waited: list[bool] = []
+
+    class Slow(Harmonizer):
+        def color_transform(self, image: Any, mask: Any, **_: Any) -> ColorTransform:
+            waited.append(all(drawn.acquire(timeout=10) for _ in range(4)))
+            return ColorTransform.identity()
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for index in range(30):
+            if index:
+                drawn.release()  # while the first key frame is looked at
+            yield noise(*SIZE)
+
+    slow = Slow(brighten._network, brighten.info, device="cpu")
+    assert len(list(harmonize_video(frames(), MASK, slow))) == 30
+    assert all(waited)
 
 
 def test_light_that_drifts_is_no_cut(brighten: Harmonizer) -> None:

@@ -83,6 +83,40 @@ def test_the_background_equals_a_plain_encoding(tmp_path: Path, mask: Path) -> N
     assert_only_the_foreground_changed(frames_of(clip), frames_of(out))
 
 
+@pytest.mark.parametrize(
+    ("codec", "ending", "name"),
+    [
+        ("h264", ".mp4", "h264"),
+        ("hevc", ".mp4", "hevc"),
+        ("hevc", ".mkv", "hevc"),
+        ("vp9", ".webm", "vp9"),
+        ("av1", ".mp4", "av1"),
+        ("prores", ".mov", "prores"),
+        ("ffv1", ".mkv", "ffv1"),
+    ],
+)
+def test_every_codec_holds_the_change(
+    tmp_path: Path, mask: Path, codec: str, ending: str, name: str
+) -> None:
+    clip = write_clip(
+        tmp_path / "in.mkv", [still()] * 30, audio="aac" if ending == ".mov" else "libopus"
+    )
+    out = tmp_path / f"out{ending}"
+    assert video(clip, mask, "-o", out, "--codec", codec) == 0
+    with av.open(str(out)) as container:
+        assert container.streams.video[0].codec_context.codec.canonical_name == name
+    before, after = frames_of(clip), frames_of(out)
+    assert len(after) == 30
+    far = np.ones_like(MASK)
+    far[8:88, 24:104] = False
+    for old, new in zip(before, after, strict=True):
+        apart = np.abs(planes(old)[0].astype(float) - planes(new)[0] / (4 if "10" in
+                       new.format.name else 1))  # fmt: skip
+        assert apart[far].mean() < 1.5
+        assert apart[MASK].mean() > 1.5 * apart[far].mean() + 0.5
+    assert [one for _, one in packets(out, "audio")] == [one for _, one in packets(clip, "audio")]
+
+
 def test_strength_0_changes_nothing(tmp_path: Path, mask: Path) -> None:
     clip = write_clip(tmp_path / "in.mkv", [still()] * 3)
     out = tmp_path / "out.mkv"
@@ -238,6 +272,7 @@ def test_what_cannot_be_done_is_refused_before_work(
         tags={"color_trc": 16, "colorspace": 9, "color_primaries": 9},
     )
     pcm = write_clip(tmp_path / "pcm.mkv", [still()] * 30, audio="pcm_s16le")
+    opus = write_clip(tmp_path / "opus.mkv", [still()] * 30, audio="libopus")
     longer = mask_video(tmp_path / "masks.mp4", [MASK] * 5)
     small = tmp_path / "small.png"
     Image.fromarray(MASK[:50]).save(small)
@@ -250,6 +285,7 @@ def test_what_cannot_be_done_is_refused_before_work(
     for arguments, message in (
         ((hdr, mask, "-o", "out.mp4"), "HDR, PQ"),
         ((pcm, mask, "-o", "out.webm"), "cannot hold the clip's audio"),
+        ((opus, mask, "-o", "out.mov"), "cannot hold the clip's streams"),
         ((clip, longer, "-o", "out.mp4"), "has 4 frames, and .* 5 masks"),
         ((clip, small, "-o", "out.mp4"), "same size"),
         ((clip, "-o", "out.mp4"), "no alpha channel"),
