@@ -72,7 +72,14 @@ class Crop(NamedTuple):
 
     def apply(self, plane: NDArray[Any], size: int) -> NDArray[Any]:
         """Cut the part out of an array (H, W) or (H, W, C) and resize it to `size` x `size`."""
-        part = plane[self.top : self.top + self.height, self.left : self.left + self.width]
+        return self.resize(self.cut(plane), size)
+
+    def cut(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """Cut the part out of an array (H, W) or (H, W, C): a view of (height, width, ...)."""
+        return plane[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def resize(self, part: NDArray[Any], size: int) -> NDArray[Any]:
+        """Resize what was cut out to `size` x `size`, and mirror it if that was drawn."""
         resized = resample(part, (size, size), self.resampler)
         return cv2.flip(resized, 1) if self.flipped else resized
 

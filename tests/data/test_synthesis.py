@@ -4,12 +4,13 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pictures import picture, save
 
 from harmonizer.data import (
@@ -17,6 +18,7 @@ from harmonizer.data import (
     CompositeSynthesizer,
     EditStrengths,
     PhotoDataset,
+    PhotoFiles,
     Synthesis,
 )
 from harmonizer.data.edits import draw_edit
@@ -24,6 +26,7 @@ from harmonizer.data.illumination import Illuminations
 from harmonizer.errors import InputError
 
 RECIPES = ("rendition", "transfer", "illumination")
+STRENGTHS = [field.name for field in fields(EditStrengths)]
 WHOLE = Augmentation(area=None, flip=0)
 
 
@@ -136,8 +139,19 @@ def test_transfers_that_a_person_would_sort_out_are_drawn_again(
     assert share_of_large_errors(8) < 0.5 * often
 
 
-def test_a_change_of_light_is_one_quadratic_map(photos: PhotoDataset, only: Only) -> None:
-    data = CompositeSynthesizer(photos, size=64, synthesis=only("illumination", edited=0))
+def made(folder: Path, pictures: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Any:
+    files = [
+        PhotoFiles(save(folder / f"{name}.png", image), save(folder / f"{name}_mask.png", mask))
+        for name, (image, mask) in pictures.items()
+    ]
+    return PhotoDataset(files, cache=True)
+
+
+def test_a_change_of_light_is_one_quadratic_map(tmp_path: Path, only: Only) -> None:
+    photos = made(tmp_path, {str(seed): picture(seed, 64, 64) for seed in range(8)})
+    data = CompositeSynthesizer(
+        photos, size=64, augmentation=WHOLE, synthesis=only("illumination", edited=0)
+    )
     for index in range(8):
         composite, mask, real, _ = data.draw(index, 0)
         assert not np.array_equal(composite, real)
@@ -147,6 +161,24 @@ def test_a_change_of_light_is_one_quadratic_map(photos: PhotoDataset, only: Only
         design, wanted = np.stack(terms, axis=1), composite[unclipped] / 255
         left = wanted - design @ np.linalg.lstsq(design, wanted, rcond=None)[0]
         assert np.sqrt(np.square(left).mean()) < 0.5 / 255
+
+
+def test_no_levels_are_left_out(tmp_path: Path, only: Only) -> None:
+    """Two stops more leave most levels out; in a picture that is reduced afterwards, none."""
+    ramp = np.linspace(5, 60, 256)[:, None, None].repeat(256, 1).repeat(3, 2)
+    noisy = np.random.default_rng(0).normal(ramp, 2).clip(0, 255).astype(np.uint8)
+    photos = made(tmp_path, {"ramp": (noisy, np.full((256, 256), 255, np.uint8))})
+    brighter = EditStrengths(**dict.fromkeys(STRENGTHS, 0.0) | {"exposure_mean": 2.0})
+    synthesis = only("rendition", flat=0, edited=0, foreground=brighter, most_change=1e6)
+    left_out = {}
+    for size in (64, 256):
+        data = CompositeSynthesizer(photos, size=size, augmentation=WHOLE, synthesis=synthesis)
+        levels = data.draw(0, 0).composite.ravel()
+        low, high = np.quantile(levels, (0.05, 0.95)).astype(int)
+        assert high - low > 60
+        left_out[size] = (np.bincount(levels, minlength=256)[low:high] == 0).mean()
+    assert left_out[256] > 0.35, "this test needs an edit that leaves levels out"
+    assert left_out[64] < 0.02
 
 
 def test_a_pair_of_charts_gives_the_change_between_them() -> None:
