@@ -124,10 +124,8 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
             scene=scene,
             strength=parsed.strength[0],
             quality=parsed.quality,
+            lut=parsed.lut,
         )
-    if parsed.lut is not None:
-        change = harmonizer.color_transform(*scene.open(picture, its_mask))
-        change.at(parsed.strength[0]).to_cube(parsed.lut)
     if to_stdout:
         sys.stdout.buffer.write(encoded)
         sys.stdout.buffer.flush()

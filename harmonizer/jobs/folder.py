@@ -153,14 +153,21 @@ def harmonize_file(
     scene: Scene = _COMPOSITES,
     strength: float = 1.0,
     quality: int | None = None,
+    lut: Path | None = None,
 ) -> bytes:
     """Harmonize one file, or its bytes, into the bytes of another; metadata is kept.
 
-    `format_name` is what `output_format` returned, `quality` as in `encode_image`.
+    `format_name` is what `output_format` returned, `quality` as in `encode_image`; `lut` is where
+    the change goes as a table, if anywhere.
     """
     picture, plane = scene.open(image, mask)
-    result = harmonizer(picture, plane, strength=strength)
-    return encode_image(result, format_name, picture.info, quality=quality)
+    composite = harmonizer.prepare(picture, plane)
+    (answer,) = harmonizer.answer([composite])
+    result = harmonizer.finish(composite, answer, strength=strength)
+    encoded = encode_image(result, format_name, picture.info, quality=quality)
+    if lut is not None:
+        harmonizer.change(composite, answer).at(strength).to_cube(lut)
+    return encoded
 
 
 def run_jobs(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import WeightsCorruptedError
 from harmonizer.imaging.arrays import is_tensor
 from harmonizer.imaging.batch import split_masks
 from harmonizer.imaging.files import FileLike
@@ -22,7 +21,13 @@ from harmonizer.imaging.picture import Picture
 from harmonizer.inference.backends import Backend, check_backend
 from harmonizer.lifting import ColorTransform, fit_color_transform, lift
 from harmonizer.pipeline.batches import harmonize_many
-from harmonizer.pipeline.prepared import Composite, apply_strength, check_strength, open_composite
+from harmonizer.pipeline.prepared import (
+    Composite,
+    apply_strength,
+    check_finite,
+    check_strength,
+    open_composite,
+)
 from harmonizer.pipeline.running import Source, read, start
 from harmonizer.zoo.find import StoredModel, find_model
 from harmonizer.zoo.manifest import ModelInfo
@@ -300,12 +305,8 @@ class Harmonizer:
             import torch
 
             images, masks = list(image), split_masks(mask, len(image))
-            results = self.harmonize_batch(
-                *(images, masks),
-                batch_size=max(1, len(images)),
-                strength=strength,
-                resize_mask=resize_mask,
-            )
+            options: dict[str, Any] = {"strength": strength, "resize_mask": resize_mask}
+            results = self.harmonize_batch(images, masks, batch_size=len(images) or 1, **options)
             return torch.stack(list(results)) if images else image.clone()
         check_strength(strength)
         composite = self.prepare(image, mask, resize_mask=resize_mask)
@@ -418,7 +419,7 @@ class Harmonizer:
         if answer is None or strength == 0:
             return composite.picture.restore(pixels, np.zeros_like(mask))
         if _is_map(answer):
-            transform = composite.of_own_colors(self._mapped(answer)).at(strength)
+            transform = self.change(composite, answer).at(strength)
             return composite.picture.restore(transform.apply(pixels, mask), mask)
         part, low_res = composite.part, composite.low_res.astype(np.float32)
         harmonized = lift(pixels[part], mask[part], low_res, self.scaled(composite, answer))
@@ -440,7 +441,14 @@ class Harmonizer:
             The change at full strength; none where the mask is empty.
         """
         composite = self.prepare(image, mask, resize_mask=resize_mask)
-        (answer,) = self.answer([composite])
+        return self.change(composite, *self.answer([composite]))
+
+    def change(self, composite: Composite, answer: NDArray[np.float32] | None) -> ColorTransform:
+        """Return what `color_transform` does, of what `prepare` and `answer` returned.
+
+        Raises:
+            WeightsCorruptedError: The answer holds NaN or infinity.
+        """
         if answer is None:
             return ColorTransform.identity()
         if _is_map(answer):
@@ -463,8 +471,8 @@ class Harmonizer:
             (h, w, 3), RGB, float32, not rounded, on the image's own scale: 0 to 255 for 8 bits, 0
             to 65535 for 16 bits, 0 to 1 for floats; what `harmonizer.lifting.lift` takes.
         """
-        preprocessing = self.info.preprocessing
-        composite = open_composite(image, mask, preprocessing, resize_mask=resize_mask, whole=True)
+        like = self.info.preprocessing
+        composite = open_composite(image, mask, like, resize_mask=resize_mask, whole=True)
         (answer,) = self.answer([composite])
         return self.scaled(composite, cast(NDArray[np.float32], answer))
 
@@ -477,21 +485,14 @@ class Harmonizer:
         if _is_map(answer):
             after = self._mapped(answer).apply(composite.shown, composite.low_res_mask)
         else:
-            self._check_finite(answer)
+            check_finite(answer, self.info.name)
             after = self.info.preprocessing.from_network(answer, 1)
         return composite.in_own_space(after)
 
     def _mapped(self, answer: NDArray[np.float32]) -> ColorTransform:
-        self._check_finite(answer)
-        preprocessing = self.info.preprocessing
-        return ColorTransform.of_normalised(answer, preprocessing.mean, preprocessing.std)
-
-    def _check_finite(self, answer: NDArray[np.float32]) -> None:
-        if not np.isfinite(answer).all():
-            raise WeightsCorruptedError(
-                f"the network of {self.info.name} answers with NaN or infinity: its weights or its "
-                "normalisation are wrong, or it needs float32"
-            )
+        check_finite(answer, self.info.name)
+        space = self.info.preprocessing
+        return ColorTransform.of_normalised(answer, space.mean, space.std)
 
 
 def _is_map(answer: NDArray[np.float32]) -> bool:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.imaging.color import change_within, convert
 from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
@@ -170,6 +170,15 @@ def apply_strength(before: Array, after: Array, strength: float) -> Array:
     if before.dtype.kind == "u":
         return cv2.addWeighted(before, 1 - strength, after, strength, 0)
     return (before + np.float32(strength) * (after - before)).astype(before.dtype, copy=False)
+
+
+def check_finite(answer: NDArray[np.float32], name: str) -> None:
+    """Refuse an answer of the model of this name that holds NaN or infinity."""
+    if not np.isfinite(answer).all():
+        raise WeightsCorruptedError(
+            f"the network of {name} answers with NaN or infinity: its weights or its normalisation "
+            "are wrong, or it needs float32"
+        )
 
 
 def check_strength(strength: float) -> None:
