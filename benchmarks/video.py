@@ -33,12 +33,13 @@ from harmonizer.threads import count_cores
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Picture = NDArray[np.uint8]
-# What a process of its own took, whatever the one that starts it holds.
+# What a process of its own took: `ru_maxrss` begins with what the one that starts it holds.
 MEMORY = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from harmonizer.cli import main
 main(["video", *sys.argv[1:]])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)
 """
 
 

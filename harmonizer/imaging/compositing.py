@@ -17,7 +17,7 @@ from harmonizer.imaging.color import convert
 from harmonizer.imaging.image import ImageLike, open_image, open_layer
 from harmonizer.imaging.mask import mask_like
 from harmonizer.imaging.picture import Picture
-from harmonizer.preprocessing import Array, full_scale
+from harmonizer.preprocessing import Array, Range, bounding_box, full_scale
 
 # Less than half a level of 8 bits is no foreground.
 _LEAST_ALPHA = 1 / 510
@@ -133,20 +133,27 @@ def place(
 
     Returns:
         What of the cut-out shows: (h, w, 4), RGB multiplied by alpha, and alpha; and the rows and
-        columns of the background that it covers.
+        columns of the background that it covers. Both are empty where all of it is transparent.
 
     Raises:
-        InputError: Nothing shows, or the scale or the position is not as described.
+        InputError: It lies outside, or the scale or the position is not as described.
     """
     (height, width), (room_height, room_width) = alpha.shape, room
     if scale is None:
         fitting = min(room_height / height, room_width / width)
         scale = min(1.0, fitting) if position is None else 1.0
-    layer = _scaled(colours, alpha, scale)
+    size = _scaled_size(alpha.shape, scale)
     if position is None:
-        position = ((room_width - layer.shape[1]) // 2, (room_height - layer.shape[0]) // 2)
-    source, target = _common_part(layer.shape[:2], room, position)
-    return layer[source], target
+        position = ((room_width - size[1]) // 2, (room_height - size[0]) // 2)
+    source, target = _common_part(size, room, position)
+    if size == alpha.shape:
+        box = bounding_box(alpha[source]) or ((0, 0), (0, 0))
+        inner = (slice(*box[0]), slice(*box[1]))
+        target = (_part_of(target[0], box[0]), _part_of(target[1], box[1]))
+        return _multiplied(colours[source][inner], alpha[source][inner]), target
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    layer = cv2.resize(_multiplied(colours, alpha), size[::-1], interpolation=method)
+    return layer[source].astype(np.float32, copy=False), target
 
 
 def covered(layer: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -154,21 +161,24 @@ def covered(layer: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(layer[..., 3] < _LEAST_ALPHA, np.float32(0), layer[..., 3])
 
 
-def _scaled(colours: Array, alpha: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    """Return the cut-out at its new size: (H, W, 4), colours multiplied by alpha, all in [0, 1]."""
+def _multiplied(colours: Array, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.dstack([colours * alpha[..., None], alpha])
+
+
+def _part_of(span: slice, part: Range) -> slice:
+    return slice(span.start + part[0], span.start + part[1])
+
+
+def _scaled_size(size: tuple[int, ...], scale: float) -> tuple[int, int]:
     if not isinstance(scale, int | float | np.number) or not 0 < scale < np.inf:
         raise InputError(f"the scale is a number above 0, such as 0.5 for half; got {scale!r}")
-    layer = np.dstack([colours * alpha[..., None], alpha])
-    height, width = (max(1, round(side * float(scale))) for side in alpha.shape)
+    height, width = (max(1, round(side * float(scale))) for side in size)
     if max(height, width) > _LARGEST_SIDE:
         raise InputError(
             f"scaled by {scale:g} the cut-out would be {width} x {height}, more than "
             f"{_LARGEST_SIDE} on a side; use a smaller scale"
         )
-    if (height, width) == alpha.shape:
-        return layer
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return cv2.resize(layer, (width, height), interpolation=method).astype(np.float32, copy=False)
+    return height, width
 
 
 def _common_part(

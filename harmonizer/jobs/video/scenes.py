@@ -62,6 +62,20 @@ class Shot:
         box = self.layout.aligned(box)
         return replace(self, box=box, mask=mask[slice(*box[0]), slice(*box[1])].copy())
 
+    def with_layer(self, layer: Floats, target: tuple[slice, slice]) -> Self:
+        """Lay a layer of `place` over the frame; return it, to be changed there."""
+        (rows, columns), (height, width) = target, self.planes[0].shape
+        (top, bottom), (left, right) = self.layout.aligned(
+            ((rows.start, rows.stop), (columns.start, columns.stop))
+        )
+        box = ((top, min(bottom, height)), (left, min(right, width)))
+        whole = np.zeros((box[0][1] - top, box[1][1] - left, 4), np.float32)
+        first, begin = rows.start - top, columns.start - left
+        whole[first : first + layer.shape[0], begin : begin + layer.shape[1]] = layer
+        paste_colors(self.planes, self.layout, box, whole)
+        mask = covered(whole)
+        return replace(self, box=box, mask=mask) if mask.any() else self
+
     def look(self, harmonizer: Harmonizer) -> ColorTransform:
         """Ask the network for the change of this frame."""
         pixels = picture_of(self.planes, self.layout)
@@ -107,14 +121,8 @@ def pasted(
         shot = Shot.of(ready, written.rotation)
         colours, alpha = _colours(frame, mask)
         room = (shot.planes[0].shape[0], shot.planes[0].shape[1])
-        layer, (rows, columns) = place(colours, alpha, room, position, scale)
-        whole = np.zeros((*room, 4), np.float32)
-        whole[rows, columns] = layer
-        shot = shot.where(covered(whole))
-        if shot.mask.size:
-            part = whole[slice(*shot.box[0]), slice(*shot.box[1])]
-            paste_colors(shot.planes, shot.layout, shot.box, part)
-        yield shot
+        layer, target = place(colours, alpha, room, position, scale)
+        yield shot.with_layer(layer, target) if layer.size else shot
 
 
 def _with_masks(clip: Clip, source: Path | None) -> Iterator[tuple[Any, Floats | None]]:
