@@ -2,13 +2,15 @@
 
     python benchmarks/soak.py --calls 10000 --threads 4
     python benchmarks/soak.py --calls 2000 --forks 4
+    python benchmarks/soak.py --troubles 50
 
 Pictures of mixed sizes and kinds (arrays, tensors, Pillow's, bytes of files, wrong ones) are
 harmonized by one `Harmonizer`. Every answer is compared with the one that the same picture got
 before the threads were started. Memory is the process's resident set; its medians over the second
 and the last tenth of the calls are compared, because allocators keep what the first ones made them
 take. With `--forks`, processes that are forked after loading answer in place of threads; each
-compares its own memory. Linux alone: it reads /proc. The exit code is 1 if something is lost,
+compares its own memory. With `--troubles`, a training is killed and starved so many times, of
+memory, disk and workers. Linux alone: it reads /proc. The exit code is 1 if something is lost,
 wrong, grew or hung.
 """
 
@@ -32,6 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from soak_training import soak_training
 
 from harmonizer import Harmonizer
 from harmonizer.errors import InputError
@@ -209,8 +212,11 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--forks", type=int, default=0)
+    parser.add_argument("--troubles", type=int, default=0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if chosen.troubles:
+            return 0 if soak_training(chosen.troubles, Path(folder)) else 1
         if chosen.forks:
             return 0 if soak_forks(chosen.calls, chosen.forks, Path(folder)) else 1
         return 0 if soak(chosen.calls, chosen.threads, Path(folder)) else 1

@@ -1,11 +1,16 @@
 """Training pictures as batches of tensors, in an order that only seed and position decide."""
 
+import multiprocessing
+import os
 import signal
+import sys
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from multiprocessing.queues import Queue
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -92,11 +97,31 @@ def _collate(samples: Sequence[_Planes], order: torch.memory_format) -> _Planes:
     return tuple(torch.stack(plane).contiguous(memory_format=order) for plane in planes)
 
 
-def _leave_signals_to_the_run(worker: int) -> None:
-    """Ctrl-C reaches the workers too, but it is the run that ends, after its step."""
+def _live_as_the_run_does(worker: int) -> None:
+    """Prepare a worker's process.
+
+    - Ctrl-C reaches it too, but it is the run that ends, after its step, and the worker then.
+    - Torch sees to it that it does not outlive a run that is killed, but where it was forked from a
+      server (in Python from 3.14 on), which waits for it.
+    - A batch that cannot be sent, for want of memory, is dropped by Python, and the run would wait
+      for it for ever; that a worker is gone it notices.
+    """
     del worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_after_the_run, daemon=True).start()
+    cast(Any, Queue)._on_queue_feeder_error = staticmethod(_end_at_once)
+
+
+def _end_after_the_run() -> None:
+    if (run := multiprocessing.parent_process()) is not None:
+        run.join()
+        os._exit(1)
+
+
+def _end_at_once(error: BaseException, _: object) -> None:
+    sys.excepthook(type(error), error, None)
+    os._exit(1)
 
 
 def batches(
@@ -144,7 +169,7 @@ def batches(
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_leave_signals_to_the_run,
+        worker_init_fn=_live_as_the_run_does,
         # Its own, so that starting to load takes no number from the run's.
         generator=torch.Generator(),
     )

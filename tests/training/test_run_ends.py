@@ -13,7 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import harmonizer.training.trainer as trainer_module
 from harmonizer.data import Triplet
@@ -21,7 +23,7 @@ from harmonizer.errors import InputError, TrainingError
 from harmonizer.files import RowTable
 from harmonizer.preprocessing import Preprocessing
 from harmonizer.training import TrainConfig, train
-from harmonizer.training.batches import batches
+from harmonizer.training.batches import batches, lost_workers_explained
 from harmonizer.training.run_folder import load_checkpoint
 
 SmallRun = Callable[..., TrainConfig]
@@ -150,6 +152,85 @@ def test_a_worker_that_waits_for_its_disk_is_ended() -> None:
     finally:
         signal.signal(signal.SIGUSR1, handler)
     assert set(multiprocessing.active_children()) <= before
+
+
+class Unsendable:
+    """Pictures for which there is no shared memory, once they are made."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def draw(self, index: int, epoch: int) -> Triplet:
+        del index, epoch
+
+        def no_memory(*_: Any) -> Any:
+            raise RuntimeError("unable to mmap: Cannot allocate memory")
+
+        for way in ("_share_fd_cpu_", "_share_filename_cpu_"):
+            setattr(torch.UntypedStorage, way, no_memory)
+        pixels = np.zeros((8, 8, 3), np.uint8)
+        return Triplet(pixels, np.ones((8, 8), np.float32), pixels, "a")
+
+
+def test_a_batch_that_cannot_be_sent_is_not_waited_for() -> None:
+    preprocessing = Preprocessing((8, 8), (0.5,) * 3, (0.5,) * 3, "opencv-linear")
+    loading = batches(Unsendable(), preprocessing, batch_size=4, steps=range(9), seed=0, workers=1)
+    start = time.monotonic()
+    with pytest.raises(TrainingError, match="Perhaps memory ran out"), lost_workers_explained():
+        next(loading)
+    assert time.monotonic() - start < 60
+
+
+KILLED = """
+import multiprocessing
+import sys
+from pathlib import Path
+from harmonizer.training import TrainConfig, train
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[2])
+    train(TrainConfig.from_toml(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("start", ["fork", "forkserver", "spawn"])
+def test_no_worker_outlives_a_run_that_is_killed(
+    start: str, small_run: SmallRun, tmp_path: Path
+) -> None:
+    """However the workers are started; Python chooses differently from version to version."""
+    (tmp_path / "killed.py").write_text(KILLED)
+    path = tmp_path / "run.toml"
+    config = small_run(workers=2, steps=100_000, validate_every=0)
+    path.write_text(config.to_toml())
+    command = [sys.executable, str(tmp_path / "killed.py"), str(path), start]
+    run = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        log = Path(config.output) / "log.csv"
+        _wait_until(lambda: log.exists() and log.read_text().count("\n") > 3)
+        assert len(_running(run.pid)) >= 3
+    finally:
+        run.kill()
+        run.wait()
+    _wait_until(lambda: not _running(run.pid))
+
+
+def _running(session: int) -> list[str]:
+    """What runs in a session; what has ended and waits to be asked for is not counted."""
+    stats: list[list[str]] = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            stats.append(path.read_text().rpartition(")")[2].split())
+        except OSError:  # it has ended
+            continue
+    return [stat[1] for stat in stats if stat[0] != "Z" and int(stat[3]) == session]
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_disk_that_is_full_for_a_while_costs_lines_and_not_the_run(
