@@ -24,7 +24,7 @@ from harmonizer.training import DataConfig, ModelConfig, TrainConfig
 from harmonizer.training.run_folder import load_checkpoint
 
 KINDS = ("killed", "told to stop", "worker killed", "no disk", "no memory")
-PATIENCE = 30  # seconds; a run that makes no step in this time hangs
+PATIENCE = 60  # seconds; a run that makes no step in this time hangs
 STEPS_BETWEEN = 8  # at most, until there is trouble
 STEPS = 60  # of the whole run, for each trouble
 _processes = multiprocessing.get_context("forkserver")
@@ -158,7 +158,7 @@ def _trouble(kind: str, session: int, chance: random.Random) -> None:
         elif kind == "told to stop":
             os.kill(session, signal.SIGTERM)
         elif kind == "worker killed":
-            os.kill(chance.choice(others), signal.SIGKILL)
+            os.kill(chance.choice(others or [session]), signal.SIGKILL)
         elif kind == "no disk":  # every write fails for a while; then there is room, or an end
             _limit(session, resource.RLIMIT_FSIZE, 1)
             time.sleep(chance.uniform(0, 1))

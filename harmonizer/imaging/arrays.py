@@ -63,12 +63,12 @@ def from_tensor(tensor: "torch.Tensor") -> Picture:
             f"{tuple(tensor.shape)}{hint if tensor.shape[-1:] in ((1,), (3,), (4,)) else ''}"
         )
     check_tensor(tensor)
-    if not (tensor.dtype == torch.uint8 or tensor.is_floating_point()):
-        raise InputError(f"a tensor image is uint8, or float in [0, 1]; got {tensor.dtype}")
+    if not (tensor.dtype in (torch.uint8, torch.uint16) or tensor.is_floating_point()):
+        raise InputError(f"a tensor image is uint8, uint16, or float in [0, 1]; got {tensor.dtype}")
     check_not_empty(tensor.shape[1], tensor.shape[2])
     original = tensor.detach()
     values = original.cpu()
-    values = values if values.dtype == torch.uint8 else values.float()
+    values = values.float() if values.is_floating_point() else values
     inner = from_array(values.permute(1, 2, 0).numpy())
 
     def restore(pixels: Array, mask: Array) -> "torch.Tensor":

@@ -35,9 +35,9 @@ _METHODS = {
     8: Image.Transpose.ROTATE_90,
 }
 # What a TIFF file says of its picture, beside how it is stored: what it shows and who made it, by
-# what, when and where; IPTC; what Windows shows. All else belongs to the pixels of one file.
+# what, when and where; what Windows shows. All else belongs to the pixels of one file.
 _DESCRIPTIVE = (
-    *(0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x8298, 0x83BB),
+    *(0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x8298),
     *range(0x9C9B, 0x9CA0),
 )
 _SUB_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS

@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from harmonizer.errors import InputError, note_warning, warn
+from harmonizer.imaging.boxes import jpeg_2000_bits, jpeg_2000_info, warn_of_depth_and_light
 from harmonizer.imaging.exif import ORIENTATION, UPRIGHT, upright, upright_info, upright_size
+from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
 from harmonizer.preprocessing import Array
@@ -74,7 +76,7 @@ def open_file(
 ) -> tuple[Image.Image | Array, Info]:
     """Read an image file without losing bits, and turn it upright.
 
-    (Deep AVIF and CMYK of 16 bits a channel are the exceptions: Pillow gives 8.)
+    (Deep AVIF and CMYK of 16 bits a channel are the exceptions, which are told: Pillow gives 8.)
 
     Args:
         source: A path, the bytes of a file, or an open binary file (`io.BytesIO`, an upload of a
@@ -134,7 +136,12 @@ def open_header(file: IO[bytes] | str | os.PathLike[str]) -> ImageFile.ImageFile
 def _open_sound(name: str, data: bytes) -> ImageFile.ImageFile:
     """Open a file, without its metadata if that is what cannot be read."""
     try:
-        return open_header(io.BytesIO(data))
+        image = open_header(io.BytesIO(data))
+        if image.format == "JPEG2000":
+            image.info |= jpeg_2000_info(data)
+        if image.format == "AVIF":
+            warn_of_depth_and_light(data, name)
+        return image
     except ValueError as error:  # Pillow refuses text and profiles that unpack to megabytes
         if not data.startswith(_PNG):
             raise
@@ -222,6 +229,8 @@ def _info_of(image: ImageFile.ImageFile, turned: Image.Image) -> Info:
     if image.format == "PNG":  # Pillow mixes it with all else
         text = cast(dict[str, str], getattr(image, "text", {}))
         info["text"] = {key: value for key, value in text.items() if not key.startswith("XML:")}
+    if isinstance(blocks := info.get("photoshop"), dict):  # of JPEG
+        info["iptc"] = cast(dict[int, object], blocks).get(PHOTOSHOP_IPTC)
     return info
 
 
@@ -309,16 +318,15 @@ def _read_bytes(path: Path) -> bytes:
 def _has_16_bit_colour(image: Image.Image, data: bytes) -> bool:
     if image.mode not in ("RGB", "RGBA", "RGBX", "LA"):
         return False
-    if image.format == "JPEG2000":  # Pillow does not say how deep it was
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        return decoded is not None and decoded.dtype == np.uint16
     # Pillow names the layout in the file in the decoder's arguments, e.g. "RGB;16B".
     arguments = [str(tile[3]) for tile in getattr(image, "tile", [])]
-    return _deepest(image) > 255 or any(";16B" in text for text in arguments)
+    return _white(image, data) > 255 or any(";16B" in text for text in arguments)
 
 
-def _deepest(image: Image.Image) -> int:
-    """Return the largest value that a PPM file may hold."""
+def _white(image: Image.Image, data: bytes) -> int:
+    """Return the largest value that a file of PPM or JPEG 2000 may hold, else 0."""
+    if image.format == "JPEG2000":
+        return (1 << jpeg_2000_bits(data)) - 1
     tiles: list[Any] = getattr(image, "tile", [])
     last = tiles[0][3][-1] if image.format == "PPM" and tiles else 0
     return last if isinstance(last, int) else 0
@@ -334,8 +342,8 @@ def _read_16_bit(image: Image.Image, data: bytes, name: str) -> tuple[Array, Inf
         )
     order = cv2.COLOR_BGRA2RGBA if decoded.shape[2] == 4 else cv2.COLOR_BGR2RGB
     pixels = cv2.cvtColor(decoded, order)
-    if (deepest := _deepest(image)) > 0:
-        pixels = np.rint(pixels * (65535 / deepest)).astype(np.uint16)
+    if (white := _white(image, data)) > 0:
+        pixels = np.rint(pixels * (65535 / white)).clip(0, 65535).astype(np.uint16)
     orientation = image.getexif().get(ORIENTATION, 1)
     info = _info_of(cast(ImageFile.ImageFile, image), image)
     return _turned(pixels, orientation), info | upright_info(info)

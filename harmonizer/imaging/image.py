@@ -39,7 +39,7 @@ def open_image(image: ImageLike, *, once: bool = False, page: int | None = None)
         image: A `PIL.Image.Image` (modes L, LA, La, P, RGB, RGBA, RGBa, RGBX, CMYK, YCbCr, HSV,
             LAB, I, I;16 and its byte orders, F in [0, 1]); an array (H, W), (H, W, 1), (H, W, 3) or
             (H, W, 4) in RGB order, uint8, uint16 or float in [0, 1]; a tensor (C, H, W) with 1, 3
-            or 4 channels, uint8 or float in [0, 1]; a file, as `open_file` takes it; or a
+            or 4 channels, uint8, uint16 or float in [0, 1]; a file, as `open_file` takes it; or a
             `Picture`, which is returned as it is.
         once: `restore` will be called once at most. What was read from a file may then be changed
             in place, which saves a copy of the whole picture.

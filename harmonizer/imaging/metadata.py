@@ -1,6 +1,7 @@
 """Choose which metadata a format can hold; say what is left out."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +15,22 @@ _NAMES = {
     "icc_profile": "colour profile",
     "exif": "EXIF",
     "xmp": "XMP",
+    "iptc": "IPTC",
     "dpi": "resolution",
     "text": "text",
 }
 _FOUR = ("icc_profile", "exif", "xmp", "dpi")
-HELD = {"PNG": (*_FOUR, "text"), "TIFF": _FOUR, "JPEG": _FOUR, "WEBP": _FOUR[:3], "BMP": ("dpi",)}
+HELD = {
+    **{"PNG": (*_FOUR, "text"), "TIFF": (*_FOUR, "iptc"), "JPEG": (*_FOUR, "iptc")},
+    **{"JPEG2000": _FOUR, "WEBP": _FOUR[:3], "BMP": ("dpi",)},
+}
+PHOTOSHOP_IPTC = 0x0404  # what Photoshop calls IPTC among its blocks
 # What a segment of a JPEG file holds beside the name of what it is; and what readers of PNG take.
-_LARGEST = {("JPEG", "xmp"): 65_502, ("JPEG", "exif"): 65_527, ("PNG", "icc_profile"): 1 << 20}
+_LARGEST = {
+    **{("JPEG", "xmp"): 65_502, ("JPEG", "exif"): 65_527, ("JPEG", "iptc"): 65_506},
+    ("PNG", "icc_profile"): 1 << 20,
+}
+_KEYWORD = re.compile(r"[ -~\xa1-\xff]{1,79}")  # of a PNG file's text
 _DPI = (1, 65535)  # what a JPEG file can say; what is beyond is a mistake
 
 
@@ -30,7 +40,7 @@ def metadata_for(format_name: str, info: Info) -> dict[str, Any]:
     Args:
         format_name: As Pillow calls it.
         info: The metadata, as Pillow names it and formats differ in it: `icc_profile`, `exif`,
-            `xmp`, `dpi`, and the `text` of PNG files.
+            `xmp`, `dpi`, the `text` of PNG files; and `iptc`, as `open_file` names it.
 
     Returns:
         Of these what there is: bytes; `exif` without what JPEG puts before it, `dpi` as two floats;
@@ -65,6 +75,8 @@ def _sound(info: Info, lost: list[str]) -> dict[str, Any]:
         packet = packet.encode("utf-8", "replace")
     if isinstance(packet, bytes) and packet:
         found["xmp"] = packet
+    if isinstance(iptc := info.get("iptc"), bytes) and iptc:
+        found["iptc"] = iptc
     if (dpi := info.get("dpi")) is not None:
         try:
             across, down = (float(one) for one in dpi)
@@ -74,9 +86,15 @@ def _sound(info: Info, lost: list[str]) -> dict[str, Any]:
             found["dpi"] = (across, down)
         else:
             lost.append(f"resolution of {across:g} x {down:g}")
-    if text := info.get("text"):
-        found["text"] = dict(text)
-    return found
+    texts: dict[Any, Any] = info.get("text") or {}
+    found["text"] = {
+        key: value.encode("utf-8", "replace").decode()
+        for key, value in texts.items()
+        if isinstance(value, str) and isinstance(key, str) and _KEYWORD.fullmatch(key)
+    }
+    if len(found["text"]) < len(texts):
+        lost.append("text without a keyword that PNG knows")
+    return {key: value for key, value in found.items() if value}
 
 
 def _tags(exif: bytes, lost: list[str]) -> Mapping[int, Any]:

@@ -12,8 +12,9 @@ from PIL import Image, PngImagePlugin
 
 from harmonizer.errors import InputError
 from harmonizer.files import write_atomically
+from harmonizer.imaging.boxes import with_jpeg_2000_info
 from harmonizer.imaging.exif import PREFIX
-from harmonizer.imaging.metadata import metadata_for
+from harmonizer.imaging.metadata import PHOTOSHOP_IPTC, metadata_for
 from harmonizer.imaging.picture import Info
 from harmonizer.imaging.tiff import LAYOUTS, write_tiff
 from harmonizer.preprocessing import Array
@@ -91,13 +92,15 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
         options = {"quality": quality or _QUALITY, "subsampling": 0}
         if isinstance(comment := info.get("comment"), bytes):
             options["comment"] = comment
+        if "iptc" in kept:
+            options["extra"] = _app13(kept.pop("iptc"))
     if format_name == "WEBP":
         options = {"quality": quality} if quality else {"lossless": True, "exact": True}
     if format_name == "PNG":
         options = {"compress_level": _PNG_LEVEL}
     if format_name == "JPEG2000":
         options = {"irreversible": False}
-    if format_name != "PNG":
+    if format_name not in ("PNG", "JPEG2000"):
         options |= kept
     if "exif" in options:
         options["exif"] = PREFIX + options["exif"]
@@ -115,6 +118,8 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
             "ending, such as .png or .tif"
         ) from error
     encoded = buffer.getvalue()
+    if format_name == "JPEG2000":
+        return with_jpeg_2000_info(encoded, kept)
     return _with_chunks(encoded, kept) if format_name == "PNG" else encoded
 
 
@@ -161,6 +166,13 @@ def _encode_deep(pixels: Array, format_name: str, info: Info) -> bytes:
         f"the picture has {bits} bits a channel, which {format_name} cannot hold; write "
         f"{'.png or ' if bits == 16 else ''}.tif, or take 8 bits: harmonizer run --depth 8"
     )
+
+
+def _app13(iptc: bytes) -> bytes:
+    """Return the segment of a JPEG file that holds IPTC, as Photoshop began to write it."""
+    block = struct.pack(">4sHHI", b"8BIM", PHOTOSHOP_IPTC, 0, len(iptc)) + iptc
+    content = b"Photoshop 3.0\0" + block + bytes(len(iptc) % 2)
+    return struct.pack(">HH", 0xFFED, 2 + len(content)) + content
 
 
 def _with_chunks(png: bytes, kept: dict[str, Any]) -> bytes:

@@ -24,7 +24,8 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _FILL_ORDER, _STRIPS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES = 266, 273, 277, 278, 279
 _PLANAR, _PREDICTOR, _COLOUR_MAP, _EXTRA, _FORMAT = 284, 317, 320, 338, 339
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 322, 323, 324, 325
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _XMP, _PROFILE = 282, 283, 296, 700, 34675
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_XMP, _IPTC, _PROFILE = 700, 33723, 34675
 _SUBFILE, _SMALLER, _MASK = 254, 1, 4  # a page may be a reduced copy of another, or its mask
 _SELECTION, _PREMULTIPLIED, _STRAIGHT = 0, 1, 2  # what an extra channel may be
 # How the modes that an image may have are stored: the photometric interpretation, extra channels.
@@ -73,7 +74,8 @@ class Page:
 
     def info(self) -> dict[str, Any]:
         """Return its metadata, as Pillow names it."""
-        found: dict[str, Any] = {"xmp": self.tags.get(_XMP), "icc_profile": self.tags.get(_PROFILE)}
+        named = {"xmp": _XMP, "iptc": _IPTC, "icc_profile": _PROFILE}
+        found: dict[str, Any] = {key: self.tags.get(tag) for key, tag in named.items()}
         found["exif"] = as_exif(self.described())
         found = {key: value for key, value in found.items() if value}
         unit = {2: 1, 3: 2.54}.get(self.tags.get(_RESOLUTION_UNIT, 2))
@@ -138,7 +140,9 @@ def _tags(data: bytes, place: int, big: bool) -> dict[int, Any]:
     directory = _Directory(stream.read(16 if big else 8))
     stream.seek(place)
     directory.load(stream)
-    return dict(directory)
+    # Photoshop calls its bytes numbers of four each, of which Pillow gives the first.
+    iptc = cast(Any, directory)._tagdata.pop(_IPTC, None)
+    return {**directory, _IPTC: iptc}
 
 
 def read_deep(page: Page) -> Array | None:
@@ -277,7 +281,7 @@ def write_tiff(image: Image.Image | Array, info: Mapping[str, Any]) -> bytes:
     Args:
         image: An image of the modes that `open_image` takes, but for YCbCr and HSV; or an array,
             RGB: (H, W, 3 or 4), uint8, uint16 or float32.
-        info: `icc_profile`, `xmp`, `dpi`, and `tags`: what `descriptive_tags` gave.
+        info: `icc_profile`, `xmp`, `iptc`, `dpi`, and `tags`: what `descriptive_tags` gave.
 
     Raises:
         KeyError: There is no way to store an image of this mode.
@@ -323,7 +327,7 @@ def write_tiff(image: Image.Image | Array, info: Mapping[str, Any]) -> bytes:
     directory = _Directory(prefix=b"II")
     for tag, value in tags.items():
         directory[tag] = value
-    for tag, key, kind in ((_PROFILE, "icc_profile", 7), (_XMP, "xmp", 1)):
+    for tag, key, kind in ((_PROFILE, "icc_profile", 7), (_XMP, "xmp", 1), (_IPTC, "iptc", 7)):
         if key in info:
             directory.tagtype[tag] = kind  # bytes
             directory[tag] = info[key]

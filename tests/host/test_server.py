@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +33,7 @@ def code_with(word: str, language: str = "python") -> str:
 
 
 @contextmanager
-def running(command: str, folder: Path, **changes: str) -> Iterator[None]:
+def running(command: str, folder: Path, **changes: str) -> Generator[None]:
     """A command of the page, with some of its values changed; stopped as an operator would."""
     for old, new in changes.values():
         assert old in command

@@ -57,13 +57,18 @@ def test_profiles_made_here_are_right(name: str, noise: Any) -> None:
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize(
     ("network", "bits", "most"),
-    # Means are 0.4 to 0.9 levels, and of the map, which noise of one level moves by 2, up to 1.7.
-    [("idih-open", 8, 1), ("idih-open", 16, 1), ("colormap-lite0-open", 16, 2)],
+    # Means are 0.4 to 0.9 levels, and of the map up to 1.4.
+    [
+        *(("idih-open", 8, 1), ("idih-open", 16, 1)),
+        *(("colormap-lite0-open", 8, 2), ("colormap-lite0-open", 16, 2)),
+    ],
 )
 def test_a_photograph_gets_the_same_colours_in_every_space(
     name: str, network: str, bits: int, most: float, photograph: tuple[Any, Any]
 ) -> None:
     pixels, mask = photograph
+    if (name, network, bits) == ("ProPhoto", "colormap-lite0-open", 8):
+        most = 4  # 2.2, of a file that has steps of several levels itself
     harmonizer = Harmonizer.from_pretrained(network, device="cpu")
     expected = harmonizer(pixels, mask).astype(float)
     profile = rgb_profile(name)

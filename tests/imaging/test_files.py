@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pillow_heif
 import pytest
@@ -140,6 +141,52 @@ def test_folders_hold_the_photographs_that_are_read(tmp_path: Path) -> None:
         (tmp_path / f"a.{ending}").touch()
     found = {path.suffix for path in list_pictures(tmp_path)}
     assert found == {".png", ".JPG", ".tif", ".webp", ".psd"}
+
+
+# --- what Pillow does not say of JPEG 2000 and AVIF -----------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("kind", ["jp2", "j2k"])
+def test_jpeg_2000_of_every_depth_is_as_bright_as_it_was(
+    bits: int, channels: int, kind: str
+) -> None:
+    white = (1 << bits) - 1
+    shape = (40, 60) if channels == 1 else (40, 60, channels)
+    pixels = np.random.default_rng(0).integers(0, white + 1, shape)
+    pixels = pixels.astype(np.uint8 if bits == 8 else np.uint16)
+    data = imagecodecs.jpeg2k_encode(pixels, level=0, bitspersample=bits, codecformat=kind)
+    found = np.asarray(open_file(data)[0])
+    assert found.dtype == pixels.dtype
+    error = np.abs(found - pixels * (1 if bits == 8 else 65535 / white))
+    # Pillow moves grey up by whole bits.
+    assert error.max() <= (65535 / white if channels == 1 and bits in (10, 12) else 0.5)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_an_avif_file_says_what_is_cut(bits: int, recwarn: pytest.WarningsRecorder) -> None:
+    white = (1 << bits) - 1
+    pixels = np.random.default_rng(0).integers(0, white + 1, (40, 60, 3))
+    pixels = pixels.astype(np.uint8 if bits == 8 else np.uint16)
+    data = imagecodecs.avif_encode(pixels, level=100, bitspersample=bits)
+    try:
+        found = np.asarray(open_file(data)[0])
+    except InputError:
+        pytest.skip("this Pillow reads no AVIF")
+    assert np.abs(found - pixels * (255 / white)).max() <= 1
+    told = [str(one.message) for one in recwarn if "bits a channel, of which 8" in str(one.message)]
+    assert told == [text for text in told if f"has {bits} bits" in text]
+    assert len(told) == (bits > 8)
+
+
+@pytest.mark.parametrize(("primaries", "transfer"), [(9, 16), (12, 13), (9, 18)])
+def test_an_avif_file_of_other_light_says_so(primaries: int, transfer: int) -> None:
+    data = imagecodecs.avif_encode(
+        np.zeros((40, 60, 3), np.uint8), level=100, primaries=primaries, transfer=transfer
+    )
+    with pytest.warns(UserWarning, match=f"CICP {primaries}/{transfer}, which are taken as sRGB"):
+        open_file(data)
 
 
 # --- one picture in several threads ---------------------------------------------------------------

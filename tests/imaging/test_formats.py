@@ -6,6 +6,7 @@
 import io
 import struct
 import sys
+import uuid
 import warnings
 import zlib
 from pathlib import Path
@@ -30,12 +31,13 @@ DOCS = Path(__file__).parents[2] / "docs" / "formats.md"
 HEIGHT, WIDTH = 36, 50  # as it stands upright
 MASK = np.zeros((HEIGHT, WIDTH), np.float32)
 MASK[10:20, 10:30] = 1
+IPTC = b"\x1c\x02\x78\x00\x09a caption\x1c\x02\x50\x00\x06author"  # an even number of bytes
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>who made it</x:xmpmeta>"
 FORMATS = {
     **{"PNG": ".png", "TIFF": ".tif", "WEBP": ".webp", "JPEG": ".jpg", "JPEG2000": ".jp2"},
     **{"BMP": ".bmp", "PPM": ".ppm", "GIF": ".gif"},
 }
-METADATA = ("ICC profile", "EXIF", "XMP", "resolution")
+METADATA = ("ICC profile", "EXIF", "XMP", "IPTC", "resolution")
 
 
 def smooth(channels: int, white: float, dtype: Any) -> Any:
@@ -55,7 +57,7 @@ def exif_of(image: Image.Image) -> bytes:
 def as_tiff(pixels: Any, photometric: str, profile: bytes, **options: Any) -> bytes:
     buffer = io.BytesIO()
     tags = [(274, 3, 1, 6, True), (34675, 7, len(profile), profile, True)]
-    tags += [(700, 1, len(XMP), XMP, True)]
+    tags += [(700, 1, len(XMP), XMP, True), (33723, 7, len(IPTC), IPTC, True)]
     with tifffile.TiffWriter(buffer) as file:
         file.write(
             pixels,
@@ -82,6 +84,9 @@ def by_pillow(kind: str, mode: str) -> bytes:
         options["xmp"] = XMP
     if kind == "WEBP":
         options["lossless"] = True
+    if kind == "JPEG":
+        block = b"Photoshop 3.0\0" + struct.pack(">4sHHI", b"8BIM", 0x0404, 0, len(IPTC)) + IPTC
+        options["extra"] = struct.pack(">HH", 0xFFED, 2 + len(block)) + block
     buffer = io.BytesIO()
     image.save(buffer, kind, dpi=(300, 300), **options)
     return buffer.getvalue()
@@ -125,7 +130,7 @@ def metadata(data: bytes, kind: str) -> dict[str, bytes]:
     if kind == "TIFF":
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             tags = {tag.code: tag.value for tag in file.pages.first.tags.values()}
-        names = {34675: "ICC profile", 700: "XMP", 270: "EXIF", 282: "resolution"}
+        names = {34675: "ICC profile", 700: "XMP", 270: "EXIF", 282: "resolution", 33723: "IPTC"}
         return {name: tags[code] for code, name in names.items() if code in tags}
     found: dict[str, bytes] = {}
     if kind == "PNG":
@@ -159,14 +164,39 @@ def metadata(data: bytes, kind: str) -> dict[str, bytes]:
                 (b"ICC_PROFILE\0\1\1", "ICC profile"),
                 (b"Exif\0\0", "EXIF"),
                 (b"http://ns.adobe.com/xap/1.0/\0", "XMP"),
+                (b"Photoshop 3.0\x008BIM\x04\x04\0\0", "IPTC"),
             ):
                 if content.startswith(start):
                     found[name] = content.removeprefix(start)
             if content.startswith(b"JFIF\0") and content[7] == 1:
                 found["resolution"] = content[8:12]
             place += 2 + length
+    if kind == "JPEG2000":
+        names = {b"JpgTiffExif->JP2": "EXIF", XMP_UUID: "XMP"}
+        for box, content in boxes(data):
+            if box == b"uuid" and content[:16] in names:
+                found[names[content[:16]]] = content[16:]
+            for inner, value in boxes(content) if box == b"jp2h" else ():
+                if inner == b"colr" and value[0] == 2:
+                    found["ICC profile"] = value[3:]
+                if inner == b"res ":
+                    found["resolution"] = value
     if kind == "BMP" and any(data[38:46]):
         found["resolution"] = data[38:46]
+    return found
+
+
+XMP_UUID = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes
+
+
+def boxes(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The boxes of a JPEG 2000 file, or of one of its boxes."""
+    found: list[tuple[bytes, bytes]] = []
+    while data:
+        length, name = struct.unpack_from(">I4s", data)
+        length = length or len(data)
+        found.append((name, data[8:length]))
+        data = data[length:]
     return found
 
 
@@ -209,7 +239,7 @@ def kept(data: bytes, target: str, caught: list[Any], info: Any) -> tuple[str, .
     found = metadata(data, target)
     told = " ".join(str(one.message) for one in caught)
     for name in METADATA:
-        if name == "resolution" and "dpi" not in info:  # as in WebP
+        if not info.get({"resolution": "dpi", "IPTC": "iptc"}.get(name, "exif")):  # as in WebP
             continue
         said = name.replace("ICC", "colour") in told
         assert (name in found) != said, f"{name}: in the file {name in found}, named {said}"
@@ -218,6 +248,8 @@ def kept(data: bytes, target: str, caught: list[Any], info: Any) -> tuple[str, .
         assert b"a description" in (text.encode() if isinstance(text, str) else text)
     if "XMP" in found:
         assert XMP in bytes(found["XMP"])
+    if "IPTC" in found:
+        assert IPTC in bytes(found["IPTC"])
     return tuple(found)
 
 
@@ -260,6 +292,7 @@ INFO = st.fixed_dictionaries(
         "icc_profile": ANYTHING,
         "exif": ANYTHING | BLOCKS,
         "xmp": ANYTHING,
+        "iptc": ANYTHING,
         "dpi": ANYTHING | st.tuples(ANYTHING, ANYTHING),
         "text": st.dictionaries(st.text(max_size=9), st.text(max_size=20), max_size=2),
         "comment": ANYTHING,

@@ -195,7 +195,8 @@ def test_views_with_odd_strides_work(noise: Noise, brighten: Harmonizer) -> None
 
 
 @pytest.mark.parametrize(
-    "dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64]
+    "dtype",
+    [torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.float32, torch.float64],
 )
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_tensors_come_back_as_they_went_in(
@@ -203,10 +204,13 @@ def test_tensors_come_back_as_they_went_in(
 ) -> None:
     values = torch.from_numpy(noise(HEIGHT, WIDTH, channels)).permute(2, 0, 1)
     image = values if dtype == torch.uint8 else (values.double() / 255).to(dtype)
+    if dtype == torch.uint16:
+        image = (values.int() * 257).to(dtype)
     result = brighten(image, torch.from_numpy(MASK))
     assert (result.dtype, result.shape, result.device) == (image.dtype, image.shape, image.device)
-    assert torch.equal(result[:, ~MASK], image[:, ~MASK])
-    assert not torch.equal(result[:, MASK], image[:, MASK])
+    found, given = result.double(), image.double()
+    assert torch.equal(found[:, ~MASK], given[:, ~MASK])
+    assert not torch.equal(found[:, MASK], given[:, MASK])
 
 
 def test_a_batch_of_tensors_is_harmonized_image_by_image(noise: Noise, model: Harmonizer) -> None:
