@@ -1,17 +1,19 @@
 """Thousands of calls from several threads: does memory grow, is a file left open, is a call lost?
 
-    python benchmarks/soak.py --calls 10000 --threads 4
+    python benchmarks/soak.py --calls 10000 --threads 8
+    python benchmarks/soak.py --calls 20000 --threads 8 --small
     python benchmarks/soak.py --calls 2000 --forks 4
     python benchmarks/soak.py --troubles 50
 
 Pictures of mixed sizes and kinds (arrays, tensors, Pillow's, bytes of files, wrong ones) are
 harmonized by one `Harmonizer`. Every answer is compared with the one that the same picture got
-before the threads were started. Memory is the process's resident set; its medians over the second
+before the threads were started. Memory is the process's resident set; its medians over the fifth
 and the last tenth of the calls are compared, because allocators keep what the first ones made them
-take. With `--forks`, processes that are forked after loading answer in place of threads; each
-compares its own memory. With `--troubles`, a training is killed and starved so many times, of
-memory, disk and workers. Linux alone: it reads /proc. The exit code is 1 if something is lost,
-wrong, grew or hung.
+take: an arena for each thread, with room for whatever size comes by. With `--forks`, processes that
+are forked after loading answer in place of threads; each compares its own memory, the second tenth
+with the last. With `--troubles`, a training is killed and starved so many times, of memory, disk
+and workers. Linux alone: it reads /proc. The exit code is 1 if something is lost, wrong, grew or
+hung.
 """
 
 import argparse
@@ -80,11 +82,12 @@ def _refused(image: Any, mask: Any) -> Job:  # noqa: ANN401
     return call
 
 
-def make_jobs(folder: Path) -> list[Job]:
+def make_jobs(folder: Path, *, small: bool = False) -> list[Job]:
     """Every size in several kinds, and pictures that are refused; files lie in a folder."""
     generator = np.random.default_rng(0)
     jobs: list[Job] = []
-    for number, (height, width) in enumerate(SIZES):
+    sizes = [size for size in SIZES if not small or size[0] * size[1] <= 64 * 96]
+    for number, (height, width) in enumerate(sizes):
         image = generator.integers(0, 256, (height, width, 3), np.uint8)
         mask = np.zeros((height, width), np.uint8)
         mask[: height // 2 + 1, : width // 2 + 1] = 255
@@ -114,11 +117,11 @@ def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def soak(calls: int, threads: int, folder: Path) -> bool:
+def soak(calls: int, threads: int, folder: Path, *, small: bool) -> bool:
     """Run, print what was measured, and return whether all is well."""
     torch.set_num_threads(1)  # the calls themselves are what runs side by side
     model = Harmonizer.from_pretrained(device="cpu")
-    jobs = make_jobs(folder)
+    jobs = make_jobs(folder, small=small)
     expected = [job(model) for job in jobs]
     descriptors = _descriptors()
     memory = np.zeros(calls, np.int64)
@@ -137,15 +140,13 @@ def soak(calls: int, threads: int, folder: Path) -> bool:
         for _ in pool.map(call, range(calls)):
             pass  # whatever a call raises is raised here
     minutes = (time.monotonic() - start) / 60
-    tenth = max(1, calls // 10)
-    first = statistics.median(memory[tenth : 2 * tenth])
-    last = statistics.median(memory[-tenth:])
-    growth = last / first - 1
+    tenths = [statistics.median(part) / 2**20 for part in np.array_split(memory, 10)]
+    growth = tenths[-1] / tenths[4] - 1
     left_open = _descriptors() - descriptors
     done = next(count)
     print(f"{done:,} of {calls:,} calls from {threads} threads in {minutes:.1f} minutes")
     print(f"wrong answers: {len(wrong)}")
-    print(f"memory: {first / 2**20:.0f} MiB, in the end {last / 2**20:.0f} MiB: {growth:+.1%}")
+    print(f"memory, MiB: {' '.join(f'{one:.0f}' for one in tenths)}; since the fifth {growth:+.1%}")
     print(f"descriptors left open: {left_open}")
     return done == calls and not wrong and growth <= LARGEST_GROWTH and left_open <= 0
 
@@ -211,6 +212,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--small", action="store_true", help="small pictures alone")
     parser.add_argument("--forks", type=int, default=0)
     parser.add_argument("--troubles", type=int, default=0)
     chosen = parser.parse_args()
@@ -219,7 +221,7 @@ def main() -> int:
             return 0 if soak_training(chosen.troubles, Path(folder)) else 1
         if chosen.forks:
             return 0 if soak_forks(chosen.calls, chosen.forks, Path(folder)) else 1
-        return 0 if soak(chosen.calls, chosen.threads, Path(folder)) else 1
+        return 0 if soak(chosen.calls, chosen.threads, Path(folder), small=chosen.small) else 1
 
 
 if __name__ == "__main__":
