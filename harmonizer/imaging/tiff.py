@@ -27,6 +27,7 @@ _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 322, 323, 324, 325
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _XMP, _IPTC, _PROFILE = 700, 33723, 34675
 _SUBFILE, _SMALLER, _MASK = 254, 1, 4  # a page may be a reduced copy of another, or its mask
+_LARGEST_TILE = 2048  # pixels, of a picture that is smaller
 _SELECTION, _PREMULTIPLIED, _STRAIGHT = 0, 1, 2  # what an extra channel may be
 # How the modes that an image may have are stored: the photometric interpretation, extra channels.
 LAYOUTS = {
@@ -112,6 +113,11 @@ def open_page(data: bytes, number: int) -> tuple[Page, bool]:
     exif.endian, exif.bigtiff = order, big
     exif.load_from_fp(io.BytesIO(data), place)
     tags = _tags(data, place, big)
+    for tag, side in ((_TILE_WIDTH, _WIDTH), (_TILE_HEIGHT, _HEIGHT)):
+        if int(tags.get(tag, 0)) > max(_LARGEST_TILE, 2 * int(tags[side])):
+            raise InputError(
+                f"the TIFF file has tiles of {tags[tag]} pixels, far beyond its picture"
+            )
     # Reduced copies of the picture and masks of it do not count.
     others = (
         int(_tags(data, other, big).get(_SUBFILE, 0)) & (_SMALLER | _MASK)

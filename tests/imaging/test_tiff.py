@@ -222,6 +222,22 @@ def test_very_many_pages_cost_no_time() -> None:
     assert time.monotonic() - start < 2  # 0.2 s for both
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("side", [322, 323])
+def test_a_small_picture_has_no_room_for_a_huge_tile(bits: int, side: int) -> None:
+    """Kilobytes that would be decoded into gigabytes, of which ten pixels are shown."""
+    pixels = np.zeros((10, 10, 3), np.uint8 if bits == 8 else np.uint16)
+    data = bytearray(written(pixels, photometric="rgb", tile=(16, 16), compression="deflate"))
+    place = next(
+        data.index(key) for kind in (3, 4) if (key := struct.pack("<HHI", side, kind, 1)) in data
+    )
+    data[place : place + 12] = struct.pack("<HHII", side, 4, 1, 1 << 24)
+    start = time.monotonic()
+    with pytest.raises(InputError, match="tiles of 16777216 pixels"):
+        open_file(bytes(data))
+    assert time.monotonic() - start < 1
+
+
 # --- writing --------------------------------------------------------------------------------------
 
 
