@@ -204,8 +204,9 @@ def lost_workers_explained() -> Generator[None]:
     """Say what became of a run whose worker was killed, which torch may notice at any moment."""
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error) or isinstance(error, HarmonizerError):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        told = isinstance(error, RuntimeError) and "DataLoader worker" not in str(error)
+        if told or isinstance(error, HarmonizerError):
             raise
         raise TrainingError(
             f"a process that prepares pictures is gone ({error}); the last checkpoint is kept. "

@@ -181,6 +181,12 @@ def test_a_batch_that_cannot_be_sent_is_not_waited_for() -> None:
     assert time.monotonic() - start < 60
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), EOFError()])
+def test_a_worker_lost_while_it_sends_is_explained_too(error: Exception) -> None:
+    with pytest.raises(TrainingError, match="with fewer workers"), lost_workers_explained():
+        raise error
+
+
 KILLED = """
 import multiprocessing
 import sys
