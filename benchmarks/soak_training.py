@@ -25,8 +25,8 @@ from harmonizer.training.run_folder import load_checkpoint
 
 KINDS = ("killed", "told to stop", "worker killed", "no disk", "no memory")
 PATIENCE = 60  # seconds; a run that makes no step in this time hangs
-STEPS_BETWEEN = 8  # at most, until there is trouble
-STEPS = 60  # of the whole run, for each trouble
+STEPS_BETWEEN = 6  # at most, until there is trouble
+STEPS = 12  # of the whole run, for each trouble
 _processes = multiprocessing.get_context("forkserver")
 
 
@@ -178,7 +178,7 @@ def _limit(pid: int, what: int, most: int) -> None:
 
 def _ends(run: _Run, process: BaseProcess) -> bool:
     """Wait until a run ends, and stop it if it goes on; return False if it did neither."""
-    asked, step, since = time.monotonic() + 8, 0, time.monotonic()
+    asked, step, since = time.monotonic() + 4, 0, time.monotonic()
     while process.is_alive():
         process.join(0.1)
         if run.step() != step:
