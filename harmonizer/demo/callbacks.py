@@ -3,24 +3,48 @@
 Sliders give per cents; files come as the path of the upload, or None.
 """
 
+import base64
+import html
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from PIL import Image
+
 from harmonizer.demo import work
+from harmonizer.demo.lines import command_line, python_lines
 from harmonizer.errors import InputError
+from harmonizer.imaging.saving import encode_image, save_image
 from harmonizer.preprocessing import Array
 
-FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP, lossless": ".webp", "TIFF": ".tif"}
+MASK = "The mask, as PNG"
+FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP, lossless": ".webp", "TIFF": ".tif", MASK: ".png"}
+_EXAMPLE, _EXAMPLE_FILES = Path(__file__).parent / "example", ("astronaut.webp", "launch.jpg")
+_EXAMPLE_PLACE = (30.0, 60.0, 82.0)  # per cents, as the sliders have them
+_THUMBNAIL = 320  # pixels of the longest side
 
 Pair: TypeAlias = tuple[Array, Array]  # before and after, as they are shown
 
 
 def harmonize_composite(
-    device: str, image: str | None, mask: str | None, model: str, strength: float
+    device: str,
+    image: str | None,
+    mask: str | None,
+    invert: bool,
+    stretch: bool,
+    page: float | None,
+    model: str,
+    strength: float,
 ) -> tuple[work.Harmonized, Pair]:
     """Harmonize a composite by its mask."""
-    layers = work.open_composite(_given(image, "composite"), _given(mask, "mask"))
+    layers = work.open_composite(
+        _given(image, "composite"),
+        _given(mask, "mask"),
+        invert=invert,
+        stretch=stretch,
+        page=int(page) if page else None,
+    )
     return _harmonized(layers, model, device, strength)
 
 
@@ -61,6 +85,51 @@ def show_placed(
     return work.show_pasted(cutout, background, work.Placement(x / 100, y / 100, size / 100))
 
 
+def move_centre(
+    at: tuple[int, int], cutout: str | None, background: str | None, size: float
+) -> tuple[float, float, Array | None]:
+    """Put the cut-out's centre where the picture of it was clicked, in pixels of that."""
+    shown = show_placed(cutout, background, 50, 50, size)
+    if shown is None:
+        raise InputError("the cut-out or the background is missing; drop a file first")
+    x, y = (100 * place / side for place, side in zip(at, shown.shape[1::-1], strict=True))
+    return round(x), round(y), show_placed(cutout, background, round(x), round(y), size)
+
+
+def show_thumbnail(path: str | None) -> str:
+    """Return a small copy of an upload, as HTML; nothing where there is none."""
+    if path is None:
+        return ""
+    shown, (height, width) = work.show_layer(path, _THUMBNAIL), work.size_of(path)
+    picture = base64.b64encode(encode_image(Image.fromarray(shown), "PNG", {})).decode()
+    source, name = f"data:image/png;base64,{picture}", html.escape(Path(path).name)
+    caption = f"<figcaption>{width} x {height}</figcaption>"
+    return f'<figure><img src="{source}" alt="{name}">{caption}</figure>'
+
+
+def example_composite(folder: Path) -> tuple[str, str]:
+    """Write the example's composite and mask into a new folder in `folder`."""
+    cutout, background, *place = example_cutout(folder)
+    layers = work.paste(cutout, background, work.Placement(*(each / 100 for each in place)))
+    target = Path(cutout).parent
+    image, mask = target / "example.png", target / "example_mask.png"
+    save_image(layers.picture.restore(layers.picture.pixels, layers.mask), image)
+    layers.save_mask(mask)
+    return str(image), str(mask)
+
+
+def example_painted(folder: Path) -> str:
+    """Write the example's composite into a new folder in `folder`."""
+    return example_composite(folder)[0]
+
+
+def example_cutout(folder: Path) -> tuple[str, str, float, float, float]:
+    """Copy the example's cut-out and background into a new folder; and say where it goes."""
+    target = Path(tempfile.mkdtemp(dir=folder))
+    cutout, background = (str(shutil.copy(_EXAMPLE / one, target)) for one in _EXAMPLE_FILES)
+    return cutout, background, *_EXAMPLE_PLACE
+
+
 def load_editor(image: str | None) -> dict[str, Any] | None:
     """Put a small copy of a composite under the brush."""
     if image is None:
@@ -73,12 +142,37 @@ def show_strength(outcome: work.Harmonized | None, strength: float) -> Pair | No
     return None if outcome is None else (outcome.shown(0), outcome.shown(strength / 100))
 
 
-def write_file(folder: Path, outcome: work.Harmonized | None, strength: float, kind: str) -> str:
+def describe(
+    outcome: work.Harmonized | None, strength: float, kind: str, eight_bits: bool
+) -> tuple[str, str, str]:
+    """Say what was done: in a sentence, as a line of the command line, and in Python."""
+    if outcome is None:
+        return "", "", ""
+    origin, ending = outcome.layers.origin, ".png" if kind == MASK else FORMATS[kind]
+    how: dict[str, Any] = {
+        "model": outcome.model,
+        "strength": strength / 100,
+        "eight_bits": eight_bits,
+    }
+    height, width = outcome.layers.mask.shape
+    said = html.escape(
+        f"{origin.image}, {width} x {height}, is harmonized at a strength of {strength:g} %."
+    )
+    return said, command_line(origin, ending, **how), python_lines(origin, ending, **how)
+
+
+def write_file(
+    folder: Path, outcome: work.Harmonized | None, strength: float, kind: str, eight_bits: bool
+) -> str:
     """Write the result at full size into a new folder in `folder`, and return its path."""
     if outcome is None:
         raise InputError("there is nothing to download yet; harmonize a picture first")
     target = Path(tempfile.mkdtemp(dir=folder))
-    return str(outcome.save(target, FORMATS[kind], strength / 100))
+    if kind == MASK:
+        path = target / f"{Path(outcome.layers.origin.image).stem}_mask.png"
+        outcome.layers.save_mask(path)
+        return str(path)
+    return str(outcome.save(target, FORMATS[kind], strength / 100, eight_bits=eight_bits))
 
 
 def _harmonized(

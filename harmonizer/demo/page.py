@@ -1,6 +1,7 @@
 """Lay out the page, in Gradio, and serve it."""
 
 import html
+import json
 import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
@@ -19,6 +20,38 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SESSIONS, _WAITING = 8, 32  # whose pictures are kept in memory; what waits for the network
 # The button that starts the download is the browser's; the file exists only after the first click.
 _CLICK_DOWNLOAD = "() => setTimeout(() => document.querySelector('#download-file').click(), 300)"
+_STYLE = """
+footer { display: none }
+.thumbnail figure { display: flex; align-items: center; gap: 0.75rem; margin: 0 }
+.thumbnail img {
+  max-width: 60%; max-height: 110px;
+  background: repeating-conic-gradient(#ccc 0 25%, #fff 0 50%) 0 0 / 16px 16px;
+}
+.toast-body { max-width: 94vw }
+"""
+# What Gradio leaves without a name of its own, for those who do not see the page.
+_UPLOAD, _REMOVE = "button[aria-label^='Click to upload']", "button[aria-label='Clear']"
+_FILES = {"composite": "composite", "mask": "mask", "cutout": "cut-out", "background": "background",
+          "painted-file": "composite to paint on"}  # fmt: skip
+_NAMES = {
+    **{f"#{one} {_UPLOAD}": f"Upload the {name}" for one, name in _FILES.items()},
+    **{f"#{one} {_REMOVE}": f"Remove the {name}" for one, name in _FILES.items()},
+    "#shell textarea": "The same by command",
+    "#shell button": "Copy the command",
+    "#python textarea": "The same in Python",
+    "#python button": "Copy the Python lines",
+    "#comparison img": "Before and after",
+    "#placed img": "The cut-out on the background",
+}
+_ON_LOAD = """() => {
+  document.documentElement.lang = "en";
+  document.querySelector("#said").setAttribute("role", "status");
+  const names = NAMES;
+  const name = () => Object.entries(names).forEach(([where, text]) =>
+    document.querySelectorAll(where).forEach((one) => one.setAttribute("aria-label", text)));
+  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+  name();
+}""".replace("NAMES", json.dumps(_NAMES))
 
 
 @contextmanager
@@ -71,7 +104,8 @@ def serve(
                 enable_monitoring=False,
                 footer_links=[],
                 theme=theme,
-                css="footer { display: none }",
+                css=_STYLE,
+                js=_ON_LOAD,
                 quiet=True,
                 inbrowser=False,
                 prevent_thread_lock=True,
@@ -94,9 +128,23 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
     first = model or default_model()
     names = [first, *(name for name in list_models(with_weights=True) if name != first)]
 
-    def upload(label: str, name: str) -> Any:  # noqa: ANN401
+    thumbnails: list[tuple[Any, Any]] = []
+
+    def upload(label: str, name: str, *, shown: bool = True) -> Any:  # noqa: ANN401
         kinds = list(work.ENDINGS)
-        return gr.File(label=label, file_types=kinds, type="filepath", height=140, elem_id=name)
+        file = gr.File(label=label, file_types=kinds, type="filepath", height=120, elem_id=name)
+        if shown:
+            small = gr.HTML(elem_classes="thumbnail", padding=False)
+            thumbnails.append((file, small))
+        return file
+
+    def button(name: str) -> tuple[Any, Any]:
+        with gr.Row():
+            example = gr.Button("Try an example", elem_id=f"example-{name}")
+            return example, gr.Button("Harmonize", variant="primary", elem_id=f"go-{name}")
+
+    def bound(function: Callable[..., Any], *first: object) -> Callable[..., Any]:
+        return _with_messages(partial(function, *first))
 
     with gr.Blocks(
         title="Image harmonization",
@@ -111,25 +159,42 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
         )
         with gr.Row():
             with gr.Column():
-                chosen = gr.Dropdown(names, value=first, label="Model", elem_id="model")
-                with gr.Tab("Composite and mask"):
+                with gr.Tab("Mask"):
                     composite = upload("Composite", "composite")
                     mask = upload("Mask: white is the foreground to change", "mask")
-                    go_composite = gr.Button("Harmonize", variant="primary", elem_id="go-composite")
-                with gr.Tab("Cut-out over a background"):
+                    with gr.Accordion("More options", open=False, elem_id="more"):
+                        invert = gr.Checkbox(
+                            label="Invert the mask: black is the foreground", elem_id="invert"
+                        )
+                        stretch = gr.Checkbox(
+                            label="Stretch a mask of another shape (resize_mask)", elem_id="stretch"
+                        )
+                        number = gr.Number(
+                            label="Page: which picture of a file that holds several",
+                            value=None,
+                            precision=0,
+                            minimum=1,
+                            elem_id="number",
+                        )
+                    try_composite, go_composite = button("composite")
+                with gr.Tab("Cut-out"):
                     cutout = upload("Cut-out: a picture with transparency", "cutout")
                     background = upload("Background", "background")
-                    size = gr.Slider(5, 200, 60, step=1, label="Size, % of what fits")
-                    x = gr.Slider(0, 100, 50, step=1, label="Centre, % from the left")
-                    y = gr.Slider(0, 100, 60, step=1, label="Centre, % from the top")
                     placed = gr.Image(
-                        label="Pasted", interactive=False, elem_id="placed", buttons=[]
+                        label="Pasted: click where its centre goes",
+                        interactive=False,
+                        elem_id="placed",
+                        buttons=[],
+                        format="png",
                     )
-                    go_cutout = gr.Button("Harmonize", variant="primary", elem_id="go-cutout")
-                with gr.Tab("Paint the mask"):
-                    painted_file = upload("Composite", "painted-file")
+                    size = gr.Slider(5, 200, 60, step=1, label="Size, % of what fits")
+                    x = gr.Slider(0, 100, 50, step=1, label="Centre, % from the left", elem_id="x")
+                    y = gr.Slider(0, 100, 60, step=1, label="Centre, % from the top")
+                    try_cutout, go_cutout = button("cutout")
+                with gr.Tab("Paint"):
+                    painted_file = upload("Composite", "painted-file", shown=False)
                     editor = gr.ImageEditor(
-                        label="Paint over the foreground",
+                        label="Paint here",
                         elem_id="editor",
                         sources=(),
                         transforms=(),
@@ -137,7 +202,8 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
                         brush=gr.Brush(colors=["#ff00ff"], color_mode="fixed", default_size=40),
                     )
                     _take_strokes(editor)
-                    go_painted = gr.Button("Harmonize", variant="primary", elem_id="go-painted")
+                    try_painted, go_painted = button("painted")
+                chosen = gr.Dropdown(names, value=first, label="Model", elem_id="model")
             with gr.Column():
                 comparison = gr.ImageSlider(
                     label="Before and after",
@@ -146,46 +212,71 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
                     format="png",
                     buttons=["fullscreen"],  # a download would be of the small copy
                 )
+                said = gr.HTML(elem_id="said", padding=False)
                 strength = gr.Slider(0, 100, 100, step=1, label="Strength, %", elem_id="strength")
-                kind = gr.Dropdown(list(callbacks.FORMATS), value="PNG", label="Format")
+                with gr.Row():
+                    kind = gr.Dropdown(
+                        list(callbacks.FORMATS), value="PNG", label="Format", elem_id="format"
+                    )
+                    eight = gr.Checkbox(label="8 bits a channel (depth)", elem_id="eight")
                 save = gr.Button("Download at full size", elem_id="download")
                 file = gr.DownloadButton("file", elem_id="download-file", visible="hidden")
+                shell = gr.Textbox(
+                    label="The same by command", elem_id="shell", buttons=["copy"], lines=1
+                )
+                python = gr.Textbox(
+                    label="The same in Python", elem_id="python", buttons=["copy"], lines=3
+                )
 
-        def bound(function: Callable[..., Any], *first: object) -> Callable[..., Any]:
-            return _with_messages(partial(function, *first))
-
-        answer = [outcome, comparison]
+        answer, how = [outcome, comparison], [outcome, strength, kind, eight]
         where = [cutout, background, x, y, size]
-        go_composite.click(
-            bound(callbacks.harmonize_composite, device),
-            [composite, mask, chosen, strength],
-            answer,
-        )
-        go_cutout.click(
-            bound(callbacks.harmonize_cutout, device), [*where, chosen, strength], answer
-        )
-        go_painted.click(
-            bound(callbacks.harmonize_painted, device),
-            [painted_file, editor, chosen, strength],
-            answer,
-        )
-        for one in (cutout, background):
-            one.change(bound(callbacks.show_placed), where, placed)
-        for one in (x, y, size):
-            one.release(bound(callbacks.show_placed), where, placed)
-        painted_file.change(bound(callbacks.load_editor), painted_file, editor)
-        strength.input(
-            bound(callbacks.show_strength),
-            [outcome, strength],
-            comparison,
-            trigger_mode="always_last",
+        harmonized = [
+            (go_composite, callbacks.harmonize_composite,
+             [composite, mask, invert, stretch, number, chosen, strength]),
+            (go_cutout, callbacks.harmonize_cutout, [*where, chosen, strength]),
+            (go_painted, callbacks.harmonize_painted, [painted_file, editor, chosen, strength]),
+        ]  # fmt: skip
+        for go, function, inputs in harmonized:
+            go.click(bound(function, device), inputs, answer)
+        for example, function, files, (_, then, inputs) in (
+            (try_composite, callbacks.example_composite, [composite, mask], harmonized[0]),
+            (try_cutout, callbacks.example_cutout, where, harmonized[1]),
+        ):
+            example.click(bound(function, folder), None, files).success(
+                bound(then, device), inputs, answer
+            )
+        try_painted.click(bound(callbacks.example_painted, folder), None, painted_file)
+        gr.on(
+            [outcome.change, strength.release, kind.change, eight.change],
+            bound(callbacks.describe),
+            how,
+            [said, shell, python],
             show_progress="hidden",
         )
-        save.click(bound(callbacks.write_file, folder), [outcome, strength, kind], file).success(
+        live: dict[str, str] = {"trigger_mode": "always_last", "show_progress": "hidden"}
+        for one in (cutout.change, background.change, x.input, y.input, size.input):
+            one(bound(callbacks.show_placed), where, placed, **live)
+        placed.select(_with_place(bound(callbacks.move_centre)), [cutout, background, size],
+                      [x, y, placed], **live)  # fmt: skip
+        for upload_of, small in thumbnails:
+            upload_of.change(bound(callbacks.show_thumbnail), upload_of, small, **live)
+        painted_file.change(bound(callbacks.load_editor), painted_file, editor)
+        strength.input(bound(callbacks.show_strength), [outcome, strength], comparison, **live)
+        save.click(bound(callbacks.write_file, folder), how, file).success(
             None, None, None, js=_CLICK_DOWNLOAD
         )
     page.queue(max_size=_WAITING)
     return page
+
+
+def _with_place(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a function the point of a picture that was clicked, before its other values."""
+
+    def call(event: Any, *values: object) -> Result:  # noqa: ANN401
+        return function(event.index, *values)
+
+    call.__annotations__["event"] = import_extra("gradio", "demo").SelectData  # which it asks for
+    return call
 
 
 def _take_strokes(editor: Any) -> None:  # noqa: ANN401
@@ -221,9 +312,11 @@ def _with_messages(function: Callable[..., Result]) -> Callable[..., Result]:
             try:
                 result = function(*values)
             except (HarmonizerError, OSError) as error:
-                raise gr.Error(_shown(str(error), values), print_exception=False) from error
+                raise gr.Error(
+                    _shown(str(error), values), duration=None, print_exception=False
+                ) from error
         for text in noted:
-            gr.Warning(_shown(text, values))
+            gr.Warning(_shown(text, values), duration=None)
         return result
 
     return call

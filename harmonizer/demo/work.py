@@ -1,29 +1,37 @@
 """Do the page's work without the page: files in, a harmonized picture of any strength out."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from harmonizer.demo.lines import Origin
 from harmonizer.errors import InputError
 from harmonizer.imaging.color import apply
-from harmonizer.imaging.compositing import compose
+from harmonizer.imaging.compositing import paste as paste_layer
+from harmonizer.imaging.depth import in_eight_bits
 from harmonizer.imaging.drawing import preview
+from harmonizer.imaging.exif import upright_size
 from harmonizer.imaging.files import open_file, open_header
-from harmonizer.imaging.image import open_image
-from harmonizer.imaging.mask import open_mask
+from harmonizer.imaging.image import open_image, open_layer
+from harmonizer.imaging.mask import ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
 from harmonizer.imaging.saving import save_image
+from harmonizer.jobs.scene import Scene
 from harmonizer.pipeline import apply_strength, harmonize
-from harmonizer.preprocessing import Array
+from harmonizer.preprocessing import Array, full_scale
+from harmonizer.zoo.manifest import default_model
 
 ENDINGS: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
 _LARGEST_PIXELS = 100_000_000
 _PREVIEW = 1280  # pixels; the longest side of what the page shows
 _PLACEMENT = 640  # the same while a cut-out is moved about
+_SESSIONS = 8
 
 
 @dataclass(frozen=True)
@@ -37,11 +45,15 @@ class Placement:
 
 @dataclass(frozen=True)
 class Layers:
-    """A composite at full size, its mask (H, W) in [0, 1], and what to call the result."""
+    """A composite at full size, its mask (H, W) in [0, 1], and what it was made of."""
 
     picture: Picture
     mask: NDArray[np.float32]
-    name: str
+    origin: Origin
+
+    def save_mask(self, path: Path) -> None:
+        """Write the mask, in 8 bits."""
+        save_image(Image.fromarray(np.rint(self.mask * 255).astype(np.uint8)), path)
 
 
 # Compared by identity: the page's sessions hash what they keep.
@@ -50,9 +62,11 @@ class Harmonized:
     """A harmonized picture, from which every strength follows without the network.
 
     `full` has the composite's pixels with the full change; `before` and `after` are small copies.
+    `model` is None for the bundled default.
     """
 
     layers: Layers
+    model: str | None
     full: Array
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
@@ -61,21 +75,30 @@ class Harmonized:
         """Return a small copy of the picture at a strength from 0 to 1, uint8, sRGB."""
         return _as_srgb(apply_strength(self.before, self.after, strength), self.layers.picture)
 
-    def save(self, folder: Path, ending: str, strength: float) -> Path:
+    def save(self, folder: Path, ending: str, strength: float, *, eight_bits: bool = False) -> Path:
         """Write the picture at full size with its metadata, and return where."""
         picture = self.layers.picture
         changed = apply_strength(picture.pixels, self.full, strength)
-        path = folder / f"{self.layers.name}_harmonized{ending}"
+        picture = in_eight_bits(picture) if eight_bits else picture
+        path = folder / f"{self.layers.origin.name}{ending}"
         save_image(picture.restore(changed, self.layers.mask), path, picture.info)
         return path
 
 
-def open_composite(image: str, mask: str) -> Layers:
+def open_composite(
+    image: str, mask: str, *, stretch: bool = False, invert: bool = False, page: int | None = None
+) -> Layers:
     """Read a composite and its mask from files."""
     _check_file(image)
     _check_file(mask)
-    picture = open_image(image)
-    return Layers(picture, open_mask(mask, picture.size, resize=True), Path(image).stem)
+    resize: ResizeMask = size_of(image) != size_of(mask) and ("stretch" if stretch else True)
+    return _opened(image, mask, Scene(resize_mask=resize, invert_mask=invert, page=page))
+
+
+def _opened(image: str, mask: str | None, scene: Scene) -> Layers:
+    picture, plane = scene.open(Path(image), Path(mask) if mask else None)
+    deep = picture.pixels.dtype != np.uint8
+    return Layers(picture, plane, Origin(Path(image).name, mask and Path(mask).name, scene, deep))
 
 
 def open_painted(image: str, strokes: str | bytes | None) -> Layers:
@@ -90,7 +113,9 @@ def open_painted(image: str, strokes: str | bytes | None) -> Layers:
     if painted is None or not painted.any():
         raise InputError("nothing is painted; paint over the foreground first")
     picture = open_image(image)
-    return Layers(picture, open_mask(painted, picture.size, resize=True), Path(image).stem)
+    deep, name = picture.pixels.dtype != np.uint8, Path(image)
+    origin = Origin(name.name, f"{name.stem}_mask.png", Scene(), deep)
+    return Layers(picture, open_mask(painted, picture.size, resize=True), origin)
 
 
 def _alpha(strokes: str | bytes) -> NDArray[np.bool_]:
@@ -108,20 +133,51 @@ def paste(cutout: str, background: str, placement: Placement) -> Layers:
     """Paste a cut-out into a background."""
     _check_file(cutout)
     _check_file(background)
-    layer, _ = open_file(cutout)
-    below, info = open_file(background)
-    composite, mask = _place(layer, below, placement)
-    picture = replace(open_image(composite), info=info)
-    return Layers(picture, open_mask(mask, picture.size), Path(background).stem)
+    place, scale = _place(size_of(cutout), size_of(background), placement)
+    return _opened(cutout, None, Scene(Path(background), place, scale))
 
 
 def show_pasted(cutout: str, background: str, placement: Placement) -> Array:
     """Draw quickly what `paste` would make: (H, W, 3), uint8, sRGB, reduced."""
-    _check_file(cutout)
+    layer, below = _small_layer(cutout), _small_below(background)
+    place, scale = _place(layer.shape[:2], below.shape[:2], placement)
+    return paste_layer(layer, below, place, scale).pixels
+
+
+# Kept while a cut-out is moved about; a file of a name is never another one here.
+@lru_cache(maxsize=_SESSIONS)
+def _small_below(background: str) -> NDArray[np.uint8]:
     _check_file(background)
-    layer, _ = open_file(cutout)
-    below = _small(open_image(background), _PLACEMENT)
-    return _place(layer, below, placement)[0]
+    return _small(open_image(background), _PLACEMENT)
+
+
+@lru_cache(maxsize=_SESSIONS)
+def _small_layer(cutout: str) -> NDArray[np.uint8]:
+    """Return a cut-out, (h, w, 4), of no more pixels than can be seen."""
+    _check_file(cutout)
+    return show_layer(cutout, _PLACEMENT)
+
+
+def show_layer(image: str, side: int) -> NDArray[np.uint8]:
+    """Read a file and return a small copy with alpha, (h, w, 4), uint8, sRGB."""
+    _check_file(image)
+    picture, alpha = open_layer(image)
+    alpha = np.ones(picture.size, np.float32) if alpha is None else alpha
+    step = max(picture.size) // (2 * side) or 1  # large ones would take much memory as floats
+    colours, alpha = picture.pixels[::step, ::step], alpha[::step, ::step, None]
+    unit = colours.astype(np.float32) / np.float32(full_scale(colours.dtype))
+    ratio = min(1.0, side / max(alpha.shape))
+    size = [max(1, round(length * ratio)) for length in alpha.shape[1::-1]]
+    layer = cv2.resize(np.dstack([unit * alpha, alpha]), size, interpolation=cv2.INTER_AREA)
+    layer[..., :3] /= np.maximum(layer[..., 3:], 1e-6)
+    shown = np.rint(layer.clip(0, 1) * 255).astype(np.uint8)
+    return np.dstack([_as_srgb(np.ascontiguousarray(shown[..., :3]), picture), shown[..., 3]])
+
+
+def size_of(image: str) -> tuple[int, int]:
+    """Return a file's height and width."""
+    with open_header(image) as header:
+        return upright_size(header)
 
 
 def show_file(image: str) -> NDArray[np.uint8]:
@@ -145,6 +201,7 @@ def harmonize_layers(layers: Layers, model: str | None, device: str) -> Harmoniz
     full = harmonize(picture, layers.mask, model, device=device)
     return Harmonized(
         layers,
+        None if model == default_model() else model,
         full,
         preview(layers.picture.pixels, _PREVIEW, _PREVIEW),
         preview(full, _PREVIEW, _PREVIEW),
@@ -155,9 +212,13 @@ def _as_pixels(pixels: Array, _: Array) -> Array:
     return pixels
 
 
-def _place(layer: Any, below: Any, placement: Placement) -> tuple[Any, Any]:  # noqa: ANN401
-    (width, height), (room_width, room_height) = _size(layer), _size(below)
+def _place(
+    size: tuple[int, ...], room: tuple[int, ...], placement: Placement
+) -> tuple[tuple[int, int], float]:
+    """Return position and scale as `compose` takes them, of heights and widths."""
+    (height, width), (room_height, room_width) = size, room
     scale = placement.size * min(room_width / width, room_height / height)
+    scale = float(f"{scale:.6g}")  # what can be said in a line
     if scale**2 * width * height > _LARGEST_PIXELS:
         raise InputError(
             f"at this size the cut-out would have {scale * width:.0f} x {scale * height:.0f} "
@@ -165,14 +226,7 @@ def _place(layer: Any, below: Any, placement: Placement) -> tuple[Any, Any]:  # 
         )
     left = round(placement.x * room_width - scale * width / 2)
     top = round(placement.y * room_height - scale * height / 2)
-    return compose(layer, below, (left, top), scale)
-
-
-def _size(image: Image.Image | Array) -> tuple[int, int]:
-    """Width and height."""
-    if isinstance(image, np.ndarray):
-        return image.shape[1], image.shape[0]
-    return image.size
+    return (left, top), scale
 
 
 def _check_file(path: str) -> None:

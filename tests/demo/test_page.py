@@ -16,7 +16,7 @@ from browser import browser as browser
 from helpers import EXAMPLES
 from PIL import EpsImagePlugin, Image
 
-from harmonizer import Harmonizer, compose
+from harmonizer import Harmonizer, compose, harmonize_cutout
 from harmonizer.demo import gate
 from harmonizer.zoo.manifest import default_model
 
@@ -38,7 +38,7 @@ def address() -> Iterator[str]:
             yield url.rstrip("/")
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if result := condition():
@@ -88,12 +88,16 @@ class Page:
                 results.append(np.asarray(Image.open(response).convert("RGB")))
         return results
 
+    def value(self, box: str) -> str:
+        return self.all(f"#{box} textarea")[0].get_attribute("value")
+
     def set_strength(self, percent: int) -> None:
         """Move the slider as a drag does: the browser reports an input."""
         (slider,) = self.all("#strength input[type=range]")
         self.browser.execute_script(
             "arguments[0].value = arguments[1];"
-            "arguments[0].dispatchEvent(new Event('input', {bubbles: true}));",
+            "arguments[0].dispatchEvent(new Event('input', {bubbles: true}));"
+            "arguments[0].dispatchEvent(new Event('pointerup', {bubbles: true}));",
             slider,
             percent,
         )
@@ -145,22 +149,116 @@ def test_cut_out_over_a_background(
     cutout.resize((320, 213)).save(tmp_path / "cutout.png")
     Image.new("RGB", (500, 400), (90, 60, 40)).save(tmp_path / "background.png")
     page = Page(browser, address)
-    page.open_tab("Cut-out over a background")
+    page.open_tab("Cut-out")
     page.upload(cutout=tmp_path / "cutout.png", background=tmp_path / "background.png")
     wait_for(lambda: page.all("#placed img"), "the pasted picture")
     page.click("go-cutout")
     before, after = wait_for(page.shown, "the result")
     scale = 0.6 * 500 / 320
     place = (round(250 - scale * 160), round(240 - scale * 213 / 2))
-    composite, mask = compose(tmp_path / "cutout.png", tmp_path / "background.png", place, scale)
-    assert np.array_equal(before, np.asarray(composite))
+    files = tmp_path / "cutout.png", tmp_path / "background.png"
+    expected = harmonize_cutout(*files, model, position=place, scale=scale)
+    assert np.array_equal(before, np.asarray(compose(*files, place, scale)[0]))
     assert not np.array_equal(after, before)
-    assert np.array_equal(after, np.asarray(model(composite, mask)))
+    assert np.array_equal(after, np.asarray(expected))
+
+
+def test_an_example_shows_all_at_once(browser: Any, address: str) -> None:
+    page = Page(browser, address)
+    for tab, name in (("Mask", "composite"), ("Cut-out", "cutout")):
+        page.open_tab(tab)
+        page.click(f"example-{name}")
+        before, after = wait_for(page.shown, "the result")
+        assert before.shape == (320, 480, 3)
+        assert (before != after).any()
+        wait_for(lambda: len(page.all(".thumbnail img")) >= 2, "thumbnails")
+    wait_for(lambda: "--on launch.jpg" in page.value("shell"), "the command")
+    assert "harmonize_cutout('astronaut.webp', 'launch.jpg'" in page.value("python")
+    page.set_strength(40)
+    wait_for(lambda: page.value("shell").endswith("--strength 0.4"), "the strength in the command")
+    assert "strength=0.4" in page.value("python")
+    assert "at a strength of 40 %" in page.text()
+    page.open_tab("Paint")
+    page.click("example-painted")
+    wait_for(lambda: page.all("#editor canvas"), "the editor")
+
+
+def test_a_click_moves_the_cutout(browser: Any, address: str) -> None:
+    from selenium.webdriver import ActionChains
+
+    page = Page(browser, address)
+    page.open_tab("Cut-out")
+    page.click("example-cutout")
+    wait_for(page.shown, "the result")
+    (picture,) = wait_for(lambda: page.all("#placed img"), "the pasted picture")
+    width = picture.size["width"]
+    assert (browser.find_element("css selector", "#x input").get_attribute("value")) == "30"
+    ActionChains(browser).move_to_element_with_offset(picture, width // 4, 0).click().perform()
+    number = "#x input[type=number]"
+    wait_for(lambda: abs(int(page.all(number)[0].get_attribute("value")) - 75) <= 2, "the move")
+
+
+def test_names_are_there_for_those_who_do_not_see_the_page(browser: Any, address: str) -> None:
+    page = Page(browser, address)
+    page.click("example-composite")
+    wait_for(lambda: page.shown() and page.all(".thumbnail img"), "the result")
+    controls = {"button", "textbox", "slider", "combobox", "checkbox", "spinbutton", "tab", "link"}
+    found: list[str] = []
+    for tab in ("Mask", "Cut-out"):
+        page.open_tab(tab)
+        nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        seen = [one for one in nodes if not one["ignored"] and one["role"]["value"] in controls]
+        names = [one["name"]["value"] for one in seen]
+        assert all(names), [one["role"]["value"] for one in seen if not one["name"]["value"]]
+        found += names
+    assert {"Upload the cut-out", "Remove the mask", "Copy the command", "Harmonize"} <= {*found}
+    assert browser.execute_script("return document.documentElement.lang") == "en"
+    assert page.all("#said[role=status]")
+    assert page.all(".thumbnail img")[0].get_attribute("alt") == "example.png"
+
+
+def test_a_phone_shows_all_tabs_and_no_more_than_its_width(browser: Any, address: str) -> None:
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        page = Page(browser, address)
+        for tab, name in (("Mask", "composite"), ("Cut-out", "cutout"), ("Paint", "painted")):
+            shown = [one.text for one in page.all("button[role=tab]") if one.is_displayed()]
+            assert shown == ["Mask", "Cut-out", "Paint"]
+            page.open_tab(tab)
+            page.click(f"example-{name}")
+            wait_for(lambda n=name: n == "painted" or page.shown(), "the result")
+            wide = "return document.documentElement.scrollWidth"
+            assert browser.execute_script(wide) <= 390
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_options_that_messages_name_are_on_the_page(
+    browser: Any, address: str, tmp_path: Path, model: Harmonizer
+) -> None:
+    Image.open(MASK).convert("L").resize((300, 427)).point(lambda v: 255 - v).save(
+        tmp_path / "<b>narrow.png"
+    )
+    page = Page(browser, address)
+    page.upload(composite=COMPOSITE, mask=tmp_path / "<b>narrow.png")
+    page.click("go-composite")
+    wait_for(lambda: "resize_mask" in page.text(), "the advice")
+    wait_for(lambda: page.all("#more button"), "the options")[0].click()
+    for name in ("stretch", "invert"):
+        wait_for(lambda n=name: page.all(f"#{n} input"), name)[0].click()
+    page.click("go-composite")
+    _, after = wait_for(page.shown, "the result")
+    narrow = 255 - np.asarray(Image.open(tmp_path / "<b>narrow.png"))
+    expected = np.asarray(model(COMPOSITE, narrow, resize_mask="stretch"))
+    assert np.abs(after.astype(int) - expected).max() <= 1
+    wait_for(lambda: "--resize-mask stretch --invert-mask" in page.value("shell"), "the command")
+    assert not page.all("b.narrow, #said b")
 
 
 def test_a_painted_mask(browser: Any, address: str) -> None:
     page = Page(browser, address)
-    page.open_tab("Paint the mask")
+    page.open_tab("Paint")
     page.upload(painted_file=COMPOSITE)
     canvas = wait_for(lambda: page.all("#editor canvas"), "the editor")[0]
     time.sleep(2)  # the editor draws the picture without saying when it is done
@@ -216,6 +314,11 @@ def file(path: object) -> dict[str, Any]:
     return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
 
 
+def composite_and_mask(image: Any, mask: Any, model: str | None = None) -> list[Any]:
+    """The values that the first Harmonize button sends."""
+    return [image, mask, False, False, None, model or default_model(), 100]
+
+
 def upload(address: str, path: Path) -> str:
     kind = {"Content-Type": "multipart/form-data; boundary=a-boundary"}
     head = f'Content-Disposition: form-data; name="files"; filename="{path.name}"'
@@ -231,11 +334,10 @@ def upload(address: str, path: Path) -> str:
 def test_no_file_of_the_host_can_be_read(path: str, address: str) -> None:
     assert status(f"{address}/gradio_api/file={path}") in (403, 404)
     assert status(f"{address}/gradio_api/file=../../../../../..{path}") in (403, 404)
-    model = default_model()
     uploaded = [upload(address, one) for one in (COMPOSITE, MASK)]
-    assert call(address, [file(uploaded[0]), file(uploaded[1]), model, 100])["success"]
+    assert call(address, composite_and_mask(*map(file, uploaded)))["success"]
     for files in ([file(path), file(uploaded[1])], [file(uploaded[0]), file(path)]):
-        assert join(address, [*files, model, 100]) == 400
+        assert join(address, composite_and_mask(*files)) == 400
 
 
 def join(address: str, data: list[Any]) -> int:
@@ -255,7 +357,7 @@ def test_no_address_is_looked_up(address: str, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(socket, "getaddrinfo", noted)
     for url in ("http://metadata.example/a.png", "https://x.example/a.png"):
-        assert join(address, [file(url), file(url), default_model(), 100]) == 400
+        assert join(address, composite_and_mask(file(url), file(url))) == 400
         assert status(f"{address}/gradio_api/file={url}") == 403
         assert status(f"{address}/gradio_api/proxy={url}") == 403
     time.sleep(1)
@@ -287,7 +389,7 @@ def test_strokes_are_pictures_that_the_library_reads(
 
 
 def test_only_the_listed_models_are_loaded(address: str, tmp_path: Path) -> None:
-    event = call(address, [None, None, str(tmp_path), 100])
+    event = call(address, composite_and_mask(None, None, str(tmp_path)))
     assert not event["success"]
     assert "not in the list of choices" in event["output"]["error"]
 

@@ -48,6 +48,8 @@ def test_full_size_depth_and_metadata_are_kept(tmp_path: Path, noise: Any) -> No
     assert back.info["icc_profile"] == b"a profile"
     with pytest.raises(InputError, match="16 bits"):
         outcome.save(tmp_path, ".jpg", 1)
+    with Image.open(outcome.save(tmp_path, ".jpg", 1, eight_bits=True)) as small:
+        assert (small.size, small.mode) == ((2000, 60), "RGB")
 
 
 def test_a_cut_out_is_placed_by_its_centre(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_a_cut_out_is_placed_by_its_centre(tmp_path: Path) -> None:
     assert np.array_equal(np.argwhere(layers.mask == 1)[[0, -1]], [[75, 50], [124, 149]])
     assert (layers.picture.pixels[75:125, 50:150] == 9).all()
     assert layers.picture.info["dpi"] == pytest.approx((300, 300), abs=0.01)
-    assert layers.name == "background"
+    assert layers.origin.name == "background_harmonized"
     shown = work.show_pasted(*files, place)
     assert np.array_equal(shown, layers.picture.pixels)
     with pytest.raises(InputError, match="nothing of the cut-out"):
@@ -139,7 +141,9 @@ def test_before_there_is_anything_to_work_on() -> None:
     assert callbacks.show_placed(None, COMPOSITE, 50, 50, 50) is None
     assert callbacks.load_editor(None) is None
     assert callbacks.show_strength(None, 50) is None
+    assert callbacks.show_thumbnail(None) == ""
+    assert callbacks.describe(None, 100, "PNG", False) == ("", "", "")
     with pytest.raises(InputError, match="nothing is painted"):
         callbacks.harmonize_painted("cpu", COMPOSITE, None, "", 100)
     with pytest.raises(InputError, match="there is nothing to download yet"):
-        callbacks.write_file(EXAMPLES, None, 100, "PNG")
+        callbacks.write_file(EXAMPLES, None, 100, "PNG", False)

@@ -1,0 +1,88 @@
+"""What the page says that it has done does the same."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXAMPLES
+from PIL import Image
+
+from harmonizer.cli import main
+from harmonizer.demo import callbacks, work
+
+COMPOSITE, MASK = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
+
+
+def files(folder: Path) -> None:
+    """Files of every kind, with names that need quotes."""
+    picture, mask = Image.open(COMPOSITE), Image.open(MASK).convert("L")
+    picture.save(folder / "it's a composite.png")
+    mask.save(folder / "mask.png")
+    mask.point(lambda value: 255 - value).save(folder / "inverted.png")
+    mask.resize((320, 214)).save(folder / "half.png")
+    mask.resize((100, 100)).save(folder / "square.png")
+    cutout = picture.convert("RGBA")
+    cutout.putalpha(mask)
+    cutout.save(folder / "cut out.png")
+    Image.new("RGB", (500, 400), (90, 60, 40)).save(folder / "b.png")
+    Image.new("RGB", (64, 64)).save(
+        folder / "two.tif", save_all=True, append_images=[picture.convert("RGB")]
+    )
+
+
+CASES: list[tuple[tuple[str, str], dict[str, Any]]] = [
+    (("it's a composite.png", "mask.png"), {}),
+    (("it's a composite.png", "inverted.png"), {"invert": True}),
+    (("it's a composite.png", "half.png"), {}),
+    (("it's a composite.png", "square.png"), {"stretch": True}),
+    (("two.tif", "mask.png"), {"page": 2}),
+    (("cut out.png", "b.png"), {"place": work.Placement(0.4, 0.7, 0.77)}),
+]
+
+
+@pytest.mark.parametrize("strength", [100, 35])
+@pytest.mark.parametrize(("names", "options"), CASES)
+def test_the_lines_do_what_the_page_did(
+    names: tuple[str, str],
+    options: dict[str, Any],
+    strength: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files(tmp_path)
+    (one, other), place = (str(tmp_path / name) for name in names), options.get("place")
+    layers = work.paste(one, other, place) if place else work.open_composite(one, other, **options)
+    outcome = work.harmonize_layers(layers, None, "cpu")
+    (tmp_path / "page").mkdir()
+    expected = np.asarray(Image.open(outcome.save(tmp_path / "page", ".png", strength / 100)))
+    said, shell, python = callbacks.describe(outcome, strength, "PNG", False)
+    assert f"{strength} %" in said
+    written = tmp_path / f"{layers.origin.name}.png"
+
+    words = shlex.split(shell)
+    assert words[0] == "harmonizer"
+    assert main([*words[1:], "--device", "cpu"]) == 0
+    by_command = np.asarray(Image.open(written))
+    # The page mixes two rounded pictures; the library rounds once.
+    assert np.abs(by_command.astype(int) - expected).max() <= 1
+    written.unlink()
+    exec(python, {})  # noqa: S102 - our own lines
+    np.testing.assert_array_equal(np.asarray(Image.open(written)), by_command)
+
+
+def test_other_choices_are_said(tmp_path: Path) -> None:
+    pixels = np.asarray(Image.open(COMPOSITE)).astype(np.uint16) * 257
+    from harmonizer.imaging.saving import save_image
+
+    save_image(pixels, tmp_path / "deep.tif")
+    layers = work.open_composite(str(tmp_path / "deep.tif"), str(MASK))
+    outcome = work.harmonize_layers(layers, "idih-open", "cpu")
+    _, shell, python = callbacks.describe(outcome, 100, "JPEG", True)
+    assert shell == (
+        "harmonizer run deep.tif mask.png -o deep_harmonized.jpg --depth 8 --model idih-open"
+    )
+    assert "cv2.imwrite('deep_harmonized.jpg', (result / 257)" in python
+    assert "model='idih-open'" in python
