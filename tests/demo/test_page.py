@@ -234,28 +234,6 @@ def test_a_phone_shows_all_tabs_and_no_more_than_its_width(browser: Any, address
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_options_that_messages_name_are_on_the_page(
-    browser: Any, address: str, tmp_path: Path, model: Harmonizer
-) -> None:
-    Image.open(MASK).convert("L").resize((300, 427)).point(lambda v: 255 - v).save(
-        tmp_path / "<b>narrow.png"
-    )
-    page = Page(browser, address)
-    page.upload(composite=COMPOSITE, mask=tmp_path / "<b>narrow.png")
-    page.click("go-composite")
-    wait_for(lambda: "resize_mask" in page.text(), "the advice")
-    wait_for(lambda: page.all("#more button"), "the options")[0].click()
-    for name in ("stretch", "invert"):
-        wait_for(lambda n=name: page.all(f"#{n} input"), name)[0].click()
-    page.click("go-composite")
-    _, after = wait_for(page.shown, "the result")
-    narrow = 255 - np.asarray(Image.open(tmp_path / "<b>narrow.png"))
-    expected = np.asarray(model(COMPOSITE, narrow, resize_mask="stretch"))
-    assert np.abs(after.astype(int) - expected).max() <= 1
-    wait_for(lambda: "--resize-mask stretch --invert-mask" in page.value("shell"), "the command")
-    assert not page.all("b.narrow, #said b")
-
-
 def test_a_painted_mask(browser: Any, address: str) -> None:
     page = Page(browser, address)
     page.open_tab("Paint")
