@@ -1,9 +1,9 @@
-"""A pretrained, foreground-aware network that answers with one change of colour.
+"""An encoder and a pretrained, foreground-aware network answer with one change of colour.
 
 The paper's thesis (section 3.2: a network that was pretrained on ImageNet, made aware of the
-foreground) with another answer than a picture: the nearly global change of colour that pasting asks
-for, as one quadratic map for the whole foreground. A map has no seams, keeps every detail, and can
-be applied at any size.
+foreground, beside an iDIH) with another answer than a picture: the nearly global change of colour
+that pasting asks for, as one quadratic map for the whole foreground. A map has no seams, keeps
+every detail, and can be applied at any size.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,16 @@ from harmonizer.errors import InputError
 from harmonizer.lifting.color_transform import PRODUCTS, TERMS
 from harmonizer.networks.backbone import StartsFromImageNet
 from harmonizer.networks.efficientnet import STAGES, EfficientNetLite0
+from harmonizer.networks.encoder_decoder import EncoderBlock
 from harmonizer.networks.layers import full_precision
 from harmonizer.networks.network import InputSizes, Network
 
 _BINS = 16
 _STATISTICS = 3 + len(PRODUCTS) + 6 * _BINS  # mean, second moments, histograms
+_INPUT = 256
 _LOOK = 128  # the side that the backbone looks at
+_ENCODER = (16, 32, 64, 128, 256)  # channels of the encoder's blocks, each of half the resolution
+_ENCODED = 2  # from this block on, its features are averaged
 _EPSILON = 1e-5  # keeps averages over nothing at zero
 # The mask joins after the third stage, at an eighth of the size; features are averaged there, and
 # after two later ones.
@@ -41,14 +45,11 @@ class ColorMapConfig:
         hidden: Width of the two hidden layers that answer.
         kinds: How many kinds of things the network tells apart, to compare the colours that each
             has in the foreground and in the background.
-        mirrored: Whether the answer in evaluation mode is the mean of two, of the picture and of
-            its mirror image.
     """
 
     width: int = 96
     hidden: int = 256
     kinds: int = 16
-    mirrored: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -76,11 +77,14 @@ class ColorMapNetwork(Network, StartsFromImageNet):
 
     What decides are averages over the foreground and over the background: of features of three
     resolutions, of colours (mean, second moments, histograms), of the colours that each kind of
-    thing has on either side (skin here and skin there), and of the colours along the border.
+    thing has on either side (skin here and skin there), and of the colours along the border. It
+    knows what it looks at, and sees half of the input's resolution. Beside it an iDIH's encoder
+    (section 3.1) sees the whole of it: texture, whose contrast a change of colours raises or lowers
+    together with the colours.
     """
 
     def __init__(self, config: ColorMapConfig) -> None:
-        """Build backbone and head."""
+        """Build backbone, encoder and head."""
         super().__init__()
         self.backbone = EfficientNetLite0()
         joined = STAGES[_JOIN - 1][-1]
@@ -91,7 +95,12 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         )
         self.kinds = nn.Conv2d(joined, config.kinds, 1)
         self.kinds_in_context = nn.Conv2d(STAGES[_KEPT[1] - 1][-1], config.kinds, 1, bias=False)
-        known = 2 * (3 * config.width + _STATISTICS) + 1 + 11 * config.kinds + _BORDER
+        self.encoder = nn.ModuleList(
+            EncoderBlock(before, after, padding=1, norm=False)
+            for before, after in zip((4, *_ENCODER), _ENCODER, strict=False)
+        )
+        averaged = 3 * config.width + sum(_ENCODER[_ENCODED:])
+        known = 2 * (averaged + _STATISTICS) + 1 + 11 * config.kinds + _BORDER
         self.hidden = nn.Sequential(
             nn.Linear(known, config.hidden),
             nn.ReLU(),
@@ -100,8 +109,7 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         )
         self.answer = nn.Linear(config.hidden, 3 * TERMS)
         self.answer_scale = nn.Parameter(torch.full((3 * TERMS,), 0.1))
-        self.mirrored = config.mirrored
-        self.input_sizes = InputSizes(multiple=_LOOK, minimum=_LOOK)
+        self.input_sizes = InputSizes(multiple=_INPUT, minimum=_INPUT)
 
     @property
     def pretrained(self) -> nn.Module:
@@ -136,18 +144,12 @@ class ColorMapNetwork(Network, StartsFromImageNet):
             rg, rb, gb, of colours from -1 to 1.
         """
         self.input_sizes.check(image, mask)
-        factor = image.shape[2] // _LOOK, image.shape[3] // _LOOK
+        factor = image.shape[2] // _INPUT, image.shape[3] // _INPUT
         if factor != (1, 1):
             image, mask = F.avg_pool2d(image, factor), F.avg_pool2d(mask, factor)
         mask = mask.clamp(0, 1)  # averages of 1 may be a little more
-        if self.training or not self.mirrored:
-            return self._look(image, mask)
-        # By an index, because OpenCV's dnn takes no steps backwards.
-        backwards = torch.arange(_LOOK - 1, -1, -1, device=image.device)
-        mirrored = self._look(image.index_select(3, backwards), mask.index_select(3, backwards))
-        return (self._look(image, mask) + mirrored) / 2
-
-    def _look(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        encoded = self._encode(image, mask)
+        image, mask = F.avg_pool2d(image, _INPUT // _LOOK), F.avg_pool2d(mask, _INPUT // _LOOK)
         sides = torch.cat([mask, 1 - mask], dim=1)
         statistics, means, moments = self._statistics(image, sides)
         kept = self._features(image, mask, means)
@@ -159,6 +161,7 @@ class ColorMapNetwork(Network, StartsFromImageNet):
                 area,
                 self._by_kind(kept, image, sides, means),
                 _along_border(image, sides, means),
+                encoded,
             ],
             dim=1,
         )
@@ -213,14 +216,20 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         return kept
 
     def _averages(self, kept: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+        averages = [
+            _masked_means(F.relu6(layer(here)), mask)
+            for layer, here in zip(self.features, kept, strict=True)
+        ]
+        return torch.cat(averages, dim=1)
+
+    def _encode(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Averages (N, C) of the encoder's features over both sides."""
+        x = torch.cat([image, mask], dim=1)
         averages: list[torch.Tensor] = []
-        for layer, here in zip(self.features, kept, strict=True):
-            features = F.relu6(layer(here))
-            size = mask.shape[2] // here.shape[2]
-            area = F.avg_pool2d(mask, size)
-            sides = torch.cat([area, 1 - area], dim=1).flatten(2)  # (N, 2, P)
-            sides = sides / (sides.sum(dim=2, keepdim=True) + _EPSILON)
-            averages.append(torch.matmul(sides, features.flatten(2).transpose(1, 2)).flatten(1))
+        for number, block in enumerate(self.encoder):
+            x = block(x)
+            if number >= _ENCODED:
+                averages.append(_masked_means(x, mask))
         return torch.cat(averages, dim=1)
 
     def _by_kind(
@@ -259,6 +268,14 @@ class ColorMapAnswer(nn.Module):
     def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map (N, 3, H, W) and (N, 1, H, W) to (N, 3, 10), as `ColorMapNetwork.color_map` does."""
         return self.network.color_map(image, mask)
+
+
+def _masked_means(features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Means of features (N, C, h, w) over both sides of a mask (N, 1, H, W): (N, 2 C)."""
+    area = F.avg_pool2d(mask, mask.shape[2] // features.shape[2])
+    sides = torch.cat([area, 1 - area], dim=1).flatten(2)  # (N, 2, P)
+    sides = sides / (sides.sum(dim=2, keepdim=True) + _EPSILON)
+    return torch.matmul(sides, features.flatten(2).transpose(1, 2)).flatten(1)
 
 
 def _masked_cells(

@@ -11,7 +11,11 @@ from safetensors import torch as safetensors_torch
 from torch import nn
 
 from harmonizer.errors import InputError, WeightsCorruptedError
+from harmonizer.inference.folding import fold_batch_norm
 from harmonizer.networks import build_network, learning_rate_multipliers
+from harmonizer.networks.color_map import ColorMapNetwork
+from harmonizer.networks.encoder_decoder import EncoderDecoder
+from harmonizer.preprocessing import Preprocessing
 from harmonizer.training.config import ModelConfig, TrainConfig
 from harmonizer.zoo.convert import load_backbone_weights
 from harmonizer.zoo.find import find_model
@@ -58,7 +62,8 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
         The network, with gradients where it is to be trained; and what is known of it.
 
     Raises:
-        InputError: What it starts from is of another architecture, or `freeze` fits nothing.
+        InputError: What it starts from is of another architecture, `encoder` is none that the
+            network has room for, or `freeze` fits nothing.
         UnknownModelError: There is no such network or model.
     """
     wanted = config.model
@@ -82,6 +87,8 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
                 f"{wanted.start} is of the network {base.architecture}, the configuration says "
                 f"{wanted.network}; make them agree"
             )
+    if wanted.encoder:
+        _start_encoder(network, base.preprocessing, wanted.encoder)
     _freeze(network, wanted.freeze)
     info = replace(
         base,
@@ -129,6 +136,31 @@ def _read_backbone_weights(wanted: ModelConfig) -> dict[str, torch.Tensor]:
         return safetensors_torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsCorruptedError(f"{path} is no sound safetensors file: {error}") from error
+
+
+def _start_encoder(network: nn.Module, here: Preprocessing, name: str) -> None:
+    """Give a network the encoder of a trained one, whose input may be normalised in another way."""
+    trained, info = load_model(name, None, FetchOptions())
+    if not isinstance(network, ColorMapNetwork) or not isinstance(trained, EncoderDecoder):
+        raise InputError(
+            f"encoder is for colormap-lite0, and names an iDIH; {name} is {info.architecture}"
+        )
+    weights = fold_batch_norm(trained).encoder.state_dict()
+    weights = {key: weights[key] for key in network.encoder.state_dict() if key in weights}
+    there = info.preprocessing
+    deviation = torch.tensor(there.std)
+    shift = (torch.tensor(here.mean) - torch.tensor(there.mean)) / deviation
+    first, bias = weights["0.conv.weight"].clone(), weights["0.conv.bias"]
+    weights["0.conv.bias"] = bias + first[:, :3].sum(dim=(2, 3)) @ shift
+    first[:, :3] *= (torch.tensor(here.std) / deviation)[:, None, None]
+    weights["0.conv.weight"] = first
+    try:
+        network.encoder.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(
+            f"the encoder of {name} does not fit: it takes that of an iDIH with "
+            "{ width = 16, doubling = 1 } and a depth of 6 or more"
+        ) from error
 
 
 def _freeze(network: nn.Module, patterns: tuple[str, ...]) -> None:

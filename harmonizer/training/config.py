@@ -30,6 +30,8 @@ class ModelConfig:
             `Harmonizer.from_pretrained` takes, to fine-tune that model.
         backbone_weights: For `imagenet`: a `.safetensors` or `.pth` file, or `owner/name` on the
             Hub with timm's weights, e.g. `timm/hrnet_w18.ms_in1k`.
+        encoder: Where a network with an encoder takes its weights from: a trained iDIH, as
+            `Harmonizer.from_pretrained` takes it.
         freeze: Patterns of the names of parameters that are not trained, e.g. `["encoder.*"]`.
         name: What the trained model calls itself.
         description: One line for its card.
@@ -40,6 +42,7 @@ class ModelConfig:
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     start: str = "random"
     backbone_weights: str = ""
+    encoder: str = ""
     freeze: tuple[str, ...] = ()
     name: str = "my-model"
     description: str = ""

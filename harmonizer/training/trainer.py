@@ -283,7 +283,7 @@ class _Run:
 
         if not self.config.consistency:
             return self.loss(answer(composite, mask), target, mask, composite)
-        view = draw_view(self.config.seed, self.step)
+        view = draw_view(self.config.seed, self.step, composite.shape[3])
         loss, movement = loss_of_two_views(
             answer, self.loss, composite, mask, target, view, self.config.min_area
         )

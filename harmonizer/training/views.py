@@ -1,4 +1,7 @@
-"""Look at a batch again through a camera that moved a little, and ask for the same answer."""
+"""Look at a batch again through a camera that moved a little, and ask for the same answer.
+
+In half of the cases what it sees is mirrored as well.
+"""
 
 from collections.abc import Callable
 
@@ -8,16 +11,20 @@ import torch.nn.functional as F
 from harmonizer.training.losses import FNRMSELoss, Loss
 
 _SHIFT = 0.04  # of the picture's side, at most, each way
-_ZOOM = 0.05  # of its size, at most, each way
 
 
-def draw_view(seed: int, step: int) -> torch.Tensor:
-    """Draw where the camera looks: an affine matrix (2, 3), as `affine_grid` takes it."""
+def draw_view(seed: int, step: int, size: int) -> torch.Tensor:
+    """Draw where the camera looks: an affine matrix (2, 3), as `affine_grid` takes it.
+
+    It moves by whole pixels of pictures of this size, so that nothing is blurred: texture, by
+    which a network may tell what was recoloured, is as sharp as before.
+    """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    zoom, across, down = torch.rand(3, generator=generator) * 2 - 1
-    scale, nothing = 1 + zoom * _ZOOM, torch.zeros(())
-    rows = [scale, nothing, 2 * across * _SHIFT, nothing, scale, 2 * down * _SHIFT]
-    return torch.stack(rows).reshape(2, 3)
+    most = round(_SHIFT * size)
+    across, down = torch.randint(-most, most + 1, (2,), generator=generator) * (2 / size)
+    side = 1 - 2 * torch.randint(2, (), generator=generator)
+    one, nothing = torch.ones(()), torch.zeros(())
+    return torch.stack([side * one, nothing, across, nothing, one, down]).reshape(2, 3)
 
 
 def look(images: torch.Tensor, view: torch.Tensor) -> torch.Tensor:

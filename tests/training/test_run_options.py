@@ -13,6 +13,9 @@ from safetensors.torch import load_file
 
 from harmonizer import Harmonizer
 from harmonizer.data import Triplet
+from harmonizer.errors import InputError
+from harmonizer.networks import build_network
+from harmonizer.networks.color_map import ColorMapNetwork
 from harmonizer.preprocessing import Preprocessing
 from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train, trainer
 from harmonizer.training.batches import batches
@@ -20,6 +23,7 @@ from harmonizer.training.build import build_model
 from harmonizer.training.pictures import training_pictures, validation_pictures
 from harmonizer.training.run_folder import load_checkpoint
 from harmonizer.training.validation import COLUMNS, validate
+from harmonizer.zoo.manifest import model_info
 
 SmallRun = Callable[..., TrainConfig]
 UNMEASURED: dict[str, Any] = {"validation": DataConfig(), "validate_every": 0}
@@ -245,3 +249,42 @@ def test_the_order_is_a_new_one_for_each_seed_and_epoch() -> None:
     assert order(0) == first != order(1)
     halves = [order(0, part=part, parts=2) for part in (0, 1)]
     assert [one + other for one, other in zip(*halves, strict=True)] == first
+
+
+def small_idih(folder: Path, **arguments: int) -> str:
+    """An iDIH with random batch norms, and a normalisation that is not colormap-lite0's."""
+    torch.manual_seed(0)
+    network = build_network("idih", **arguments)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean, module.running_var = torch.randn(2, module.num_features).square()
+    info = replace(model_info("idih-open"), name="small", arguments=arguments)
+    Harmonizer(network, info, device="cpu").save_pretrained(folder)
+    return str(folder)
+
+
+@torch.inference_mode()
+def test_an_encoder_starts_as_a_trained_one_is(small_run: SmallRun, tmp_path: Path) -> None:
+    place = small_idih(tmp_path / "idih", width=16, depth=6, doubling=1)
+    model = ModelConfig("colormap-lite0", encoder=place)
+    network, info = build_model(small_run(model=model, size=256))
+    assert isinstance(network, ColorMapNetwork)
+    theirs = Harmonizer.from_pretrained(place, backend="torch")
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 64:192, 64:192] = 1
+    (x, y) = (
+        torch.cat([torch.from_numpy(one.preprocessing.to_network(picture, 255))[None], mask], 1)
+        for one in (info, theirs.info)
+    )
+    assert not torch.allclose(x, y, atol=0.1)
+    for ours, block in zip(network.encoder, theirs._network.encoder, strict=False):
+        x, y = ours(x), block(y)
+        torch.testing.assert_close(x[..., 2:-2, 2:-2], y[..., 2:-2, 2:-2], rtol=1e-3, atol=1e-3)
+
+
+def test_encoders_that_do_not_fit(small_run: SmallRun, tmp_path: Path) -> None:
+    place = small_idih(tmp_path / "idih", width=8, depth=6)
+    for network, said in (("colormap-lite0", "width = 16"), ("idih", "is for colormap-lite0")):
+        with pytest.raises(InputError, match=said):
+            build_model(small_run(model=ModelConfig(network, encoder=place), size=256))

@@ -29,12 +29,22 @@ def test_a_view_shifts_and_zooms(batch: tuple[torch.Tensor, ...]) -> None:
 
 
 def test_views_are_small_differ_and_come_again() -> None:
-    views = [draw_view(3, step) for step in range(50)]
-    assert torch.equal(views[7], draw_view(3, 7))
-    assert not torch.equal(views[7], draw_view(4, 7))
-    moved = torch.stack(views) - NOWHERE
-    assert 0.05 < float(moved[:, :, 2].abs().max()) <= 0.08
-    assert 0.03 < float(moved[:, 0, 0].abs().max()) <= 0.05
+    views = [draw_view(3, step, 256) for step in range(50)]
+    assert torch.equal(views[7], draw_view(3, 7, 256))
+    assert not torch.equal(views[7], draw_view(4, 7, 256))
+    moved = torch.stack(views)[:, :, 2]
+    assert 0.05 < float(moved.abs().max()) <= 0.08
+    mirrored = torch.stack(views)[:, 0, 0]
+    assert set(mirrored.tolist()) == {-1.0, 1.0}
+    assert 15 < int((mirrored < 0).sum()) < 35
+
+
+def test_views_are_not_blurred() -> None:
+    noise = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    for step in range(10):
+        seen = look(noise, draw_view(3, step, 64))
+        nearest = (seen.flatten()[:, None] - noise.flatten()).abs().min(dim=1).values
+        assert float(nearest.max()) < 1e-5
 
 
 def test_an_answer_that_knows_no_place_does_not_move(
