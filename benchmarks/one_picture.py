@@ -1,6 +1,6 @@
 """Where the time of one picture goes, from file to file.
 
-    python benchmarks/one_picture.py [--megapixels 1 12] [--models idih-open idih-hrnet-w18]
+    python benchmarks/one_picture.py [--megapixels 1 12] [--models colormap-lite0-open idih-hrnet-w18]
         [--rounds 7] [--clock elapsed | processor] [--device cpu | cuda]
 
 The picture is made here: a JPEG file of the usual size for its pixels, its mask a PNG file; a JPEG
@@ -84,7 +84,7 @@ def main() -> None:
     """Measure, and print a line for each model and size."""
     parser = argparse.ArgumentParser(description="Measure where time goes.")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 12])
-    parser.add_argument("--models", nargs="+", default=["idih-open", "idih-hrnet-w18"])
+    parser.add_argument("--models", nargs="+", default=["colormap-lite0-open", "idih-hrnet-w18"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--clock", choices=CLOCKS, default="elapsed")

@@ -1,7 +1,7 @@
 """How fast the library is: ratios against plain eager torch in the same run.
 
     python benchmarks/speed.py [--parts network picture batch] [--device cpu | cuda]
-        [--models idih-open idih-hrnet-w18] [--megapixels 0.3 1 12] [--batch-size 8] [--seconds 3]
+        [--models colormap-lite0-open idih-hrnet-w18] [--megapixels 0.3 1 12] [--batch-size 8] [--seconds 3]
 
 Plain is what research code does: float32, NCHW, batch norm on its own, `eval()` and
 `inference_mode()`. Everything around the network is the same for all. Models without weights on
@@ -201,7 +201,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measure how fast the library is.")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--models", nargs="+", default=["idih-open", "idih-hrnet-w18"])
+    parser.add_argument("--models", nargs="+", default=["colormap-lite0-open", "idih-hrnet-w18"])
     parser.add_argument("--megapixels", type=float, nargs="+", default=[0.3, 1, 12])
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--device", default="cpu")

@@ -1,6 +1,6 @@
 """Put a trained model into the package: weights in float16, and a graph to run them without torch.
 
-    python tools/bundle_model.py runs/idih-open-4/model
+    python tools/bundle_model.py runs/colormap-lite0-open-2/model
 
 Run it from the root of a checkout, with the extra `onnx`. It prints the model's manifest entry, and
 says by how much float16 and OpenCV change the answers.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Brighten
+from helpers import Brighten, small_idih
 from PIL import Image
 from small_iharmony4 import PICTURES
 
@@ -115,7 +115,7 @@ def test_so_are_networks_for_another_size_than_that_of_the_protocol(
     iharmony4: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    bundled = Harmonizer.from_pretrained("idih-open", device="cpu")
+    bundled = small_idih()
     assert bundled.info.preprocessing.input_size != (256, 256)
     run = bundled._run
 

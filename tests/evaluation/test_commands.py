@@ -24,7 +24,7 @@ def run(*arguments: object) -> int:
 def test_evaluate_prints_a_table_and_writes_files(
     iharmony4: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--model", "idih-open", "reinhard", "--device", "cpu"]
+    arguments = ["--model", "colormap-lite0-open", "reinhard", "--device", "cpu"]
     outputs = ["-o", tmp_path / "out", "--json", tmp_path / "a.json", "--report", tmp_path / "page"]
     assert run("evaluate", "--data", iharmony4, *arguments, *outputs) == 0
     printed = capsys.readouterr().out
@@ -37,7 +37,11 @@ def test_evaluate_prints_a_table_and_writes_files(
         line.split() for line in lines[where + 1 : where + 6]
     )
     assert header == ["MSE", "PSNR", "fMSE", "fPSNR", "SSIM", "fSSIM"]
-    assert [composite[0], network[0], reinhard[0]] == ["composite", "idih-open", "reinhard"]
+    assert [composite[0], network[0], reinhard[0]] == [
+        "composite",
+        "colormap-lite0-open",
+        "reinhard",
+    ]
     assert reinhard[1] == f"{expected['HFlickr']['mse']:.2f}"
     assert published[:2] == ["[1]", "264.35"]
     assert float(published[2].strip("()")) == pytest.approx(float(composite[1]) - 264.35, abs=0.011)
@@ -93,7 +97,7 @@ def test_evaluate_says_what_is_wrong(
 
 def test_compare_draws_a_labelled_sheet(tmp_path: Path) -> None:
     out = tmp_path / "sheet.png"
-    models = "idih-open,reinhard,poisson"
+    models = "colormap-lite0-open,reinhard,poisson"
     assert run("compare", COMPOSITE, MASK, "--models", models, "-o", out, "--side", 64) == 0
     sheet = np.asarray(Image.open(out))
     # Five pictures of 64 x 43 under titles of 18 pixels, with gaps of 8 between them.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from harmonizer import Harmonizer, harmonize
 
-def load(name="idih-open", backend="torch"):
+def load(name="colormap-lite0-open", backend="torch"):
     return Harmonizer.from_pretrained(name, device="cpu", backend=backend)
 
 image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)

@@ -58,9 +58,9 @@ in_child(child)
 
 def test_a_child_loads_models_itself() -> None:
     forked("""
-expected = harmonize(image, mask, "idih-open", device="cpu")
+expected = harmonize(image, mask, "colormap-lite0-open", device="cpu")
 in_child(lambda: near(load()(image, mask), expected))
-in_child(lambda: near(harmonize(image, mask, "zoo:idih-open", device="cpu"), expected))
+in_child(lambda: near(harmonize(image, mask, "zoo:colormap-lite0-open", device="cpu"), expected))
 """)
 
 

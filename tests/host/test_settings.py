@@ -5,7 +5,8 @@ from programs import program
 
 ANSWERS = """
 import hashlib
-from harmonizer import compose
+from harmonizer import compose, model_info
+from harmonizer.networks import build_network
 
 def digest(array):
     array = array.numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
@@ -13,9 +14,9 @@ def digest(array):
 
 def answers(folder):
     tensor = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)
-    new = "colormap-lite0-open"
-    for name, backend in (("idih-open", "torch"), (new, "torch"), (new, "opencv")):
-        model = load(name, backend)
+    torch.manual_seed(0)
+    small = Harmonizer(build_network("idih", width=8), model_info("idih"), device="cpu")
+    for model in (small, load(), load(backend="opencv")):
         yield model.fingerprint()
         unit = (image / 255).astype(np.float32)
         for kind in (image, image.astype(np.uint16) * 257, unit, unit.astype(np.float16)):

@@ -17,7 +17,7 @@ from harmonizer import Harmonizer
 picture = np.zeros((30, 30, 3), np.uint8)
 if sys.argv[1] == "export":
     from harmonizer.cli import main
-    assert main(["export", "idih-open", "-o", sys.argv[2]]) == 0
+    assert main(["export", "colormap-lite0-open", "-o", sys.argv[2]]) == 0
 else:
     Harmonizer.from_pretrained(device="cpu", backend=sys.argv[1])(picture, np.eye(30))
 """

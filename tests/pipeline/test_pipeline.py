@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import EXAMPLES, Brighten, box_mask
+from helpers import EXAMPLES, Brighten, box_mask, small_idih
 from PIL import Image
 
 import harmonizer
@@ -123,7 +123,7 @@ def test_a_device_beside_a_ready_harmonizer_is_refused(brighten: Harmonizer) -> 
 
 def test_predict_and_lift_are_the_two_halves(composite: Any, mask: Any) -> None:
     """Of a model whose network answers with a picture."""
-    model = Harmonizer.from_pretrained("idih-open", device="cpu")
+    model = small_idih()
     answer = model.predict(composite, mask)
     assert answer.shape == (*model.info.preprocessing.input_size, 3)
     assert answer.dtype == np.float32
@@ -375,8 +375,8 @@ def test_extreme_sizes(size: tuple[int, int], noise: Any, model: Harmonizer) -> 
 
 
 def test_unknown_model_names_close_ones() -> None:
-    with pytest.raises(UnknownModelError, match="Did you mean idih-open") as caught:
-        Harmonizer.from_pretrained("idih-smal-open")
+    with pytest.raises(UnknownModelError, match="Did you mean colormap-lite0-open") as caught:
+        Harmonizer.from_pretrained("colormap-lite-open")
     assert isinstance(caught.value, KeyError)
     assert isinstance(caught.value, HarmonizerError)
     assert not str(caught.value).startswith('"')

@@ -1,5 +1,6 @@
 """Small and thin objects are changed like large ones: none falls between the network's pixels."""
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -39,11 +40,14 @@ def noise(size: tuple[int, int]) -> Any:
 
 
 @pytest.mark.parametrize("make", [pole, disc, specks, thin_line])
-@pytest.mark.parametrize("name", ["idih-open", "colormap-lite0-open"])
-def test_every_object_reaches_the_network(make: Any, name: str) -> None:
+@pytest.mark.parametrize("size", [128, 256])
+@pytest.mark.parametrize("resampler", ["opencv-nearest", "opencv-area"])
+def test_every_object_reaches_the_network(
+    make: Any, size: int, resampler: Any, model: Harmonizer
+) -> None:
     mask = make()
-    harmonizer = Harmonizer.from_pretrained(name, device="cpu")
-    composite = open_composite(noise(mask.shape), mask, harmonizer.info.preprocessing)
+    preprocessing = replace(model.info.preprocessing, input_size=(size, size), resampler=resampler)
+    composite = open_composite(noise(mask.shape), mask, preprocessing)
     rows, columns = composite.part
     assert mask[rows, columns].sum() == mask.sum()
     small = composite.low_res_mask

@@ -160,7 +160,7 @@ def test_the_recipes_of_colormap_lite0_open_are_of_it_and_go_on_from_each_other(
         TrainConfig.parse_toml(read_recipe(f"colormap-lite0-open-{stage}")) for stage in (1, 2)
     )
     assert first.model.network == second.model.network == model_info(default_model()).architecture
-    assert (first.model.start, first.model.encoder) == ("imagenet", "idih-open")
+    assert (first.model.start, first.model.encoder) == ("imagenet", "runs/idih-open-4/model")
     assert (second.model.start, second.model.encoder) == (f"{first.output}/model", "")
     assert "encoder.*" in first.model.freeze
     assert "encoder.*" not in second.model.freeze
@@ -169,19 +169,18 @@ def test_the_recipes_of_colormap_lite0_open_are_of_it_and_go_on_from_each_other(
     assert first.train.synthesis.illumination == second.validation.synthesis.illumination == 0.2
 
 
-def test_the_recipes_of_idih_open_are_of_it() -> None:
+def test_the_recipes_of_idih_open_go_on_from_each_other_and_fit_its_heir() -> None:
     stages = [TrainConfig.parse_toml(read_recipe(name)) for name in OUR_OWN]
-    info = model_info("idih-open")
-    model = stages[0].model
-    assert (model.network, dict(model.arguments)) == (info.architecture, info.arguments)
-    for stage in stages:
-        assert (stage.size, stage.size) == info.preprocessing.input_size
+    heir = TrainConfig.parse_toml(read_recipe("colormap-lite0-open-1"))
+    assert heir.model.encoder == f"{stages[-1].output}/model"
+    assert dict(stages[0].model.arguments) == {"width": 16, "depth": 6, "doubling": 1}
+    assert {(stage.model.network, stage.size) for stage in stages} == {("idih", 128)}
     starts = [after.model.start for after in stages[1:]]
     folders = ("model", "model", "best")  # the third stage was stopped
     assert starts == [
         f"{before.output}/{folder}" for before, folder in zip(stages[:-1], folders, strict=True)
     ]
-    assert stages[-1].resampler == info.preprocessing.resampler
+    assert stages[-1].resampler == "opencv-nearest"
     assert [stage.steps for stage in stages] == [20000, 40000, 42000, 11500]
     assert [stage.loss for stage in stages] == ["fn-mse", *["fn-rmse"] * 3]
     assert [stage.learning_rate for stage in stages] == [0.003, 0.003, 0.003, 0.001]

@@ -258,7 +258,7 @@ def small_idih(folder: Path, **arguments: int) -> str:
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean, module.running_var = torch.randn(2, module.num_features).square()
-    info = replace(model_info("idih-open"), name="small", arguments=arguments)
+    info = replace(model_info("idih"), name="small", arguments=arguments)
     Harmonizer(network, info, device="cpu").save_pretrained(folder)
     return str(folder)
 

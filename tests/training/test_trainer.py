@@ -305,7 +305,7 @@ def test_too_few_pictures(small_run: SmallRun) -> None:
         (ModelConfig(freeze=("*",)), "nothing to train"),
         (ModelConfig(start="imagenet"), "needs backbone_weights"),
         (ModelConfig(start="imagenet", backbone_weights="no.safetensors"), "there is no file"),
-        (ModelConfig(network="is2am", start="idih-open"), "make them agree"),
+        (ModelConfig(network="is2am", start="colormap-lite0-open"), "make them agree"),
     ],
 )
 def test_impossible_starts_are_refused(

@@ -338,7 +338,7 @@ def test_unknown_names_list_close_ones_and_all() -> None:
 
 def test_a_revision_belongs_to_the_hub() -> None:
     with pytest.raises(InputError, match="revision"):
-        Harmonizer.from_pretrained("idih-open", revision="main")
+        Harmonizer.from_pretrained("colormap-lite0-open", revision="main")
 
 
 def test_only_torch_is_a_backend() -> None:

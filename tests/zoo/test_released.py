@@ -470,7 +470,7 @@ def test_download_verify_and_offline_on_the_command_line(
         "import sys, json\n"
         "from harmonizer.zoo import manifest\n"
         "text = json.loads(manifest._manifest_text())\n"
-        "text['models'] = [m for m in text['models'] if m['name'] in ('idih-open', 'idih')]\n"
+        "text['models'] = [m for m in text['models'] if m['name'] in ('colormap-lite0-open', 'idih')]\n"
         "text['models'][1]['sources'][0]['url'] = sys.argv[1]\n"
         "manifest._manifest_text = lambda: json.dumps(text)\n"
         "from harmonizer.cli import main\n"
@@ -485,9 +485,9 @@ def test_download_verify_and_offline_on_the_command_line(
     assert "harmonizer download" in offline.stderr
     fetched = run_python(program, url, "download", "--all", **home)
     assert fetched.returncode == 0, fetched.stderr
-    assert "idih-open: " in fetched.stdout
+    assert "colormap-lite0-open: " in fetched.stdout
     verified = run_python(program, url, "verify", **home)
-    assert verified.stdout == "idih-open: good\nidih: good\n"
+    assert verified.stdout == "colormap-lite0-open: good\nidih: good\n"
     after = run_python(*run, **home, HF_HUB_OFFLINE="1")
     assert after.returncode == 0, after.stderr
     assert out.exists()
