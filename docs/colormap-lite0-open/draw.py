@@ -1,7 +1,7 @@
 """Draw the pictures of the card: cases the network gets right and wrong, and the training's curve.
 
     pip install scikit-image
-    python docs/idih-open/draw.py [RUN ...]
+    python docs/colormap-lite0-open/draw.py [RUN ...]
 
 The curve is drawn if the folders of the training runs are named, in their order. The photographs
 are in the public domain and come with scikit-image: an astronaut (NASA), a cat (Stefan van der
@@ -51,17 +51,17 @@ def curve(points: list[tuple[int, float]]) -> str:
 
     def place(seen: float, left: float) -> tuple[float, float]:
         x = MARGIN + seen / end * (WIDTH - 2 * MARGIN)
-        return x, HEIGHT - MARGIN - (left - 0.2) / 0.6 * (HEIGHT - 2 * MARGIN)
+        return x, HEIGHT - MARGIN - (left - 0.2) / 0.25 * (HEIGHT - 2 * MARGIN)
 
     def text(x: float, y: float, what: object, anchor: str = "middle") -> str:
         return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{what}</text>'
 
     parts: list[str] = []
-    for left in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
+    for left in (0.2, 0.25, 0.3, 0.35, 0.4, 0.45):
         _, y = place(0, left)
         parts.append(f'<path d="M{MARGIN} {y:.1f}H{WIDTH - MARGIN}" stroke="#ddd"/>')
         parts.append(text(MARGIN - 8, y + 4, left, "end"))
-    for seen in range(0, end + 1, 200_000):
+    for seen in range(0, end + 1, 20_000):
         x, y = place(seen, 0.2)
         parts.append(text(x, y + 18, f"{seen:,}"))
     path = " L".join(f"{x:.1f} {y:.1f}" for x, y in (place(*point) for point in points))
