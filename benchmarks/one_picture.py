@@ -1,6 +1,6 @@
 """Where the time of one picture goes, from file to file.
 
-    python benchmarks/one_picture.py [--megapixels 1 12] [--models colormap-lite0-open idih-hrnet-w18]
+    python benchmarks/one_picture.py [--megapixels 1 12] [--models MODEL ...]
         [--rounds 7] [--clock elapsed | processor] [--device cpu | cuda]
 
 The picture is made here: a JPEG file of the usual size for its pixels, its mask a PNG file; a JPEG

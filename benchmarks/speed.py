@@ -1,7 +1,7 @@
 """How fast the library is: ratios against plain eager torch in the same run.
 
     python benchmarks/speed.py [--parts network picture batch] [--device cpu | cuda]
-        [--models colormap-lite0-open idih-hrnet-w18] [--megapixels 0.3 1 12] [--batch-size 8] [--seconds 3]
+        [--models MODEL ...] [--megapixels 0.3 1 12] [--batch-size 8] [--seconds 3]
 
 Plain is what research code does: float32, NCHW, batch norm on its own, `eval()` and
 `inference_mode()`. Everything around the network is the same for all. Models without weights on

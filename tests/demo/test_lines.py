@@ -84,7 +84,8 @@ def test_other_choices_are_said(tmp_path: Path) -> None:
     outcome = work.harmonize_layers(layers, str(tmp_path / "small"), "cpu")
     _, shell, python = callbacks.describe(outcome, 100, "JPEG", True)
     assert shell == (
-        f"harmonizer run deep.tif mask.png -o deep_harmonized.jpg --depth 8 --model {tmp_path}/small"
+        "harmonizer run deep.tif mask.png -o deep_harmonized.jpg --depth 8 "
+        f"--model {tmp_path}/small"
     )
     assert "cv2.imwrite('deep_harmonized.jpg', (result / 257)" in python
     assert f"model='{tmp_path}/small'" in python
