@@ -1,12 +1,14 @@
 """What a program has set for itself changes no answer, bit for bit, and is as it was afterwards."""
 
+from collections.abc import Iterator
+
 import pytest
+from helpers import small_idih
 from programs import program
 
 ANSWERS = """
 import hashlib
-from harmonizer import compose, model_info
-from harmonizer.networks import build_network
+from harmonizer import compose
 
 def digest(array):
     array = array.numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
@@ -14,9 +16,7 @@ def digest(array):
 
 def answers(folder):
     tensor = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)
-    torch.manual_seed(0)
-    small = Harmonizer(build_network("idih", width=8), model_info("idih"), device="cpu")
-    for model in (small, load(), load(backend="opencv")):
+    for model in (load(os.environ["SMALL"]), load(), load(backend="opencv")):
         yield model.fingerprint()
         unit = (image / 255).astype(np.float32)
         for kind in (image, image.astype(np.uint16) * 257, unit, unit.astype(np.float16)):
@@ -63,6 +63,16 @@ STATE = (
     "torch.initial_seed(), torch.get_rng_state().numpy().tobytes(), "
     "np.random.get_state()[1].tobytes(), torch.get_num_threads())"
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A model that answers with a picture, for all programs."""
+    place = str(tmp_path_factory.mktemp("small"))
+    small_idih().save_pretrained(place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL", place)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ class BrightenAll(nn.Module):
 def mapping() -> Harmonizer:
     """One that answers with a map of colours; its weights are random, and change a lot."""
     torch.manual_seed(0)
-    preprocessing = Preprocessing((128, 128), (0.498,) * 3, (0.502,) * 3, "opencv-area")
+    preprocessing = Preprocessing((256, 256), (0.498,) * 3, (0.502,) * 3, "opencv-area")
     info = replace(model_info("idih"), name="random map", preprocessing=preprocessing)
     return Harmonizer(build_network("colormap-lite0"), info, device="cpu")
 
@@ -164,7 +164,7 @@ def test_a_map_is_one_of_the_pictures_colours_not_of_normalised_ones(
     noise: Any, mapping: Harmonizer
 ) -> None:
     """What the network itself makes of its input, in its own space, is what comes out."""
-    image, mask = noise(128, 128), box_mask(128, 128)
+    image, mask = noise(256, 256), box_mask(256, 256)
     mean, std = (np.array(one) for one in ((0.498,) * 3, (0.502,) * 3))
     normalised = torch.from_numpy((image / 255 - mean) / std).permute(2, 0, 1)[None].float()
     with torch.inference_mode():

@@ -424,7 +424,7 @@ def test_reduced_precision_is_asked_for_and_close(
     assert model.dtype == torch.float32
     half = Harmonizer.from_pretrained(device="cpu", dtype="bfloat16")
     difference = np.abs(half.predict(composite, mask) - model.predict(composite, mask))
-    assert 0 < difference.max() < 3  # grey levels of 255
+    assert 0 < difference.max() < 4  # grey levels of 255
 
 
 def test_a_model_in_reduced_precision_is_saved_in_full(tmp_path: Path, model: Harmonizer) -> None:
