@@ -78,7 +78,7 @@ def test_the_pretrained_part_learns_at_its_own_rate(rate: float, small_run: Smal
     """Adam's first step moves every weight by the learning rate, whatever its gradient."""
     model = ModelConfig(network="colormap-lite0", arguments={"width": 4, "hidden": 8})
     changes = moved(
-        small_run(model=model, size=128, learning_rate=1e-3, backbone_rate=rate, **UNMEASURED)
+        small_run(model=model, size=256, learning_rate=1e-3, backbone_rate=rate, **UNMEASURED)
     )
     backbone = [change for key, change in changes.items() if key.startswith("backbone.")]
     others = [change for key, change in changes.items() if not key.startswith("backbone.")]
