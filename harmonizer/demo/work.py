@@ -1,6 +1,6 @@
 """Do the page's work without the page: files in, a harmonized picture of any strength out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -197,8 +197,7 @@ def _as_srgb(shown: NDArray[np.uint8], picture: Picture) -> NDArray[np.uint8]:
 
 def harmonize_layers(layers: Layers, model: str | None, device: str) -> Harmonized:
     """Run the network, once for all strengths."""
-    picture = replace(layers.picture, restore=_as_pixels)  # with its colour space
-    full = harmonize(picture, layers.mask, model, device=device)
+    full = harmonize(layers.picture.as_pixels(), layers.mask, model, device=device)
     return Harmonized(
         layers,
         None if model == default_model() else model,
@@ -206,10 +205,6 @@ def harmonize_layers(layers: Layers, model: str | None, device: str) -> Harmoniz
         preview(layers.picture.pixels, _PREVIEW, _PREVIEW),
         preview(full, _PREVIEW, _PREVIEW),
     )
-
-
-def _as_pixels(pixels: Array, _: Array) -> Array:
-    return pixels
 
 
 def _place(

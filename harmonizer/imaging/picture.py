@@ -1,7 +1,7 @@
 """Define a picture as the library works on it, and what all kinds of them need."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import cv2
@@ -36,6 +36,14 @@ class Picture:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    def as_pixels(self) -> "Picture":
+        """Return the same picture, in its own colour space, to be handed back as pixels alone."""
+        return replace(self, restore=_as_pixels)
+
+
+def _as_pixels(pixels: Array, _: Array) -> Array:
+    return pixels
 
 
 def check_not_empty(height: int, width: int) -> None:

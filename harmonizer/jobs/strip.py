@@ -1,7 +1,6 @@
 """Draw one picture at several strengths, to choose from."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +8,6 @@ from numpy.typing import NDArray
 from harmonizer.imaging.drawing import lay_out, preview
 from harmonizer.imaging.picture import Picture
 from harmonizer.pipeline import Harmonizer, apply_strength
-from harmonizer.preprocessing import Array
 
 _GAP = 8
 _SIDE = 640  # pixels; the longest side of each picture
@@ -26,13 +24,9 @@ def strength_strip(
     Returns:
         (H, W, 3), uint8, RGB: the composite and each strength, with titles; none is enlarged.
     """
-    full = harmonizer(replace(picture, restore=_as_pixels), mask)
+    full = harmonizer(picture.as_pixels(), mask)
     shown = {"composite": picture.pixels}
     for strength in strengths:
         shown[f"strength {strength:g}"] = apply_strength(picture.pixels, full, strength)
     cells = [preview(one, _SIDE, _SIDE) for one in shown.values()]
     return lay_out(cells, len(cells), titles=list(shown), gap=_GAP)
-
-
-def _as_pixels(pixels: Array, _: Array) -> Array:
-    return pixels

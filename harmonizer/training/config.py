@@ -116,8 +116,8 @@ class TrainConfig:
             again what goes beyond the composite's own), or `mse`.
         min_area: A_min of all but `mse`, in pixels at the training size.
         harm_weight: Of what goes beyond the composite's own loss, in `no-harm`.
-        consistency: Weight of how far answers move when the picture does, by a few pixels and a few
-            per cent of its size: each picture is then answered twice. 0 is none.
+        consistency: Weight of how far answers move when the picture is shifted by a few pixels, or
+            mirrored as well: each picture is then answered twice. 0 is none.
         steps: Updates of the weights. 0: `epochs` decides.
         epochs: Passes over the training pictures, if `steps` is 0.
         batch_size: Pictures that one update sees, over all processes and accumulated parts.

@@ -47,7 +47,7 @@ class Background:
             self.stored = clip.stored
             self._frames = clip.frames()
             self._coming = next(self._frames)
-            self._duration = 1 / float(clip.stream.average_rate or 25)
+            self._duration = 1 / clip.rate
         self._now: Any = None
         self._shown = 0.0
         self._begin = self._coming.time or 0.0

@@ -142,10 +142,9 @@ def _check_count(clip: Clip, masks: Path | None) -> None:
 
 
 def _moments(shots: Iterable[Shot], clip: Clip, harmonizer: Harmonizer) -> Generator[Moment[Shot]]:
-    time, rate = 0.0, float(clip.stream.average_rate or 25)
+    time = 0.0
     for index, shot in enumerate(shots):
-        found = index / rate if shot.frame.time is None else float(shot.frame.time)
-        time = max(time, found)
+        time = max(time, clip.time_of(index, shot.frame))
         look = partial(shot.look, harmonizer) if shot.mask.size else None
         yield Moment(time, shot, histogram(shot.planes[:3], shot.layout.bits), look)
 

@@ -119,6 +119,15 @@ class Clip:
         return len(self._pictures) or int(self.stream.frames) or None
 
     @property
+    def rate(self) -> float:
+        """Frames in a second, on average; 25 where the file does not say."""
+        return float(self.stream.average_rate or 25)
+
+    def time_of(self, index: int, frame: Any) -> float:  # noqa: ANN401 - a frame of PyAV
+        """Return when a frame is shown, in seconds; by its number, where it does not say."""
+        return index / self.rate if frame.time is None else float(frame.time)
+
+    @property
     def expected(self) -> int | None:
         """How many frames there should be; a guess for some formats."""
         seconds, rate = self.seconds, self.stream.average_rate

@@ -113,8 +113,7 @@ def pasted(
     """
     begin: float | None = None
     for index, (frame, mask) in enumerate(_with_masks(clip, masks)):
-        found = index / float(clip.stream.average_rate or 25) if frame.time is None else frame.time
-        time = float(found)
+        time = clip.time_of(index, frame)
         begin = time if begin is None else begin
         ready = background.at(time - begin, written)
         ready.pts, ready.time_base = frame.pts, frame.time_base

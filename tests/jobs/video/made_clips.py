@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from harmonizer.cli import main
+
 av: Any = pytest.importorskip("av")
 
 HEIGHT, WIDTH = 96, 128
@@ -24,6 +26,11 @@ def still(seed: int = 0) -> NDArray[np.uint8]:
     smooth = ends[0] + rows[..., None] * (ends[1] - ends[0]) + columns[..., None] * ends[2] / 3
     smooth[object_mask()] = smooth[object_mask()] * [0.6, 0.8, 1.1] + 10
     return np.clip(smooth, 0, 255).astype(np.uint8)
+
+
+def video(*arguments: object) -> int:
+    """Run `harmonizer video` in this process; return its exit code."""
+    return main(["video", *map(str, arguments)])
 
 
 def object_mask() -> NDArray[np.bool_]:

@@ -17,20 +17,16 @@ from made_clips import (
     packets,
     planes,
     still,
+    video,
     write_clip,
 )
 from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer import compose
-from harmonizer.cli import main
 
 MASK = object_mask()
 CUTOUT = np.dstack([still(), MASK.astype(np.uint8) * 255])
-
-
-def video(*arguments: object) -> int:
-    return main(["video", *map(str, arguments)])
 
 
 def prores(folder: Path, count: int = 8, **options: Any) -> Path:

@@ -23,11 +23,10 @@ from made_clips import (
     packets,
     planes,
     still,
+    video,
     write_clip,
 )
 from PIL import Image
-
-from harmonizer.cli import main
 
 MASK = object_mask()
 
@@ -37,10 +36,6 @@ def mask(tmp_path: Path) -> Path:
     path = tmp_path / "mask.png"
     Image.fromarray(MASK).save(path)
     return path
-
-
-def video(*arguments: object) -> int:
-    return main(["video", *map(str, arguments)])
 
 
 def assert_only_the_foreground_changed(before: list[Any], after: list[Any]) -> None:
