@@ -53,6 +53,21 @@ def test_the_change_as_a_table_beside_the_picture(
         run(COMPOSITE, COMPOSITE, EXAMPLES, "-o", tmp_path / "out", "--lut", table)
 
 
+def test_the_network_runs_once_for_a_picture_and_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, asked = Harmonizer.answer, list[int]()
+
+    def counted(self: Harmonizer, composites: Any) -> Any:
+        asked.append(len(composites))
+        return answer(self, composites)
+
+    monkeypatch.setattr(Harmonizer, "answer", counted)
+    out = ["-o", tmp_path / "out.png", "--lut", tmp_path / "change.cube"]
+    assert run(COMPOSITE, MASK, *out, "--device", "cpu") == 0
+    assert asked == [1]
+
+
 def test_as_a_process(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from harmonizer.cli import main; raise SystemExit(main())"]
     arguments = ["run", COMPOSITE, MASK, "-o", str(tmp_path / "out.jpg"), "--strength", "0.5"]

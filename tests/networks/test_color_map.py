@@ -114,6 +114,23 @@ def test_a_larger_input_is_averaged_down_to_the_same_look() -> None:
 
 
 @torch.inference_mode()
+def test_averages_of_the_encoder_are_those_of_each_side() -> None:
+    network = random_network()
+    generator = torch.Generator().manual_seed(0)
+    image, mask = torch.randn(1, 3, 256, 256, generator=generator), torch.zeros(1, 1, 256, 256)
+    mask[..., :128, :] = 1
+    x, expected = torch.cat([image, mask], dim=1), list[torch.Tensor]()
+    for number, block in enumerate(network.encoder):
+        x = block(x)
+        half = x.shape[2] // 2
+        if number >= 2:
+            expected += [x[0, :, :half].mean(dim=(1, 2)), x[0, :, half:].mean(dim=(1, 2))]
+    found = network._encode(image, mask)[0]
+    torch.testing.assert_close(found, torch.cat(expected), rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(expected[0], expected[1], atol=1e-3)
+
+
+@torch.inference_mode()
 def test_texture_that_the_backbone_cannot_see_counts() -> None:
     network = random_network()
     image, mask = picture(256)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer import compose
+from harmonizer.jobs.video.reading import Clip
 
 MASK = object_mask()
 CUTOUT = np.dstack([still(), MASK.astype(np.uint8) * 255])
+
+
+def test_frames_that_say_no_time_are_timed_by_their_number(tmp_path: Path) -> None:
+    with Clip(write_clip(tmp_path / "in.mkv", [still()] * 3)) as clip:
+        assert clip.time_of(5, SimpleNamespace(time=None)) == pytest.approx(5 / 25)
+        assert clip.time_of(5, SimpleNamespace(time=2.5)) == 2.5
 
 
 def prores(folder: Path, count: int = 8, **options: Any) -> Path:
