@@ -6,11 +6,11 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harmonizer.demo import callbacks, gate, work
+from harmonizer.demo.shown import keep_shown
 from harmonizer.errors import HarmonizerError, InputError, collected_warnings, import_extra
 from harmonizer.zoo.manifest import default_model, list_models
 
@@ -122,7 +122,7 @@ def serve(
 
 
 def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: ANN401 - Gradio's `Blocks`
-    """Lay the page out; files to be downloaded are written to a folder."""
+    """Lay the page out; pictures and files to be downloaded are written to a folder."""
     gr = import_extra("gradio", "demo")
 
     first = model or default_model()
@@ -144,7 +144,10 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
             return example, gr.Button("Harmonize", variant="primary", elem_id=f"go-{name}")
 
     def bound(function: Callable[..., Any], *first: object) -> Callable[..., Any]:
-        return _with_messages(partial(function, *first))
+        def call(*values: object) -> object:
+            return keep_shown(function(*first, *values), folder)
+
+        return _with_messages(call)
 
     with gr.Blocks(
         title="Image harmonization",
@@ -185,7 +188,6 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
                         interactive=False,
                         elem_id="placed",
                         buttons=[],
-                        format="png",
                     )
                     size = gr.Slider(5, 200, 60, step=1, label="Size, % of what fits")
                     x = gr.Slider(0, 100, 50, step=1, label="Centre, % from the left", elem_id="x")
@@ -209,7 +211,6 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
                     label="Before and after",
                     interactive=False,
                     elem_id="comparison",
-                    format="png",
                     buttons=["fullscreen"],  # a download would be of the small copy
                 )
                 said = gr.HTML(elem_id="said", padding=False)

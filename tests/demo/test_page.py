@@ -1,5 +1,7 @@
 """The page in a browser, and what it must not give away."""
 
+import base64
+import io
 import json
 import socket
 import time
@@ -13,7 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from browser import browser as browser
-from helpers import EXAMPLES
+from helpers import EXAMPLES, box_mask
 from PIL import EpsImagePlugin, Image
 
 from harmonizer import Harmonizer, compose, harmonize_cutout
@@ -47,6 +49,19 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> An
     raise AssertionError(f"waited {seconds} s for {what}")
 
 
+# Of pictures that are loaded and whole.
+_SHOWN = """
+return [...document.querySelectorAll("#comparison img")]
+  .filter((one) => one.complete && one.naturalWidth)
+  .map((one) => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [one.naturalWidth, one.naturalHeight];
+    canvas.getContext("2d").drawImage(one, 0, 0);
+    return canvas.toDataURL("image/png").split(",")[1];
+  });
+"""
+
+
 class Page:
     """The page as a person uses it."""
 
@@ -78,15 +93,21 @@ class Page:
         self.all(f"#{element}")[0].click()
 
     def shown(self) -> list[Any]:
-        """The two pictures of the comparison, as pixels."""
-        pictures = [one.get_attribute("src") for one in self.all("#comparison img")]
-        if len(pictures) < 2 or not all(pictures):
-            return []
-        results: list[Any] = []
-        for url in pictures:
-            with urllib.request.urlopen(url) as response:  # noqa: S310 - of this machine
-                results.append(np.asarray(Image.open(response).convert("RGB")))
-        return results
+        """The two pictures of the comparison as the browser has them, as pixels.
+
+        Empty as long as one of them is not there, or not whole.
+        """
+        pictures = self.browser.execute_script(_SHOWN)
+        opened = [Image.open(io.BytesIO(base64.b64decode(one))) for one in pictures]
+        return [np.asarray(one.convert("RGB")) for one in opened] if len(opened) == 2 else []
+
+    def shows(self, expected: Any) -> bool:
+        """Whether the second picture is as expected.
+
+        The page mixes two rounded pictures; the library rounds once.
+        """
+        shown = self.shown()
+        return bool(shown) and np.abs(shown[1] - expected.astype(int)).max() <= 1
 
     def value(self, box: str) -> str:
         return self.all(f"#{box} textarea")[0].get_attribute("value")
@@ -124,8 +145,7 @@ def test_composite_and_mask(browser: Any, address: str, model: Harmonizer) -> No
 
     page.set_strength(40)
     part = np.asarray(model(COMPOSITE, MASK, strength=0.4))
-    # The page mixes two rounded pictures; the library rounds once.
-    wait_for(lambda: np.abs(page.shown()[1] - part.astype(int)).max() <= 1, "the weaker result")
+    wait_for(lambda: page.shows(part), "the weaker result")
     path = page.download()
     assert path.name == "composite_harmonized.png"
     assert np.array_equal(np.asarray(Image.open(path)), page.shown()[1])
@@ -316,6 +336,26 @@ def test_no_file_of_the_host_can_be_read(path: str, address: str) -> None:
     assert call(address, composite_and_mask(*map(file, uploaded)))["success"]
     for files in ([file(path), file(uploaded[1])], [file(uploaded[0]), file(path)]):
         assert join(address, composite_and_mask(*files)) == 400
+
+
+def test_what_is_shown_again_is_not_written_again(address: str, tmp_path: Path) -> None:
+    """A browser that loads it at that moment would get a part of it."""
+    paths = tmp_path / "other.png", tmp_path / "mask.png"
+    Image.new("RGB", (64, 64), (90, 60, 40)).save(paths[0])
+    Image.fromarray(box_mask(64, 64)).save(paths[1])
+    inputs = composite_and_mask(*(file(upload(address, one)) for one in paths))
+    shown = call(address, inputs)["output"]["data"][1]
+    for one in shown:
+        assert Image.open(io.BytesIO(read(one["url"]))).size == (64, 64)
+        Path(one["path"]).write_bytes(b"as it was")
+    again = call(address, inputs)["output"]["data"][1]
+    assert [one["url"] for one in again] == [one["url"] for one in shown]
+    assert [read(one["url"]) for one in again] == [b"as it was"] * 2
+
+
+def read(url: str) -> bytes:
+    with urllib.request.urlopen(url) as response:  # noqa: S310 - of this machine
+        return response.read()
 
 
 def join(address: str, data: list[Any]) -> int:
