@@ -189,11 +189,18 @@ def test_a_worker_lost_while_it_sends_is_explained_too(error: Exception) -> None
 
 KILLED = """
 import multiprocessing
+import os
 import sys
+import threading
 from pathlib import Path
 from harmonizer.training import TrainConfig, train
 
+def end_with_the_tests():
+    os.read(0, 1)
+    os._exit(1)
+
 if __name__ == "__main__":
+    threading.Thread(target=end_with_the_tests, daemon=True).start()
     multiprocessing.set_start_method(sys.argv[2])
     train(TrainConfig.from_toml(Path(sys.argv[1])))
 """
@@ -210,7 +217,9 @@ def test_no_worker_outlives_a_run_that_is_killed(
     config = small_run(workers=2, steps=100_000, validate_every=0)
     path.write_text(config.to_toml())
     command = [sys.executable, str(tmp_path / "killed.py"), str(path), start]
-    run = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    run = subprocess.Popen(
+        command, start_new_session=True, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     try:
         log = Path(config.output) / "log.csv"
         _wait_until(lambda: log.exists() and log.read_text().count("\n") > 3)
