@@ -126,6 +126,11 @@ def harmonize_clip(
                     step()
         except HarmonizerError as problem:
             error = problem
+        except MemoryError:
+            stored = written.stored
+            error = InputError(
+                f"there is not enough memory for frames of {stored.width} x {stored.height}"
+            )
         except KeyboardInterrupt:
             stopped = True
         if written.frames:

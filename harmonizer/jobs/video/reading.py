@@ -16,6 +16,13 @@ _BT709, _LIMITED_RANGE, _FULL_RANGE = 1, 1, 2
 _HDR = {16: "PQ (HDR10, Dolby Vision)", 18: "HLG"}
 # The native decoder of VP9 leaves the alpha channel out, which this one reads.
 _ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
+# The formats that are read, by FFmpeg's names. Others are lists of files and addresses (concat,
+# HLS, DASH, SDP), devices, or hold no video.
+_FORMATS = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "av1", "obu"),
+    *("ivf", "flv", "asf", "ogg", "mxf", "nut", "dv", "rm", "mjpeg", "yuv4mpegpipe", "gif", "apng"),
+    *PICTURES.values(),
+)
 
 
 @dataclass(frozen=True)
@@ -63,16 +70,21 @@ class Clip:
         if not self._pictures and not path.is_file():
             raise InputError(f"there is no file {path}")
         with ExitStack() as opened:
-            source: Any = JoinedFiles(self._pictures) if self._pictures else str(path)
+            # An absolute path, because FFmpeg takes some names for addresses.
+            source: Any = JoinedFiles(self._pictures) if self._pictures else str(path.absolute())
             form = PICTURES[self._pictures[0].suffix.lower()] if self._pictures else None
-            options = {"framerate": f"{fps:g}"} if form else {}
+            options = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
+            if form:
+                options["framerate"] = f"{fps:g}"
             try:
                 self.container: Any = opened.enter_context(
                     self._av.open(source, format=form, options=options, metadata_errors="replace")
                 )
             except (self._av.error.FFmpegError, ValueError) as error:
+                reason = getattr(error, "strerror", error)
                 raise InputError(
-                    f"{path} is no video that can be read, or it is truncated: {error}"
+                    f"{path} is no video that can be read, or it is truncated: {reason}. MP4, MOV, "
+                    "Matroska, WebM, AVI, MPEG and the like are read; lists of files are not"
                 ) from error
             self.stream: Any = self._choose()
             self._refuse_hdr()
@@ -181,6 +193,10 @@ class Clip:
         picture = self._av.stream.Disposition.attached_pic
         for stream in self.container.streams.video:
             if not stream.disposition & picture:
+                if getattr(stream.codec_context, "pix_fmt", None) is None:
+                    raise InputError(
+                        f"the video of {self.path} cannot be decoded; convert it first"
+                    )
                 return stream
         raise InputError(f"{self.path} has no video stream, or it is truncated")
 

@@ -28,6 +28,8 @@ from made_clips import (
 )
 from PIL import Image
 
+from harmonizer.jobs.video import scenes, yuv
+
 MASK = object_mask()
 
 
@@ -273,6 +275,11 @@ def test_what_cannot_be_done_is_refused_before_work(
     Image.fromarray(MASK[:50]).save(small)
     (tmp_path / "text.mp4").write_text("this is no clip")
     (tmp_path / "half.mp4").write_bytes(clip.read_bytes()[:-700])
+    lossless = write_clip(tmp_path / "lossless.mkv", [still()] * 4).read_bytes()
+    for codec in ("NONE", "SNOW"):
+        (tmp_path / f"{codec}.mkv").write_bytes(lossless.replace(b"V_FFV1", b"V_" + codec.encode()))
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile in.mp4\n")
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nin.mp4\n#EXT-X-ENDLIST\n")
     sound = tmp_path / "sound.mp4"
     with av.open(str(sound), "w") as container:
         add_tone(container, container.add_stream("aac", rate=48000), 0.5)
@@ -286,6 +293,10 @@ def test_what_cannot_be_done_is_refused_before_work(
         ((clip, "-o", "out.mp4"), "no alpha channel"),
         ((tmp_path / "text.mp4", mask, "-o", "out.mp4"), "no video that can be read"),
         ((tmp_path / "half.mp4", mask, "-o", "out.mp4"), "truncated"),
+        ((tmp_path / "NONE.mkv", mask, "-o", "out.mp4"), "NONE.mkv cannot be decoded"),
+        ((tmp_path / "SNOW.mkv", mask, "-o", "out.mp4"), "SNOW.mkv cannot be decoded"),
+        ((tmp_path / "list.mp4", mask, "-o", "out.mp4"), "lists of files are not"),
+        ((clip, tmp_path / "list.m3u8", "-o", "out.mp4"), "lists of files are not"),
         ((sound, mask, "-o", "out.mp4"), "no video stream"),
         ((tmp_path / "none.mp4", mask, "-o", "out.mp4"), "there is no file"),
         ((clip, mask, "-o", "out.gif"), "does not end in"),
@@ -307,6 +318,25 @@ def test_a_mask_that_is_missing_leaves_what_was_done(
     assert video(clip, masks, "-o", out) == 1
     assert "masks for 9 frames" in error_line(capsys)
     assert len(frames_of(out)) == 9
+
+
+def test_what_was_done_before_memory_ran_out_is_kept(
+    tmp_path: Path, mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 9)
+    calls: list[object] = []
+
+    def planes_of(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 6:
+            raise MemoryError
+        return yuv.planes_of(*arguments)
+
+    monkeypatch.setattr(scenes, "planes_of", planes_of)
+    out = tmp_path / "out.mkv"
+    assert video(clip, mask, "-o", out) == 1
+    assert "not enough memory for frames of 128 x 96" in error_line(capsys)
+    assert len(frames_of(out)) == 5
 
 
 def test_a_truncated_clip_is_named_and_kept_as_far_as_it_goes(
