@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 # argparse has no public name for it
@@ -69,8 +70,16 @@ def strengths(text: str) -> list[float]:
     return [number(0, 1)(one) for one in text.split(",")]
 
 
-def add_place(options: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
-    """Add where a cut-out goes on a background, as `compose` takes it."""
+def add_cutouts(command: argparse.ArgumentParser, *, background: str) -> "argparse._ArgumentGroup":  # pyright: ignore[reportPrivateUsage]
+    """Add what a cut-out is pasted into, and where it goes there, as `compose` takes it."""
+    options = command.add_argument_group("cut-outs")
+    options.add_argument(
+        "--on",
+        type=Path,
+        metavar="BACKGROUND",
+        help=f"paste a cut-out, what is opaque of it, into this {background} first, and harmonize "
+        "it there; OUT has the size of BACKGROUND",
+    )
     options.add_argument(
         "--at",
         type=_whole,
@@ -85,6 +94,7 @@ def add_place(options: "argparse._ArgumentGroup") -> None:  # pyright: ignore[re
         metavar="S",
         help="its size, 0.5 for half (default: 1, or less where it is in the middle and too large)",
     )
+    return options
 
 
 def _whole(text: str) -> int:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from harmonizer.cli.options import Commands, add_place, shared, strengths, whole_number
+from harmonizer.cli.options import Commands, add_cutouts, shared, strengths, whole_number
 from harmonizer.cli.run_files import FORMATS, run_files
 
 _RESIZE = "--resize-mask"
@@ -46,16 +46,7 @@ def add_run(commands: Commands) -> None:
         help="the file to write, its ending says which format, or - for stdout; for several "
         "pictures, a folder (default for one picture: IMAGE_harmonized beside it)",
     )
-    placing = run.add_argument_group("cut-outs")
-    placing.add_argument(
-        "--on",
-        type=Path,
-        metavar="BACKGROUND",
-        help="paste IMAGE, a cut-out with transparency, into this picture first, and harmonize it "
-        "there; there is no MASK then",
-    )
-    add_place(placing)
-    placing.add_argument(
+    add_cutouts(run, background="picture").add_argument(
         "--cutout-only",
         action="store_true",
         help="write the harmonized foreground alone, with transparency, as large as the whole "

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.cli.options import Commands, add_place, number, shared, whole_number
+from harmonizer.cli.options import Commands, add_cutouts, number, shared, whole_number
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_output, complain
 from harmonizer.errors import InputError
@@ -31,7 +31,8 @@ def add_video(commands: Commands) -> None:
         "clip",
         type=Path,
         metavar="CLIP",
-        help="a composite clip, or a folder of PNG or JPEG pictures; with --on, a cut-out",
+        help="a composite clip, or a folder of PNG or JPEG pictures; with --on, a cut-out, whose "
+        "timing and audio OUT has",
     )
     video.add_argument(
         "masks",
@@ -55,15 +56,7 @@ def add_video(commands: Commands) -> None:
         default=25.0,
         help="frames in a second, of a CLIP that is a folder (default: 25)",
     )
-    placing = video.add_argument_group("cut-outs")
-    placing.add_argument(
-        "--on",
-        type=Path,
-        metavar="BACKGROUND",
-        help="paste CLIP, a cut-out, into this clip or picture first, and harmonize it there; OUT "
-        "has the size of BACKGROUND, and the timing and audio of CLIP",
-    )
-    add_place(placing)
+    add_cutouts(video, background="clip or picture")
     video.add_argument(
         "--lut",
         type=Path,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.color import convert
-from harmonizer.imaging.image import ImageLike, open_image, open_layer
+from harmonizer.imaging.image import ImageLike, open_background, open_image, open_layer
 from harmonizer.imaging.mask import mask_like
 from harmonizer.imaging.picture import Picture
 from harmonizer.preprocessing import Array, Range, bounding_box, full_scale
@@ -96,12 +96,7 @@ def paste(
             "the foreground has no alpha channel, which has to mark what to paste; save the "
             "cut-out with transparency (PNG, WebP or TIFF), or call foreground.putalpha(mask)"
         )
-    picture, opacity = open_layer(background)
-    if opacity is not None and opacity.min() < 1:
-        raise InputError(
-            "the background has transparent pixels, so its colours are not known everywhere; "
-            "flatten it first. Are foreground and background swapped?"
-        )
+    picture = open_background(background)
     colours = cutout.pixels.astype(np.float32) / np.float32(full_scale(cutout.pixels.dtype))
     colours = convert(colours, cutout.space, picture.space)
     layer, target = place(colours, alpha, picture.size, position, scale)

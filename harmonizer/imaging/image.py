@@ -89,6 +89,17 @@ def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
     return open_image(image), _alpha(image)
 
 
+def open_background(image: ImageLike, name: str = "the background") -> Picture:
+    """Open an image that has to be opaque; `name` is what an error calls it."""
+    picture, opacity = open_layer(image)
+    if opacity is not None and opacity.min() < 1:
+        raise InputError(
+            f"{name} has transparent pixels, so its colours are not known everywhere; flatten it "
+            "first. Are foreground and background swapped?"
+        )
+    return picture
+
+
 def _alpha(image: ImageLike) -> NDArray[np.float32] | None:
     if isinstance(image, Image.Image):
         listed = image.mode in ("P", "L", "RGB") and "transparency" in image.info

@@ -10,7 +10,7 @@ import numpy as np
 
 from harmonizer.errors import InputError, import_extra
 from harmonizer.imaging.color import convert
-from harmonizer.imaging.image import open_layer
+from harmonizer.imaging.image import open_background
 from harmonizer.jobs.video.pictures import is_still
 from harmonizer.jobs.video.reading import Clip, Stored
 from harmonizer.jobs.video.writing import Output, copied
@@ -43,7 +43,7 @@ class Background:
         else:
             clip = self._opened.enter_context(Clip(path))
             if clip.alpha:
-                raise InputError(f"{path} has an alpha channel; a background has to be opaque")
+                raise InputError(f"{path} has an alpha channel, and a background has to be opaque")
             self.stored = clip.stored
             self._frames = clip.frames()
             self._coming = next(self._frames)
@@ -89,9 +89,7 @@ class Background:
 
 def _frame_of(path: Path) -> Any:  # noqa: ANN401 - a frame of PyAV
     """Return a picture as sRGB; of an odd number of rows or columns the last one is left out."""
-    picture, alpha = open_layer(path)
-    if alpha is not None and alpha.min() < 1:
-        raise InputError(f"{path} has transparent pixels; a background has to be opaque")
+    picture = open_background(path, str(path))
     unit = picture.pixels.astype(np.float32) / np.float32(full_scale(picture.pixels.dtype))
     levels = np.rint(convert(unit, picture.space, None) * 255).astype(np.uint8)
     height, width = (side - side % 2 or side for side in levels.shape[:2])
