@@ -26,6 +26,7 @@ from harmonizer.pipeline.prepared import (
     apply_strength,
     check_finite,
     check_strength,
+    is_map,
     open_composite,
 )
 from harmonizer.pipeline.running import Source, read, start
@@ -386,11 +387,12 @@ class Harmonizer:
         """
         preprocessing = self.info.preprocessing
         changing = [one for one in composites if one.changes]
-        answers: Iterator[NDArray[np.float32]] = iter(())
-        if changing:
-            images = [preprocessing.to_network(one.shown, 1) for one in changing]
-            masks = [one.low_res_mask[None] for one in changing]
-            answers = iter(self._run(np.stack(images), np.stack(masks)))
+        if not changing:
+            return [None for _ in composites]
+        images = [one.seen(preprocessing.to_network(one.shown, 1)) for one in changing]
+        masks = [one.seen(one.low_res_mask[None]) for one in changing]
+        found = zip(changing, self._run(np.stack(images), np.stack(masks)), strict=True)
+        answers = (answer if is_map(answer) else one.seen(answer) for one, answer in found)
         return [next(answers) if one.changes else None for one in composites]
 
     def finish(
@@ -418,7 +420,7 @@ class Harmonizer:
         pixels, mask = composite.picture.pixels, composite.mask
         if answer is None or strength == 0:
             return composite.picture.restore(pixels, np.zeros_like(mask))
-        if _is_map(answer):
+        if is_map(answer):
             transform = self.change(composite, answer).at(strength)
             return composite.picture.restore(transform.apply(pixels, mask), mask)
         part, low_res = composite.part, composite.low_res.astype(np.float32)
@@ -451,7 +453,7 @@ class Harmonizer:
         """
         if answer is None:
             return ColorTransform.identity()
-        if _is_map(answer):
+        if is_map(answer):
             return composite.of_own_colors(self._mapped(answer))
         return fit_color_transform(
             composite.picture.pixels[composite.part],
@@ -482,7 +484,7 @@ class Harmonizer:
         Raises:
             WeightsCorruptedError: The answer holds NaN or infinity.
         """
-        if _is_map(answer):
+        if is_map(answer):
             after = self._mapped(answer).apply(composite.shown, composite.low_res_mask)
         else:
             check_finite(answer, self.info.name)
@@ -493,8 +495,3 @@ class Harmonizer:
         check_finite(answer, self.info.name)
         space = self.info.preprocessing
         return ColorTransform.of_normalised(answer, space.mean, space.std)
-
-
-def _is_map(answer: NDArray[np.float32]) -> bool:
-    """Whether a network has answered with a map of colours (3, 10), not a picture (3, h, w)."""
-    return answer.ndim == 2

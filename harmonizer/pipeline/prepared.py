@@ -13,12 +13,10 @@ from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
 from harmonizer.lifting import ColorTransform
-from harmonizer.preprocessing import Array, Preprocessing, bounding_box, full_scale, resample
+from harmonizer.pipeline.look import lies_right, no_larger, part_to_show
+from harmonizer.preprocessing import Array, Preprocessing, full_scale, resample
 
 _COLORS = 4096  # of a foreground are enough to know it by
-# A foreground of less than this share of the picture is looked at in a square of so many times its
-# longer side.
-_SMALL, _SURROUNDINGS = 0.03, 2
 _LEAST_SOLID = 0.5  # of a mask, to be an object; JPEG leaves less around it
 
 
@@ -32,6 +30,7 @@ class Composite:
         low_res: The part of it at the size of the network's input, in its own dtype.
         low_res_mask: The same part of the mask.
         part: The rows and columns of the picture that the network sees.
+        mirrored: Whether it sees them mirrored.
         changes: Whether there is anything to harmonize.
     """
 
@@ -40,12 +39,17 @@ class Composite:
     low_res: Array
     low_res_mask: NDArray[np.float32]
     part: tuple[slice, slice] = (slice(None), slice(None))
+    mirrored: bool = False
     changes: bool = True
 
     @property
     def shown(self) -> NDArray[np.float32]:
         """The small picture as networks see it: sRGB, in [0, 1]."""
         return convert(self._own, self.picture.space, None)
+
+    def seen(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mirror planes (C, h, w) if the network sees the picture so; twice is not at all."""
+        return planes[..., ::-1] if self.mirrored else planes
 
     def in_own_space(self, answer: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring what a network makes of `shown`, in [0, 1], to the picture's own numbers."""
@@ -103,32 +107,15 @@ def open_composite(
         mask: As `Harmonizer.harmonize` takes it.
         preprocessing: The network's.
         resize_mask: As `Harmonizer.harmonize` takes it.
-        whole: Show the network the whole picture, and not a small object's surroundings.
+        whole: Show the network the whole picture as it is, and not what `look` chooses.
     """
     picture = open_image(image)
     plane = open_mask(mask, picture.size, resize=resize_mask)
-    part = (slice(None), slice(None)) if whole else _surroundings(plane, preprocessing.input_size)
-    return Composite(
-        picture, plane, *_reduced(picture.pixels[part], plane[part], preprocessing), part
-    )
-
-
-def _surroundings(mask: NDArray[np.float32], least: tuple[int, int]) -> tuple[slice, slice]:
-    """Return the rows and columns to look at: around a small object, else all."""
-    box = bounding_box(mask)
-    if box is None or float(mask.mean()) >= _SMALL:
-        return slice(None), slice(None)
-    side = max(_SURROUNDINGS * max(end - start for start, end in box), *least)
-    rows, columns = (
-        _window((start + end) // 2, side, length)
-        for (start, end), length in zip(box, mask.shape, strict=True)
-    )
-    return rows, columns
-
-
-def _window(middle: int, side: int, length: int) -> slice:
-    start = min(max(0, middle - side // 2), max(0, length - side))
-    return slice(start, min(start + side, length))
+    whole = whole or no_larger(plane.shape, preprocessing.input_size)
+    part = (slice(None), slice(None)) if whole else part_to_show(plane, preprocessing.input_size)
+    low_res, low_res_mask = _reduced(picture.pixels[part], plane[part], preprocessing)
+    mirrored = not whole and lies_right(low_res_mask)
+    return Composite(picture, plane, low_res, low_res_mask, part, mirrored)
 
 
 def _reduced(
@@ -161,6 +148,11 @@ def _reduced(
 
 def _touching(cell: int, length: float) -> slice:
     return slice(int(cell * length), math.ceil((cell + 1) * length))
+
+
+def is_map(answer: NDArray[np.float32]) -> bool:
+    """Whether a network has answered with a map of colours (3, 10), not a picture (3, h, w)."""
+    return answer.ndim == 2
 
 
 def apply_strength(before: Array, after: Array, strength: float) -> Array:

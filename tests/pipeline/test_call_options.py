@@ -126,7 +126,7 @@ def test_picture_and_mask_reach_the_network_by_the_models_resampler(
     info = replace(model_info("idih"), preprocessing=preprocessing)
     image = noise(100, 150)
     soft = cv2.GaussianBlur(box_mask(100, 150).astype(np.float32), (0, 0), 9)
-    Harmonizer(Looking(), info, device="cpu")(image, soft)
+    Harmonizer(Looking(), info, device="cpu").predict(image, soft)
     kind = {"opencv-linear": cv2.INTER_LINEAR, "opencv-area": cv2.INTER_AREA}
     way = kind.get(resampler, cv2.INTER_NEAREST_EXACT)
     small, plane = (cv2.resize(one, (32, 32), interpolation=way) for one in (image, soft))

@@ -24,6 +24,7 @@ from harmonizer.errors import (
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.mask import open_mask
 from harmonizer.lifting import lift
+from harmonizer.pipeline.prepared import open_composite
 
 COMPOSITE, MASK_FILE = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
 
@@ -122,7 +123,7 @@ def test_a_device_beside_a_ready_harmonizer_is_refused(brighten: Harmonizer) -> 
 
 
 def test_predict_and_lift_are_the_two_halves(composite: Any, mask: Any) -> None:
-    """Of a model whose network answers with a picture."""
+    """Of a model whose network answers with a picture, and is shown all of it."""
     model = small_idih()
     answer = model.predict(composite, mask)
     assert answer.shape == (*model.info.preprocessing.input_size, 3)
@@ -130,7 +131,8 @@ def test_predict_and_lift_are_the_two_halves(composite: Any, mask: Any) -> None:
     low_res = model.info.preprocessing.resize(composite).astype(np.float32)
     lifted = lift(composite, open_mask(mask, composite.shape[:2]), low_res, answer)
     assert not np.array_equal(lifted, composite)
-    assert np.array_equal(lifted, model(composite, mask))
+    shown = open_composite(composite, mask, model.info.preprocessing, whole=True)
+    assert np.array_equal(lifted, model.finish(shown, *model.answer([shown])))
 
 
 def test_predict_is_the_network_itself(model: Harmonizer) -> None:

@@ -78,12 +78,3 @@ def test_surroundings_are_all_that_a_small_object_needs(model: Harmonizer) -> No
     far[:, 1500:] = 255 - far[:, 1500:]
     one, other = model(pixels, mask), model(far, mask)
     assert np.array_equal(one[mask == 1], other[mask == 1])
-
-
-def test_a_large_object_is_seen_in_the_whole_picture(model: Harmonizer) -> None:
-    mask = np.zeros((600, 800), np.uint8)
-    mask[100:400, 200:500] = 1
-    composite = model.prepare(noise(mask.shape), mask)
-    assert composite.picture.pixels[composite.part].shape == (600, 800, 3)
-    resized = model.info.preprocessing.resize(mask.astype(np.float32))
-    assert np.array_equal(composite.low_res_mask, resized)
