@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data.augment import Augmentation, draw_crop
+from harmonizer.data.camera import as_by_another_camera
 from harmonizer.data.color_transfer import TRANSFER_METHODS, Colours
 from harmonizer.data.edits import EditStrengths, draw_edit
 from harmonizer.data.files import OnError, read_or_replace
@@ -63,6 +64,9 @@ class Synthesis:
             in levels of 255, drawn evenly from 0. An edit of 8 bits leaves levels out that the
             background has; files that were compressed or reduced since then do not show it, and
             nothing shall be learned from it.
+        texture: Probability in [0, 1] that the foreground, in composite and target alike, is
+            softer, sharper, noisier or more compressed than the rest, as it is where it comes from
+            another picture: its texture then says nothing about its colours.
         target: Strengths of the edits of targets.
         vivid: Strengths of the edits of targets of transfers.
         foreground: Strengths of the edits of foregrounds.
@@ -87,6 +91,7 @@ class Synthesis:
     redraws: int = 6
     most_change: float = 10_000.0
     noise: float = 0.0
+    texture: float = 0.0
     target: EditStrengths = field(default_factory=EditStrengths)
     vivid: EditStrengths = field(
         default_factory=lambda: EditStrengths(
@@ -112,7 +117,7 @@ class Synthesis:
         if self.illumination and not self.illuminants:
             raise InputError("illumination needs illuminants, a table of colour charts")
         shares = ("foreign", "flat", "edited", "same_label", "least_strength", "keep_light")
-        for name in (*shares, "dulled"):
+        for name in (*shares, "dulled", "texture"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is in [0, 1]; got {getattr(self, name)}")
         if not self.noise >= 0:
@@ -209,7 +214,11 @@ class CompositeSynthesizer:
             whole = self._draw_foreign(whole, generator)
         crop = draw_crop(whole, self.size, self.augmentation, generator)
         part = crop.cut(whole).astype(np.float32) / np.float32(255)
-        target, changed = self._recolour(crop.cut(photo.image), part, chosen, generator)
+        image = crop.cut(photo.image)
+        if self.synthesis.texture and generator.random() < self.synthesis.texture:
+            reduction = min(image.shape[:2]) / self.size
+            image = as_by_another_camera(image, part, reduction, generator)
+        target, changed = self._recolour(image, part, chosen, generator)
         composite = _paste(changed, target, part, self.synthesis.most_change)
         mask = crop.apply(whole, self.size).astype(np.float32) / np.float32(255)
         composite, target = (crop.resize(one, self.size) for one in (composite, target))

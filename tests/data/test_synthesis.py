@@ -287,6 +287,7 @@ def test_damaged_photographs_stop_or_are_replaced(photo_folder: Path, tmp_path: 
         ({"keep_light": -0.1}, "keep_light"),
         ({"foreign": 1.5}, "foreign"),
         ({"noise": -1.0}, "noise"),
+        ({"texture": 1.1}, "texture"),
         ({"methods": ("reinhardt",)}, "reinhard, xiao"),
         ({"methods": ()}, "methods"),
         ({"most_change": 0}, "most_change"),

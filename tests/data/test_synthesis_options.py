@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from harmonizer.data import Augmentation, CompositeSynthesizer, PhotoDataset, Synthesis
+from harmonizer.data.camera import _CHANGES, as_by_another_camera
 from harmonizer.data.color_transfer import TRANSFER_METHODS
 from harmonizer.data.synthesis import _paste
 
@@ -75,6 +76,32 @@ def test_noise_lies_over_composite_and_target_alike(photos: PhotoDataset) -> Non
         deviations.append(float(added.std()))
     assert max(deviations) < 7
     assert max(deviations) - min(deviations) > 2
+
+
+def test_texture_of_another_camera_is_the_foregrounds_alone(photos: PhotoDataset) -> None:
+    """Composite and target have the same one: it says nothing about what was recoloured."""
+    plain, other = transfers(photos), transfers(photos, texture=1.0)
+    moved = []
+    for index in range(24):
+        photo = photos[index]
+        generator = np.random.default_rng(index)
+        changed = as_by_another_camera(photo.image, photo.mask / np.float32(255), 1, generator)
+        assert np.array_equal(changed[photo.mask == 0], photo.image[photo.mask == 0])
+        before, after = plain.draw(index, 0), other.draw(index, 0)
+        assert np.array_equal(before.real[before.mask == 0], after.real[after.mask == 0])
+        assert np.array_equal(after.composite[after.mask == 0], after.real[after.mask == 0])
+        moved.append(np.abs(changed.astype(int) - photo.image)[photo.mask == 255].mean())
+    assert np.mean(np.array(moved) > 0.1) > 0.8
+    assert max(moved) < 30, "colours stay"
+
+
+def test_each_change_of_texture_keeps_colours(photos: PhotoDataset) -> None:
+    image = cv2.GaussianBlur(photos[0].image, (0, 0), 2)
+    for change in _CHANGES:
+        drawn = [change(image, 1.0, np.random.default_rng(seed)) for seed in range(8)]
+        assert not any(np.array_equal(one, image) for one in drawn)
+        means = np.mean(drawn, axis=(1, 2)) - image.mean(axis=(0, 1))
+        assert np.abs(means).max() < 3
 
 
 @pytest.mark.parametrize("same_label", [0.0, 1.0])
