@@ -116,8 +116,6 @@ class TrainConfig:
             again what goes beyond the composite's own), or `mse`.
         min_area: A_min of all but `mse`, in pixels at the training size.
         harm_weight: Of what goes beyond the composite's own loss, in `no-harm`.
-        consistency: Weight of how far answers move when the picture is shifted by a few pixels, or
-            mirrored as well: each picture is then answered twice. 0 is none.
         steps: Updates of the weights. 0: `epochs` decides.
         epochs: Passes over the training pictures, if `steps` is 0.
         batch_size: Pictures that one update sees, over all processes and accumulated parts.
@@ -156,7 +154,6 @@ class TrainConfig:
     loss: LossName = "fn-mse"
     min_area: float = 100.0
     harm_weight: float = 1.0
-    consistency: float = 0.0
     steps: int = 0
     epochs: int = 120
     batch_size: int = 16
@@ -189,7 +186,7 @@ class TrainConfig:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} has to be above 0; got {getattr(self, name)}")
         at_least_0 = (
-            *("seed", "size", "harm_weight", "consistency", "steps", "epochs"),
+            *("seed", "size", "harm_weight", "steps", "epochs"),
             *("backbone_rate", "epsilon"),
         )
         at_least_0 += ("warmup_steps", "clip_gradient", "workers", "validate_every", "panel")

@@ -44,7 +44,6 @@ from harmonizer.training.run_folder import (
 )
 from harmonizer.training.team import Team, joined_team
 from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
-from harmonizer.training.views import draw_view, loss_of_two_views
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import save_model
 
@@ -277,17 +276,9 @@ class _Run:
         mask: torch.Tensor,
         target: torch.Tensor,
     ) -> torch.Tensor:
-        def answer(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-            with self._autocast():
-                return step_network(images, masks).float()
-
-        if not self.config.consistency:
-            return self.loss(answer(composite, mask), target, mask, composite)
-        view = draw_view(self.config.seed, self.step, composite.shape[3])
-        loss, movement = loss_of_two_views(
-            answer, self.loss, composite, mask, target, view, self.config.min_area
-        )
-        return loss + self.config.consistency * movement
+        with self._autocast():
+            answer = step_network(composite, mask)
+        return self.loss(answer.float(), target, mask, composite)
 
     def _autocast(self) -> torch.autocast:
         precision = {"bfloat16": torch.bfloat16, "float16": torch.float16}
