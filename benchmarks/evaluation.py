@@ -55,7 +55,7 @@ def compare_times(harmonizer: Harmonizer, dataset: TripletDataset, batch_size: i
     size = harmonizer.info.preprocessing.input_size
     images = generator.random((batch_size, 3, *size), np.float32)
     masks = generator.random((batch_size, 1, *size), np.float32)
-    run = harmonizer._run  # pyright: ignore[reportPrivateUsage] - it alone is measured
+    run = harmonizer._running.run  # pyright: ignore[reportPrivateUsage] - it alone is measured
     pictures = [PAPER.prepare(dataset[index]) for index in range(count)]
 
     def alone() -> None:

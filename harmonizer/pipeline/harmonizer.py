@@ -223,7 +223,6 @@ class Harmonizer:
         """
         size = self.info.preprocessing.input_size
         self._running = start(self._source, size, device, self._asked_dtype, self._asked_backend)
-        self._run = self._running.run
         return self
 
     def fingerprint(self) -> str:
@@ -391,7 +390,7 @@ class Harmonizer:
             return [None for _ in composites]
         images = [one.seen(preprocessing.to_network(one.shown, 1)) for one in changing]
         masks = [one.seen(one.low_res_mask[None]) for one in changing]
-        found = zip(changing, self._run(np.stack(images), np.stack(masks)), strict=True)
+        found = zip(changing, self._running.run(np.stack(images), np.stack(masks)), strict=True)
         answers = (answer if is_map(answer) else one.seen(answer) for one, answer in found)
         return [next(answers) if one.changes else None for one in composites]
 

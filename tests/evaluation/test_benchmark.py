@@ -96,17 +96,23 @@ def test_neither_batches_nor_workers_change_a_number(
     assert [row.mse for row in found.rows] == pytest.approx(expected, rel=1e-6)
 
 
-def test_networks_are_called_once_a_batch(
-    iharmony4: Path, brighten: Harmonizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def watch_calls(harmonizer: Harmonizer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note how many pictures each call of the network is given from now on."""
     sizes: list[int] = []
-    run = brighten._run
+    running = harmonizer._running
 
     def watched(images: Any, masks: Any) -> Any:
         sizes.append(len(images))
-        return run(images, masks)
+        return running.run(images, masks)
 
-    monkeypatch.setattr(brighten, "_run", watched)
+    monkeypatch.setattr(harmonizer, "_running", replace(running, run=watched))
+    return sizes
+
+
+def test_networks_are_called_once_a_batch(
+    iharmony4: Path, brighten: Harmonizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = watch_calls(brighten, monkeypatch)
     evaluate(brighten, iharmony4, batch_size=5)
     assert sizes == [5, COUNT - 5]
 
@@ -114,16 +120,9 @@ def test_networks_are_called_once_a_batch(
 def test_so_are_networks_for_another_size_than_that_of_the_protocol(
     iharmony4: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes: list[int] = []
     bundled = small_idih()
+    sizes = watch_calls(bundled, monkeypatch)
     assert bundled.info.preprocessing.input_size != (256, 256)
-    run = bundled._run
-
-    def watched(images: Any, masks: Any) -> Any:
-        sizes.append(len(images))
-        return run(images, masks)
-
-    monkeypatch.setattr(bundled, "_run", watched)
     together = evaluate(bundled, iharmony4, batch_size=5)
     assert sizes == [5, COUNT - 5]
     alone = evaluate(bundled, iharmony4, batch_size=1)
