@@ -64,9 +64,11 @@ class Synthesis:
             in levels of 255, drawn evenly from 0. An edit of 8 bits leaves levels out that the
             background has; files that were compressed or reduced since then do not show it, and
             nothing shall be learned from it.
-        texture: Probability in [0, 1] that the foreground, in composite and target alike, is
-            softer, sharper, noisier or more compressed than the rest, as it is where it comes from
-            another picture: its texture then says nothing about its colours.
+        pasted: Probability in [0, 1] that the foreground, in composite and target alike, is softer,
+            sharper, noisier or more compressed than the rest, as it is where it comes from another
+            picture. It is not recoloured by a transfer, whose place `illumination` takes; that
+            needs `illuminants`.
+        right: Probability in [0, 1] that such a foreground is not recoloured at all.
         target: Strengths of the edits of targets.
         vivid: Strengths of the edits of targets of transfers.
         foreground: Strengths of the edits of foregrounds.
@@ -91,7 +93,8 @@ class Synthesis:
     redraws: int = 6
     most_change: float = 10_000.0
     noise: float = 0.0
-    texture: float = 0.0
+    pasted: float = 0.0
+    right: float = 0.15
     target: EditStrengths = field(default_factory=EditStrengths)
     vivid: EditStrengths = field(
         default_factory=lambda: EditStrengths(
@@ -114,10 +117,10 @@ class Synthesis:
         weights = (self.rendition, self.transfer, self.illumination)
         if min(weights) < 0 or sum(weights) == 0:
             raise InputError(f"recipes have weights from 0 up, not all 0; got {weights}")
-        if self.illumination and not self.illuminants:
-            raise InputError("illumination needs illuminants, a table of colour charts")
+        if (self.illumination or self.pasted) and not self.illuminants:
+            raise InputError("illumination and pasted need illuminants, a table of colour charts")
         shares = ("foreign", "flat", "edited", "same_label", "least_strength", "keep_light")
-        for name in (*shares, "dulled", "texture"):
+        for name in (*shares, "dulled", "pasted", "right"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is in [0, 1]; got {getattr(self, name)}")
         if not self.noise >= 0:
@@ -181,7 +184,7 @@ class CompositeSynthesizer:
         self.augmentation = augmentation or Augmentation()
         self.balance = balance
         self.on_error: OnError = on_error
-        if self.synthesis.illumination:
+        if self.synthesis.illuminants:
             self._illuminations = Illuminations.from_csv(self.synthesis.illuminants)
         self.skipped: dict[int, str] = {}
         self._labels = _members([files.label for files in photos.files])
@@ -215,10 +218,13 @@ class CompositeSynthesizer:
         crop = draw_crop(whole, self.size, self.augmentation, generator)
         part = crop.cut(whole).astype(np.float32) / np.float32(255)
         image = crop.cut(photo.image)
-        if self.synthesis.texture and generator.random() < self.synthesis.texture:
+        pasted = self.synthesis.pasted > 0 and generator.random() < self.synthesis.pasted
+        if pasted:
             reduction = min(image.shape[:2]) / self.size
             image = as_by_another_camera(image, part, reduction, generator)
-        target, changed = self._recolour(image, part, chosen, generator)
+        target, changed = self._recolour(image, part, chosen, generator, pasted=pasted)
+        if pasted and generator.random() < self.synthesis.right:
+            changed = target
         composite = _paste(changed, target, part, self.synthesis.most_change)
         mask = crop.apply(whole, self.size).astype(np.float32) / np.float32(255)
         composite, target = (crop.resize(one, self.size) for one in (composite, target))
@@ -249,10 +255,13 @@ class CompositeSynthesizer:
         mask: NDArray[np.float32],
         index: int,
         generator: np.random.Generator,
+        *,
+        pasted: bool,
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The target, and the same picture with the colours the foreground shall take."""
         s = self.synthesis
-        weights = np.array([s.rendition, s.transfer, s.illumination])
+        transfer, light = (0, s.transfer) if pasted else (s.transfer, 0)
+        weights = np.array([s.rendition, transfer, s.illumination + light])
         ends = np.cumsum(weights / weights.sum())[:-1]
         recipe = int(np.searchsorted(ends, generator.random(), side="right"))
         if recipe == 0:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pictures import picture, save
 
@@ -32,3 +33,19 @@ def photos(photo_folder: Path) -> PhotoDataset:
         for number in range(24)
     ]
     return PhotoDataset(files, cache=True)
+
+
+@pytest.fixture(scope="package")
+def illuminants(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Charts of twelve colours under made-up lights: each with its own gains and gamma."""
+    generator = np.random.default_rng(0)
+    chart = generator.random((12, 3))
+    lights = [
+        255 * (chart ** generator.uniform(0.8, 1.25) * generator.uniform(0.6, 1, 3))
+        for _ in range(15)
+    ]
+    path = tmp_path_factory.mktemp("charts") / "charts.csv"
+    names = ["photo", *(f"{channel}{i}" for i in range(12) for channel in "rgb")]
+    rows = [f"{k}," + ",".join(f"{v:.1f}" for v in light.ravel()) for k, light in enumerate(lights)]
+    path.write_text("\n".join([",".join(names), *rows]))
+    return str(path)

@@ -30,22 +30,6 @@ STRENGTHS = [field.name for field in fields(EditStrengths)]
 WHOLE = Augmentation(area=None, flip=0)
 
 
-@pytest.fixture(scope="module")
-def illuminants(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Charts of twelve colours under made-up lights: each with its own gains and gamma."""
-    generator = np.random.default_rng(0)
-    chart = generator.random((12, 3))
-    lights = [
-        255 * (chart ** generator.uniform(0.8, 1.25) * generator.uniform(0.6, 1, 3))
-        for _ in range(15)
-    ]
-    path = tmp_path_factory.mktemp("charts") / "charts.csv"
-    names = ["photo", *(f"{channel}{i}" for i in range(12) for channel in "rgb")]
-    rows = [f"{k}," + ",".join(f"{v:.1f}" for v in light.ravel()) for k, light in enumerate(lights)]
-    path.write_text("\n".join([",".join(names), *rows]))
-    return str(path)
-
-
 @pytest.fixture
 def only(illuminants: str) -> Callable[..., Synthesis]:
     def make(recipe: str, **options: Any) -> Synthesis:
@@ -287,7 +271,9 @@ def test_damaged_photographs_stop_or_are_replaced(photo_folder: Path, tmp_path: 
         ({"keep_light": -0.1}, "keep_light"),
         ({"foreign": 1.5}, "foreign"),
         ({"noise": -1.0}, "noise"),
-        ({"texture": 1.1}, "texture"),
+        ({"pasted": 1.1, "illuminants": "some.csv"}, "pasted"),
+        ({"right": -0.1}, "right"),
+        ({"pasted": 0.5}, "illumination and pasted need"),
         ({"methods": ("reinhardt",)}, "reinhard, xiao"),
         ({"methods": ()}, "methods"),
         ({"most_change": 0}, "most_change"),

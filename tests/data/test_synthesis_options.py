@@ -78,21 +78,41 @@ def test_noise_lies_over_composite_and_target_alike(photos: PhotoDataset) -> Non
     assert max(deviations) - min(deviations) > 2
 
 
-def test_texture_of_another_camera_is_the_foregrounds_alone(photos: PhotoDataset) -> None:
-    """Composite and target have the same one: it says nothing about what was recoloured."""
-    plain, other = transfers(photos), transfers(photos, texture=1.0)
+def test_another_cameras_texture_is_the_foregrounds_alone(photos: PhotoDataset) -> None:
     moved = []
     for index in range(24):
         photo = photos[index]
         generator = np.random.default_rng(index)
         changed = as_by_another_camera(photo.image, photo.mask / np.float32(255), 1, generator)
         assert np.array_equal(changed[photo.mask == 0], photo.image[photo.mask == 0])
-        before, after = plain.draw(index, 0), other.draw(index, 0)
-        assert np.array_equal(before.real[before.mask == 0], after.real[after.mask == 0])
-        assert np.array_equal(after.composite[after.mask == 0], after.real[after.mask == 0])
         moved.append(np.abs(changed.astype(int) - photo.image)[photo.mask == 255].mean())
     assert np.mean(np.array(moved) > 0.1) > 0.8
     assert max(moved) < 30, "colours stay"
+
+
+def test_pasted_objects_have_it_in_composite_and_target(
+    photos: PhotoDataset, illuminants: str
+) -> None:
+    """So it says nothing about what was recoloured."""
+    plain = transfers(photos)
+    pasted = transfers(photos, pasted=1.0, right=1.0, illuminants=illuminants)
+    moved = []
+    for index in range(24):
+        before, after = plain.draw(index, 0), pasted.draw(index, 0)
+        assert np.array_equal(after.composite, after.real), "all are right"
+        assert np.array_equal(before.real[before.mask == 0], after.real[after.mask == 0])
+        moved.append(np.abs(before.real.astype(int) - after.real)[after.mask == 1].mean())
+    assert np.mean(np.array(moved) > 0.1) > 0.5
+
+
+def test_pasted_objects_come_into_another_light_and_take_no_colours(
+    photos: PhotoDataset, illuminants: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"illuminants": illuminants, "right": 0.0}
+    assert np.mean([np.square(one).mean() for one in changes(transfers(photos, **options))]) > 50
+    monkeypatch.delattr(CompositeSynthesizer, "_transfer")
+    drawn = changes(transfers(photos, pasted=1.0, **options))
+    assert np.mean([np.square(one).mean() for one in drawn]) > 50
 
 
 def test_each_change_of_texture_keeps_colours(photos: PhotoDataset) -> None:

@@ -165,7 +165,7 @@ def test_the_recipes_of_colormap_lite0_open_are_of_it_and_go_on_from_each_other(
     assert "encoder.*" in first.model.freeze
     assert "encoder.*" not in second.model.freeze
     assert (first.schedule, second.schedule) == ("constant", "cosine")
-    assert (first.train.synthesis.texture, second.train.synthesis.texture) == (0, 0.3)
+    assert (first.train.synthesis.pasted, second.train.synthesis.pasted) == (0, 0.4)
     assert first.train.synthesis.illumination == second.validation.synthesis.illumination == 0.2
 
 
