@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
+from harmonizer.errors import InputError
+
 # What folders of other machines say where they know nothing of flushing to a disk.
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
 # Where a process finds what it has open already; what is behind must not be replaced.
@@ -104,6 +106,25 @@ def is_stream(path: Path) -> bool:
 
 def _opener(mode: int) -> Callable[[str, int], int]:
     return lambda name, flags: os.open(name, flags, mode)
+
+
+def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Read the column names and the rows of a CSV file with a header."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restkey="", restval="")
+            rows = list(reader)
+            columns = list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"the table {path} cannot be read: {error}; expected a CSV file in UTF-8"
+        ) from error
+    if not rows:
+        raise InputError(f"the table {path} has no rows; expected a header and one row a picture")
+    if any("" in row for row in rows):
+        number = next(i for i, row in enumerate(rows) if "" in row) + 2
+        raise InputError(f"{path}, line {number}: more fields than the header has columns")
+    return columns, rows
 
 
 class RowTable:

@@ -1,6 +1,5 @@
 """Find and read files of datasets, and say which are missing."""
 
-import csv
 import re
 from collections.abc import Iterable, MutableMapping, Sequence
 from logging import getLogger
@@ -43,25 +42,6 @@ def refuse_missing_files(files: Iterable[Path], where: Path | str) -> None:
     """Stop if any of these files does not exist, and list all that do not."""
     missing = [str(path) for path in dict.fromkeys(files) if not path.is_file()]
     refuse_missing(missing, where, "relative paths are taken from the table's own folder")
-
-
-def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Read the column names and the rows of a CSV file with a header."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="", restval="")
-            rows = list(reader)
-            columns = list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"the table {path} cannot be read: {error}; expected a CSV file in UTF-8"
-        ) from error
-    if not rows:
-        raise InputError(f"the table {path} has no rows; expected a header and one row a picture")
-    if any("" in row for row in rows):
-        number = next(i for i, row in enumerate(rows) if "" in row) + 2
-        raise InputError(f"{path}, line {number}: more fields than the header has columns")
-    return columns, rows
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:

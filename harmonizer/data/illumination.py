@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.data.files import read_table
 from harmonizer.errors import InputError
+from harmonizer.files import read_table
 from harmonizer.lifting import ColorTransform
 from harmonizer.lifting.color_transform import quadratic_terms
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from harmonizer.data.files import (
     read_mask,
     read_rgb,
-    read_table,
     refuse_missing,
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
+from harmonizer.files import read_table
 from harmonizer.imaging.pairing import pair_masks
 
 _HOW_TO_NAME = (

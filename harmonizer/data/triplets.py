@@ -11,11 +11,11 @@ from harmonizer.data.files import (
     OnError,
     read_mask,
     read_rgb,
-    read_table,
     refuse_missing,
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
+from harmonizer.files import read_table
 from harmonizer.imaging.files import list_pictures
 from harmonizer.imaging.pairing import find_mask
 

@@ -128,9 +128,16 @@ def open_file(
 
 def open_header(file: IO[bytes] | str | os.PathLike[str]) -> ImageFile.ImageFile:
     """Open a file of the formats that are read here, by Pillow, which decodes no pixels yet."""
-    Image.init()  # registers what is not registered yet
-    known = [name for name in (*_PHOTOGRAPHS, *_ICONS) if name in Image.ID]
-    return Image.open(file, formats=known)
+    Image.preinit()  # JPEG, PNG and some more; what reads the others takes as long to import
+    try:
+        return Image.open(file, formats=_known())
+    except UnidentifiedImageError:
+        Image.init()
+        return Image.open(file, formats=_known())
+
+
+def _known() -> list[str]:
+    return [name for name in (*_PHOTOGRAPHS, *_ICONS) if name in Image.ID]
 
 
 def _open_sound(name: str, data: bytes) -> ImageFile.ImageFile:

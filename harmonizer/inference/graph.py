@@ -16,20 +16,19 @@ IMAGE, MASK, ANSWER = "image", "mask", "harmonized"  # inputs and output
 # Numbers of fields in onnx.proto: of ModelProto, GraphProto and TensorProto.
 _MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
-_FLOAT = 1  # TensorProto.DataType
+_TYPES = {"float32": 1, "float16": 10}  # TensorProto.DataType
 
 
 def with_weights(graph: bytes, weights: Mapping[str, NDArray[np.floating]]) -> NDArray[np.uint8]:
-    """Return the bytes of the ONNX model that a graph becomes with weights, as float32.
+    """Return the bytes of the ONNX model that a graph becomes with weights.
 
     Args:
-        graph: An ONNX model without weights.
-        weights: By the names that the graph has for them, of any float dtype.
+        graph: An ONNX model without weights, of float32.
+        weights: By the names that the graph has for them, float32 or float16; OpenCV makes float32
+            of either.
     """
     heads = [_head(name, values) for name, values in weights.items()]
-    length = sum(
-        len(head) + 4 * one.size for head, one in zip(heads, weights.values(), strict=True)
-    )
+    length = sum(map(len, heads)) + sum(one.nbytes for one in weights.values())
     start = graph + _varint(_MODEL_GRAPH << 3 | 2) + _varint(length)
     model = np.empty(len(start) + length, np.uint8)
     model[: len(start)] = np.frombuffer(start, np.uint8)
@@ -37,8 +36,9 @@ def with_weights(graph: bytes, weights: Mapping[str, NDArray[np.floating]]) -> N
     for head, values in zip(heads, weights.values(), strict=True):
         data = place + len(head)
         model[place:data] = np.frombuffer(head, np.uint8)
-        place = data + 4 * values.size
-        model[data:place].view("<f4")[:] = values.reshape(-1)  # no copy in between
+        place = data + values.nbytes
+        ordered = values.reshape(-1).astype(values.dtype.newbyteorder("<"), copy=False)
+        model[data:place] = ordered.view(np.uint8)
     return model
 
 
@@ -46,10 +46,10 @@ def _head(name: str, values: NDArray[np.floating]) -> bytes:
     """What stands before a tensor's numbers."""
     shape = b"".join(_number(_TENSOR_DIMS, size) for size in values.shape)
     encoded = name.encode()
-    before = shape + _number(_TENSOR_TYPE, _FLOAT)
+    before = shape + _number(_TENSOR_TYPE, _TYPES[values.dtype.name])
     before += _varint(_TENSOR_NAME << 3 | 2) + _varint(len(encoded)) + encoded
-    before += _varint(_TENSOR_RAW << 3 | 2) + _varint(4 * values.size)
-    return _varint(_GRAPH_INITIALIZER << 3 | 2) + _varint(len(before) + 4 * values.size) + before
+    before += _varint(_TENSOR_RAW << 3 | 2) + _varint(values.nbytes)
+    return _varint(_GRAPH_INITIALIZER << 3 | 2) + _varint(len(before) + values.nbytes) + before
 
 
 def _number(field: int, value: int) -> bytes:

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harmonizer.data.files import read_table
 from harmonizer.errors import InputError, import_extra
-from harmonizer.files import RowTable
+from harmonizer.files import RowTable, read_table
 from harmonizer.imaging.mask import ResizeMask
 from harmonizer.inference.backends import Backend
 from harmonizer.jobs.folder import (

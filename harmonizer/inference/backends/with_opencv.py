@@ -25,8 +25,9 @@ def run_with_opencv(graph: bytes, weights: bytes) -> Run:
     """
     try:
         model = with_weights(graph, load(weights))
+        del weights  # nobody else has them
         network = cv2.dnn.readNetFromONNX(model)
-    except (cv2.error, SafetensorError, ValueError) as error:
+    except (cv2.error, SafetensorError, KeyError, ValueError) as error:
         raise WeightsCorruptedError(f"graph and weights make no network: {error}") from error
     lock = threading.Lock()  # a network holds its last input
 

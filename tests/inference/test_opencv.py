@@ -1,0 +1,31 @@
+"""A graph and its weights make the network that OpenCV runs."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from harmonizer.errors import WeightsCorruptedError
+from harmonizer.inference.backends.with_opencv import run_with_opencv
+from harmonizer.inference.graph import with_weights
+from harmonizer.zoo.find import find_model
+from harmonizer.zoo.options import FetchOptions
+
+
+def test_weights_go_into_the_graph_as_they_are_stored() -> None:
+    """Half of their memory is saved by leaving float16 to OpenCV."""
+    onnx = pytest.importorskip("onnx")
+    half = np.arange(1000, dtype=np.float16).reshape(10, 100)
+    single = np.float32(0.1).reshape(1)
+    found = onnx.load_model_from_string(bytes(with_weights(b"", {"half": half, "single": single})))
+    stored = {one.name: onnx.numpy_helper.to_array(one) for one in found.graph.initializer}
+    assert [one.dtype for one in stored.values()] == [np.float16, np.float32]
+    assert np.array_equal(stored["half"], half)
+    assert np.array_equal(stored["single"], single)
+
+
+def test_weights_that_no_graph_holds_are_refused() -> None:
+    model = find_model(None, None, FetchOptions())
+    weights = save({"double": np.zeros(3)})
+    assert model.graph is not None
+    with pytest.raises(WeightsCorruptedError, match="make no network"):
+        run_with_opencv(model.graph.read(), weights)
