@@ -62,6 +62,10 @@ class Shot:
         box = self.layout.aligned(box)
         return replace(self, box=box, mask=mask[slice(*box[0]), slice(*box[1])].copy())
 
+    def like(self, other: "Shot") -> Self:
+        """Return the same frame, to be changed where another one is."""
+        return replace(self, box=other.box, mask=other.mask)
+
     def with_layer(self, layer: Floats, target: tuple[slice, slice]) -> Self:
         """Lay a layer of `place` over the frame; return it, to be changed there."""
         (rows, columns), (height, width) = target, self.planes[0].shape
@@ -91,10 +95,17 @@ class Shot:
 
 def composites(clip: Clip, masks: Path | None, written: Output) -> Iterator[Shot]:
     """Yield the frames of a clip with their masks; None is the clip's alpha channel."""
+    mask_before, before = None, None
     for frame, mask in _with_masks(clip, masks):
         ready = written.prepared(frame)
         shot = Shot.of(ready, written.rotation)
-        yield shot.where(_alpha(ready, shot.planes[3]) if mask is None else mask)
+        if mask is None:
+            yield shot.where(_alpha(ready, shot.planes[3]))
+            continue
+        # One mask for all frames is looked at once.
+        shot = shot.like(before) if before and mask is mask_before else shot.where(mask)
+        mask_before, before = mask, shot
+        yield shot
 
 
 def pasted(

@@ -30,7 +30,7 @@ _KR_KB = {
 _UNSPECIFIED, _FULL_RANGE = 2, 2
 # From this height on players take a clip that says nothing for BT.709.
 _HD_HEIGHT = 720
-_PIECE_PIXELS = 8192  # which a core's cache holds
+_PIECE_PIXELS = 1 << 14  # which a core's cache holds
 
 
 @dataclass(frozen=True)
@@ -141,14 +141,13 @@ def rgb_of(planes: list[Array], layout: Layout, box: Box) -> Floats:
 def _stored_rgb(planes: list[Array], layout: Layout, box: Box) -> Floats:
     """Return RGB that may lie beyond black and white, as YUV can."""
     (top, bottom), (left, right) = box
-    luma = planes[0][top:bottom, left:right].astype(np.float32, order="C")
-    size = (luma.shape[1], luma.shape[0])
-    colours = [plane[layout.chroma(layout.aligned(box))] for plane in planes[1:3]]
+    luma = np.ascontiguousarray(planes[0][top:bottom, left:right])
+    colours = (plane[layout.chroma(layout.aligned(box))] for plane in planes[1:3])
     stretched = [
-        cv2.resize(one.astype(np.float32, order="C"), size, interpolation=cv2.INTER_NEAREST)
+        cv2.resize(np.ascontiguousarray(one), luma.shape[::-1], interpolation=cv2.INTER_NEAREST)
         for one in colours
     ]
-    rgb = cv2.transform(cv2.merge([luma, *stretched]), layout.to_rgb)
+    rgb = cv2.transform(cv2.merge([luma, *stretched]).astype(np.float32), layout.to_rgb)
     return rgb.astype(np.float32, copy=False)
 
 
