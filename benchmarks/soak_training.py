@@ -51,10 +51,12 @@ class _Run:
         self.table = RowTable(
             self.folder / "log.csv", ("step", "epoch", "loss", "learning_rate", "images_per_second")
         )
+        self._log_before: int | None = None
 
     def start(self, workers: str = "fork") -> BaseProcess:
         """Start it, or let it go on; workers are started by `fork` or `forkserver`."""
         resume = (self.folder / "checkpoint.pth").exists()
+        self._log_before = self._log()
         options = {"resume": resume, "workers": workers}
         process = _processes.Process(target=_train, args=(str(self.file),), kwargs=options)
         process.start()
@@ -65,7 +67,12 @@ class _Run:
         return {int(row[0]): row[2] for row in self.table.read()}
 
     def step(self) -> int:
-        return max(self.losses(), default=0)
+        """Where the run is that was started last; what one before it did is no step of it."""
+        return max(self.losses(), default=0) if self._log() != self._log_before else 0
+
+    def _log(self) -> int | None:
+        path = self.table.path
+        return path.stat().st_ino if path.exists() else None
 
     def checkpoint(self) -> int:
         """Where a run would go on from; fails if the checkpoint is not whole."""
@@ -107,7 +114,9 @@ def soak_training(troubles: int, folder: Path) -> bool:
         hung += not _ends(disturbed, process)
         left += _end_all_of(process.pid)
         after = disturbed.checkpoint()
-        lost += after < before or (kind == "told to stop" and after < seen)
+        if after < before or (kind == "told to stop" and after < seen):
+            lost += 1
+            print(f"{kind}: was at {before}, made step {seen}, went on from {after}")
         done[kind] += 1
         codes[f"{kind}: {process.exitcode}"] += 1
     last = disturbed.start()
@@ -195,7 +204,7 @@ def _ends(run: _Run, process: BaseProcess) -> bool:
 
 def _end_all_of(session: int) -> int:
     """Count the processes that a run has left behind, after a while to end in, and end them."""
-    end = time.monotonic() + 15
+    end = time.monotonic() + PATIENCE
     while (rest := _of_session(session)) and time.monotonic() < end:
         time.sleep(0.05)
     for pid in rest:
