@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from harmonizer.imaging.comparison import show_comparison
     from harmonizer.imaging.compositing import compose
     from harmonizer.jobs.video import harmonize_video
+    from harmonizer.lifting import Strength
     from harmonizer.pipeline import Harmonizer, harmonize, harmonize_cutout
     from harmonizer.zoo.manifest import ModelInfo, list_models, model_info
 
 __all__ = [
     "Harmonizer",
     "ModelInfo",
+    "Strength",
     "__version__",
     "compose",
     "harmonize",
@@ -33,6 +35,7 @@ _HOME = {
     "Harmonizer": "harmonizer.pipeline",
     "harmonize": "harmonizer.pipeline",
     "harmonize_cutout": "harmonizer.pipeline",
+    "Strength": "harmonizer.lifting",
     "ModelInfo": "harmonizer.zoo.manifest",
     "list_models": "harmonizer.zoo.manifest",
     "model_info": "harmonizer.zoo.manifest",

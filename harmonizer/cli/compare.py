@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from harmonizer.cli.options import Commands, shared
+from harmonizer.cli.options import Commands, shared, shares
 from harmonizer.cli.terminal import check_output, complain
 
 
@@ -11,7 +11,7 @@ def add_compare(commands: Commands) -> None:
     """Add the command to the command line."""
     compare = commands.add_parser(
         "compare",
-        parents=shared("--device", "--force", "--strength"),
+        parents=shared("--device", "--force", "--strength", "--light", "--color"),
         help="draw a picture as several models and baselines harmonize it",
         description="Harmonize one picture with several models and baselines, and lay the results "
         "out on a labelled sheet, the composite and its mask first.",
@@ -54,7 +54,7 @@ def _compare(parsed: argparse.Namespace) -> int:
     sheet, failures = comparison_sheet(
         *(composite, mask, names),
         device=parsed.device,
-        strength=parsed.strength,
+        strength=shares(parsed, parsed.strength),
         side=parsed.side,
     )
     for label, error in failures.items():

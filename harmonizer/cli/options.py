@@ -3,7 +3,10 @@
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from harmonizer.lifting import Strength
 
 # argparse has no public name for it
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
@@ -52,6 +55,16 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "S",
         "help": "from 0, no change, to 1, the full change (default: 1)",
     },
+    "--light": {
+        "type": number(0, 1),
+        "metavar": "S",
+        "help": "how much of the change of lightness alone (default: as --strength says)",
+    },
+    "--color": {
+        "type": number(0, 1),
+        "metavar": "S",
+        "help": "how much of the change of hue and saturation alone (default: as --strength says)",
+    },
     "--model": {"metavar": "NAME", "help": f"{_MODEL} (default: the bundled one)"},
     "name": {"metavar": "NAME", "help": _MODEL},
 }
@@ -68,6 +81,16 @@ def shared(*names: str) -> list[argparse.ArgumentParser]:
 def strengths(text: str) -> list[float]:
     """Read one strength or several, such as `0.3,0.6,1`, for argparse."""
     return [number(0, 1)(one) for one in text.split(",")]
+
+
+def shares(parsed: argparse.Namespace, strength: float) -> "float | Strength":
+    """Return a strength as --light and --color have it, where they are given."""
+    from harmonizer.lifting import Strength
+
+    given = parsed.light, parsed.color
+    if given == (None, None):
+        return strength
+    return Strength(*(strength if one is None else one for one in given))
 
 
 def add_cutouts(command: argparse.ArgumentParser, *, background: str) -> "argparse._ArgumentGroup":  # pyright: ignore[reportPrivateUsage]

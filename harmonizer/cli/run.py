@@ -14,7 +14,7 @@ def add_run(commands: Commands) -> None:
     """Add the command to the command line."""
     run = commands.add_parser(
         "run",
-        parents=shared("--model", "--device", "--force"),
+        parents=shared("--model", "--device", "--force", "--light", "--color"),
         help="harmonize a picture, or many",
         description="Harmonize a picture, or many with a folder of masks; or a cut-out with "
         "transparency on a background (--on). "

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harmonizer.cli.options import shares
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_output, complain, say
 from harmonizer.errors import InputError
@@ -111,7 +112,8 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
         from harmonizer.jobs.strip import strength_strip
 
         opened, plane = scene.open(picture, its_mask)
-        sheet = strength_strip(harmonizer, opened, plane, parsed.strength)
+        some = [shares(parsed, one) for one in parsed.strength]
+        sheet = strength_strip(harmonizer, opened, plane, some)
         space = opened.space
         info = {"icc_profile": space.profile} if space and space.mode == "RGB" else {}
         encoded = encode_image(sheet, format_name, info, quality=parsed.quality)
@@ -122,7 +124,7 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
             its_mask,
             format_name,
             scene=scene,
-            strength=parsed.strength[0],
+            strength=shares(parsed, parsed.strength[0]),
             quality=parsed.quality,
             lut=parsed.lut,
         )
@@ -223,7 +225,7 @@ def _run_many(
         load,
         jobs,
         scene=_scene(parsed),
-        strength=parsed.strength[0],
+        strength=shares(parsed, parsed.strength[0]),
         quality=parsed.quality,
         force=parsed.force,
         batch_size=parsed.batch_size,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.cli.options import Commands, add_cutouts, number, shared, whole_number
+from harmonizer.cli.options import Commands, add_cutouts, number, shared, shares, whole_number
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_output, complain
 from harmonizer.errors import InputError
@@ -21,7 +21,7 @@ def add_video(commands: Commands) -> None:
     """Add the command to the command line."""
     video = commands.add_parser(
         "video",
-        parents=shared("--model", "--device", "--force", "--strength"),
+        parents=shared("--model", "--device", "--force", "--strength", "--light", "--color"),
         help="harmonize a clip",
         description="Harmonize a clip, without flicker. Audio, subtitles, timing, rotation and "
         "colour tags are kept. It needs PyAV: pip install 'image-harmonizer[video]'.",
@@ -112,7 +112,7 @@ def _video(parsed: argparse.Namespace) -> int:
 
     leave_out = {"audio": parsed.no_audio, "subtitle": parsed.no_subtitles}
     options = ClipOptions(
-        strength=parsed.strength,
+        strength=shares(parsed, parsed.strength),
         window=parsed.window,
         cut=parsed.cut,
         codec=parsed.codec,

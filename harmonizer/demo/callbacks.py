@@ -16,6 +16,7 @@ from harmonizer.demo import work
 from harmonizer.demo.lines import command_line, python_lines
 from harmonizer.errors import InputError
 from harmonizer.imaging.saving import encode_image, save_image
+from harmonizer.lifting import Strength
 from harmonizer.preprocessing import Array
 
 MASK = "The mask, as PNG"
@@ -35,7 +36,8 @@ def harmonize_composite(
     stretch: bool,
     page: float | None,
     model: str,
-    strength: float,
+    light: float,
+    color: float,
 ) -> tuple[work.Harmonized, Pair]:
     """Harmonize a composite by its mask."""
     layers = work.open_composite(
@@ -45,7 +47,7 @@ def harmonize_composite(
         stretch=stretch,
         page=int(page) if page else None,
     )
-    return _harmonized(layers, model, device, strength)
+    return _harmonized(layers, model, device, _strength(light, color))
 
 
 def harmonize_cutout(
@@ -56,12 +58,13 @@ def harmonize_cutout(
     y: float,
     size: float,
     model: str,
-    strength: float,
+    light: float,
+    color: float,
 ) -> tuple[work.Harmonized, Pair]:
     """Paste a cut-out into a background, and harmonize that."""
     place = work.Placement(x / 100, y / 100, size / 100)
     layers = work.paste(_given(cutout, "cut-out"), _given(background, "background"), place)
-    return _harmonized(layers, model, device, strength)
+    return _harmonized(layers, model, device, _strength(light, color))
 
 
 def harmonize_painted(
@@ -69,11 +72,12 @@ def harmonize_painted(
     image: str | None,
     strokes: str | bytes | None,
     model: str,
-    strength: float,
+    light: float,
+    color: float,
 ) -> tuple[work.Harmonized, Pair]:
     """Harmonize a composite where it was painted over: `strokes` is a picture of these alone."""
     path = _given(image, "composite")
-    return _harmonized(work.open_painted(path, strokes), model, device, strength)
+    return _harmonized(work.open_painted(path, strokes), model, device, _strength(light, color))
 
 
 def show_placed(
@@ -137,13 +141,15 @@ def load_editor(image: str | None) -> dict[str, Any] | None:
     return {"background": work.show_file(image), "layers": [], "composite": None}
 
 
-def show_strength(outcome: work.Harmonized | None, strength: float) -> Pair | None:
-    """Show another strength of what was harmonized, without the network."""
-    return None if outcome is None else (outcome.shown(0), outcome.shown(strength / 100))
+def show_strength(outcome: work.Harmonized | None, light: float, color: float) -> Pair | None:
+    """Show other shares of what was harmonized, without the network."""
+    if outcome is None:
+        return None
+    return outcome.shown(0), outcome.shown(_strength(light, color))
 
 
 def describe(
-    outcome: work.Harmonized | None, strength: float, kind: str, eight_bits: bool
+    outcome: work.Harmonized | None, light: float, color: float, kind: str, eight_bits: bool
 ) -> tuple[str, str, str]:
     """Say what was done: in a sentence, as a line of the command line, and in Python."""
     if outcome is None:
@@ -151,18 +157,24 @@ def describe(
     origin, ending = outcome.layers.origin, ".png" if kind == MASK else FORMATS[kind]
     how: dict[str, Any] = {
         "model": outcome.model,
-        "strength": strength / 100,
+        "strength": _strength(light, color),
         "eight_bits": eight_bits,
     }
     height, width = outcome.layers.mask.shape
-    said = html.escape(
-        f"{origin.image}, {width} x {height}, is harmonized at a strength of {strength:g} %."
-    )
+    much = f"{light:g} % light, {color:g} % colour"
+    if light == color:
+        much = f"a strength of {light:g} %"
+    said = html.escape(f"{origin.image}, {width} x {height}, is harmonized at {much}.")
     return said, command_line(origin, ending, **how), python_lines(origin, ending, **how)
 
 
 def write_file(
-    folder: Path, outcome: work.Harmonized | None, strength: float, kind: str, eight_bits: bool
+    folder: Path,
+    outcome: work.Harmonized | None,
+    light: float,
+    color: float,
+    kind: str,
+    eight_bits: bool,
 ) -> str:
     """Write the result at full size into a new folder in `folder`, and return its path."""
     if outcome is None:
@@ -172,14 +184,18 @@ def write_file(
         path = target / f"{Path(outcome.layers.origin.image).stem}_mask.png"
         outcome.layers.save_mask(path)
         return str(path)
-    return str(outcome.save(target, FORMATS[kind], strength / 100, eight_bits=eight_bits))
+    return str(outcome.save(target, FORMATS[kind], _strength(light, color), eight_bits=eight_bits))
 
 
 def _harmonized(
-    layers: work.Layers, model: str, device: str, strength: float
+    layers: work.Layers, model: str, device: str, strength: Strength
 ) -> tuple[work.Harmonized, Pair]:
     outcome = work.harmonize_layers(layers, model, device)
-    return outcome, (outcome.shown(0), outcome.shown(strength / 100))
+    return outcome, (outcome.shown(0), outcome.shown(strength))
+
+
+def _strength(light: float, color: float) -> Strength:
+    return Strength(light / 100, color / 100)
 
 
 def _given(path: str | None, what: str) -> str:

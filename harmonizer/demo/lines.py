@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harmonizer.jobs.scene import Scene
+from harmonizer.lifting import Strength
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Origin:
 
 
 def command_line(
-    origin: Origin, ending: str, *, model: str | None, strength: float, eight_bits: bool
+    origin: Origin, ending: str, *, model: str | None, strength: Strength, eight_bits: bool
 ) -> str:
     """Return the command that does the same; `model` is None for the bundled one."""
     scene, words = origin.scene, ["harmonizer", "run", origin.image]
@@ -55,13 +56,15 @@ def command_line(
         words += ["--depth", "8"]
     if model is not None:
         words += ["--model", model]
-    if strength != 1:
-        words += ["--strength", f"{strength:g}"]
+    if not strength.is_one_number:
+        words += ["--light", f"{strength.light:g}", "--color", f"{strength.color:g}"]
+    elif not strength.is_all:
+        words += ["--strength", f"{strength.light:g}"]
     return shlex.join(words)
 
 
 def python_lines(
-    origin: Origin, ending: str, *, model: str | None, strength: float, eight_bits: bool
+    origin: Origin, ending: str, *, model: str | None, strength: Strength, eight_bits: bool
 ) -> str:
     """Return a program that does the same; `model` is None for the bundled one."""
     scene, name = origin.scene, "harmonize"
@@ -84,8 +87,11 @@ def python_lines(
         options.append(f"scale={scene.scale:g}")
     if model is not None:
         options.append(f"model={model!r}")
-    if strength != 1:
-        options.append(f"strength={strength:g}")
+    if not strength.is_one_number:
+        imports = [f"from harmonizer import Strength, {name}", *imports[1:]]
+        options.append(f"strength=Strength(light={strength.light:g}, color={strength.color:g})")
+    elif not strength.is_all:
+        options.append(f"strength={strength.light:g}")
     if scene.resize_mask:
         options.append(f"resize_mask={scene.resize_mask!r}")
     call, output = f"{name}({', '.join(options)})", repr(origin.name + ending)

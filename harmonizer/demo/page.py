@@ -214,7 +214,9 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
                     buttons=["fullscreen"],  # a download would be of the small copy
                 )
                 said = gr.HTML(elem_id="said", padding=False)
-                strength = gr.Slider(0, 100, 100, step=1, label="Strength, %", elem_id="strength")
+                with gr.Row():
+                    light = gr.Slider(0, 100, 100, step=1, label="Light, %", elem_id="light")
+                    color = gr.Slider(0, 100, 100, step=1, label="Colour, %", elem_id="color")
                 with gr.Row():
                     kind = gr.Dropdown(
                         list(callbacks.FORMATS), value="PNG", label="Format", elem_id="format"
@@ -229,13 +231,14 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
                     label="The same in Python", elem_id="python", buttons=["copy"], lines=3
                 )
 
-        answer, how = [outcome, comparison], [outcome, strength, kind, eight]
+        answer, how = [outcome, comparison], [outcome, light, color, kind, eight]
         where = [cutout, background, x, y, size]
         harmonized = [
             (go_composite, callbacks.harmonize_composite,
-             [composite, mask, invert, stretch, number, chosen, strength]),
-            (go_cutout, callbacks.harmonize_cutout, [*where, chosen, strength]),
-            (go_painted, callbacks.harmonize_painted, [painted_file, editor, chosen, strength]),
+             [composite, mask, invert, stretch, number, chosen, light, color]),
+            (go_cutout, callbacks.harmonize_cutout, [*where, chosen, light, color]),
+            (go_painted, callbacks.harmonize_painted,
+             [painted_file, editor, chosen, light, color]),
         ]  # fmt: skip
         for go, function, inputs in harmonized:
             go.click(bound(function, device), inputs, answer)
@@ -248,7 +251,7 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
             )
         try_painted.click(bound(callbacks.example_painted, folder), None, painted_file)
         gr.on(
-            [outcome.change, strength.release, kind.change, eight.change],
+            [outcome.change, light.release, color.release, kind.change, eight.change],
             bound(callbacks.describe),
             how,
             [said, shell, python],
@@ -262,7 +265,8 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
         for upload_of, small in thumbnails:
             upload_of.change(bound(callbacks.show_thumbnail), upload_of, small, **live)
         painted_file.change(bound(callbacks.load_editor), painted_file, editor)
-        strength.input(bound(callbacks.show_strength), [outcome, strength], comparison, **live)
+        for one in (light.input, color.input):
+            one(bound(callbacks.show_strength), [outcome, light, color], comparison, **live)
         save.click(bound(callbacks.write_file, folder), how, file).success(
             None, None, None, js=_CLICK_DOWNLOAD
         )

@@ -23,6 +23,7 @@ from harmonizer.imaging.mask import ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
 from harmonizer.imaging.saving import save_image
 from harmonizer.jobs.scene import Scene
+from harmonizer.lifting import Strength
 from harmonizer.pipeline import apply_strength, harmonize
 from harmonizer.preprocessing import Array, full_scale
 from harmonizer.zoo.manifest import default_model
@@ -71,11 +72,13 @@ class Harmonized:
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
 
-    def shown(self, strength: float) -> Array:
-        """Return a small copy of the picture at a strength from 0 to 1, uint8, sRGB."""
+    def shown(self, strength: float | Strength) -> Array:
+        """Return a small copy of the picture at a strength, uint8, sRGB."""
         return _as_srgb(apply_strength(self.before, self.after, strength), self.layers.picture)
 
-    def save(self, folder: Path, ending: str, strength: float, *, eight_bits: bool = False) -> Path:
+    def save(
+        self, folder: Path, ending: str, strength: float | Strength, *, eight_bits: bool = False
+    ) -> Path:
         """Write the picture at full size with its metadata, and return where."""
         picture = self.layers.picture
         changed = apply_strength(picture.pixels, self.full, strength)

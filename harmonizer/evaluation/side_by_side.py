@@ -13,7 +13,8 @@ from harmonizer.evaluation.methods import Model, open_methods
 from harmonizer.evaluation.metrics import Array
 from harmonizer.evaluation.protocols import FULL_RESOLUTION
 from harmonizer.imaging.drawing import PAPER, lay_out, preview
-from harmonizer.pipeline import check_strength
+from harmonizer.lifting import Strength, as_strength
+from harmonizer.pipeline import apply_strength
 
 _GAP = 8
 _LEAST_SIDE = 16
@@ -27,7 +28,7 @@ def comparison_sheet(
     models: Sequence[Model],
     *,
     device: str = "auto",
-    strength: float = 1.0,
+    strength: float | Strength = 1.0,
     side: int = 480,
 ) -> tuple[NDArray[np.uint8], dict[str, HarmonizerError]]:
     """Harmonize a picture with each model, and lay the results out.
@@ -37,7 +38,7 @@ def comparison_sheet(
         mask: (H, W), in [0, 1]; 1 is the foreground.
         models: What harmonizes, as `evaluate` takes it.
         device: Where networks run.
-        strength: How much of each change to apply, from 0 to 1.
+        strength: How much of each change to apply, from 0 to 1, or a `Strength`.
         side: Longest side of each picture on the sheet, in pixels; none is enlarged.
 
     Returns:
@@ -50,7 +51,7 @@ def comparison_sheet(
     """
     if side < _LEAST_SIDE:
         raise InputError(f"the side of a picture is at least {_LEAST_SIDE} pixels; got {side}")
-    check_strength(strength)
+    as_strength(strength)
     triplet = Triplet(composite, mask, composite, "")  # there is no real picture
     pictures: dict[str, Array] = {"composite": composite, "mask": mask}
     failures: dict[str, HarmonizerError] = {}
@@ -66,8 +67,7 @@ def comparison_sheet(
             failures[label] = error
             picture = np.full_like(composite, PAPER)
         else:
-            changed = composite + strength * (answer.astype(np.float32) - composite)
-            picture = np.rint(changed).astype(np.uint8)
+            picture = apply_strength(composite, np.rint(answer).astype(np.uint8), strength)
         title = f"{label} failed" if label in failures else label
         if title in pictures:
             raise InputError(f"two of the models are called {label}")

@@ -24,7 +24,8 @@ from harmonizer.jobs.folder import (
     run_jobs,
 )
 from harmonizer.jobs.scene import Scene
-from harmonizer.pipeline import Harmonizer, check_strength
+from harmonizer.lifting import Strength, as_strength
+from harmonizer.pipeline import Harmonizer
 from harmonizer.threads import set_threads
 from harmonizer.zoo.names import LocalPath, parse_name
 
@@ -80,7 +81,7 @@ def harmonize_dataset(
     device: str | None = None,
     dtype: str = "auto",
     backend: Backend = "torch",
-    strength: float = 1.0,
+    strength: float | Strength = 1.0,
     resize_mask: ResizeMask = False,
     ending: str | None = None,
     quality: int | None = None,
@@ -112,7 +113,7 @@ def harmonize_dataset(
         device: Of each worker; None is `"cuda"` if it has a GPU, else `"cpu"`.
         dtype: Of the network's arithmetic, as `Harmonizer.from_pretrained` takes it.
         backend: What runs the network: `"torch"`, `"onnx"` or `"openvino"`.
-        strength: How much of the change to apply, from 0 to 1.
+        strength: How much of the change to apply, from 0 to 1, or a `Strength`.
         resize_mask: Accept masks of another size, and resize them: see `Harmonizer.harmonize`.
         ending: The ending to write instead of the composites' own, such as `.png`.
         quality: Of JPEG and WebP, from 1 to 100.
@@ -136,7 +137,7 @@ def harmonize_dataset(
     """
     ray = import_extra("ray", "ray")
     import_extra("ray.data", "ray")
-    check_strength(strength)
+    as_strength(strength)
     if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
     output = Path(output).absolute()

@@ -17,6 +17,7 @@ from harmonizer.imaging.files import list_pictures
 from harmonizer.imaging.pairing import pair_masks
 from harmonizer.imaging.saving import encode_image, output_format
 from harmonizer.jobs.scene import Scene
+from harmonizer.lifting import Strength
 from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.threads import overlap, usual_workers
 
@@ -151,7 +152,7 @@ def harmonize_file(
     format_name: str,
     *,
     scene: Scene = _COMPOSITES,
-    strength: float = 1.0,
+    strength: float | Strength = 1.0,
     quality: int | None = None,
     lut: Path | None = None,
 ) -> bytes:
@@ -175,7 +176,7 @@ def run_jobs(
     jobs: Sequence[Job],
     *,
     scene: Scene = _COMPOSITES,
-    strength: float = 1.0,
+    strength: float | Strength = 1.0,
     quality: int | None = None,
     force: bool = False,
     batch_size: int | None = None,
@@ -243,7 +244,7 @@ class _Steps:
 
     harmonizer: Harmonizer
     scene: Scene
-    strength: float
+    strength: float | Strength
     quality: int | None
 
     def read(self, task: _Task) -> tuple[_Task, Composite]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from harmonizer.imaging.drawing import lay_out, preview
 from harmonizer.imaging.picture import Picture
+from harmonizer.lifting import Strength
 from harmonizer.pipeline import Harmonizer, apply_strength
 
 _GAP = 8
@@ -17,7 +18,7 @@ def strength_strip(
     harmonizer: Harmonizer,
     picture: Picture,
     mask: NDArray[np.float32],
-    strengths: Sequence[float],
+    strengths: Sequence[float | Strength],
 ) -> NDArray[np.uint8]:
     """Harmonize a picture once, and draw it at several strengths.
 
@@ -27,6 +28,12 @@ def strength_strip(
     full = harmonizer(picture.as_pixels(), mask)
     shown = {"composite": picture.pixels}
     for strength in strengths:
-        shown[f"strength {strength:g}"] = apply_strength(picture.pixels, full, strength)
+        shown[_title(strength)] = apply_strength(picture.pixels, full, strength)
     cells = [preview(one, _SIDE, _SIDE) for one in shown.values()]
     return lay_out(cells, len(cells), titles=list(shown), gap=_GAP)
+
+
+def _title(strength: float | Strength) -> str:
+    if isinstance(strength, Strength):
+        return f"light {strength.light:g}, colour {strength.color:g}"
+    return f"strength {strength:g}"

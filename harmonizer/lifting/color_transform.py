@@ -12,6 +12,7 @@ from harmonizer.errors import InputError
 from harmonizer.files import write_atomically
 from harmonizer.lifting.checks import check_image, checked_mask
 from harmonizer.lifting.correction import Floats, add_change, pieces
+from harmonizer.lifting.strength import Strength, as_strength
 from harmonizer.preprocessing import bounding_box, full_scale
 
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -30,14 +31,14 @@ class ColorTransform:
     Attributes:
         coefficients: (3, 10), float64: for each channel of the answer the factors of 1, r, g, b,
             rr, gg, bb, rg, rb and gb, of sRGB colours in [0, 1].
-        strength: From 0 (no change) to 1 (the full change).
+        strength: From 0 (no change) to 1 (the full change); or a `Strength` of light and colour.
 
     Raises:
         InputError: The coefficients have another shape, or the strength is out of its range.
     """
 
     coefficients: NDArray[np.float64]
-    strength: float = 1.0
+    strength: float | Strength = 1.0
 
     def __post_init__(self) -> None:
         """Check both."""
@@ -46,8 +47,7 @@ class ColorTransform:
                 f"a colour transform has coefficients of shape (3, {TERMS}); got "
                 f"{self.coefficients.shape}"
             )
-        if not isinstance(self.strength, int | float | np.number) or not 0 <= self.strength <= 1:
-            raise InputError(f"strength goes from 0 to 1; got {self.strength!r}")
+        as_strength(self.strength)
 
     @classmethod
     def identity(cls) -> Self:
@@ -90,8 +90,8 @@ class ColorTransform:
 
         return cls.from_function(changed)
 
-    def at(self, strength: float) -> Self:
-        """Return the same change at another strength, from 0 to 1.
+    def at(self, strength: float | Strength) -> Self:
+        """Return the same change at another strength: from 0 to 1, or a `Strength`.
 
         Raises:
             InputError: It is outside this range.
@@ -101,8 +101,9 @@ class ColorTransform:
     @np.errstate(all="ignore")  # whatever the program around asks for
     def of_colours(self, colours: NDArray[Any]) -> NDArray[Any]:
         """Return what becomes of colours (3, N), RGB, in [0, 1]: the same shape and range."""
-        mapped = (self.coefficients @ quadratic_terms(colours)).clip(0, 1)
-        return (colours + self.strength * (mapped - colours)).astype(colours.dtype, copy=False)
+        change = (self.coefficients @ quadratic_terms(colours)).clip(0, 1) - colours
+        as_strength(self.strength).reduce(change, colours, 1)
+        return (colours + change).astype(colours.dtype, copy=False)
 
     def apply(self, pixels: NDArray[Pixel], mask: NDArray[Any]) -> NDArray[Pixel]:
         """Change the colours of a foreground.
@@ -122,7 +123,7 @@ class ColorTransform:
         weight = checked_mask(mask, pixels.shape[:2])
         out = pixels.copy()
         box = bounding_box(weight)
-        if box is None or self.strength == 0:
+        if box is None or as_strength(self.strength).is_nothing:
             return out
         scale = full_scale(pixels.dtype)
         change = AddedColor.on_scale(self, scale)
@@ -156,7 +157,7 @@ class ColorTransform:
         colours = np.stack([red.ravel(), green.ravel(), blue.ravel()])
         # What is beyond white or black at full strength is clipped by readers, after they have
         # interpolated: clipped here, it would bend the colours beside it.
-        full = self.strength == 1
+        full = as_strength(self.strength).is_all
         changed = self.coefficients @ quadratic_terms(colours) if full else self.of_colours(colours)
         lines = [f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in changed.T]
         head = ['TITLE "image-harmonizer"', f"LUT_3D_SIZE {size}"]
@@ -180,14 +181,14 @@ class AddedColor:
 
     coefficients: Floats
     scale: np.float32
-    strength: np.float32
+    strength: Strength
 
     @classmethod
     def on_scale(cls, transform: ColorTransform, scale: float) -> Self:
         """Return it for colours of which white is `scale`."""
         factors = np.repeat([scale, 1.0, 1 / scale], [1, 3, len(PRODUCTS)])
         coefficients = (transform.coefficients * factors).astype(np.float32)
-        return cls(coefficients, np.float32(scale), np.float32(transform.strength))
+        return cls(coefficients, np.float32(scale), as_strength(transform.strength))
 
     def __call__(self, colours: Floats) -> Floats:
         """Return what is added to each colour."""
@@ -196,6 +197,5 @@ class AddedColor:
             np.matmul(self.coefficients, terms[:, part], out=changed[:, part])
         np.clip(changed, 0, self.scale, out=changed)
         changed -= colours
-        if self.strength != 1:
-            changed *= self.strength
+        self.strength.reduce(changed, colours, float(self.scale))
         return changed

@@ -6,13 +6,12 @@ This is the only place where images, networks and lifting meet.
 from harmonizer.pipeline.cutout import harmonize_cutout
 from harmonizer.pipeline.harmonizer import Harmonizer
 from harmonizer.pipeline.one_call import harmonize
-from harmonizer.pipeline.prepared import Composite, apply_strength, check_strength
+from harmonizer.pipeline.prepared import Composite, apply_strength
 
 __all__ = [
     "Composite",
     "Harmonizer",
     "apply_strength",
-    "check_strength",
     "harmonize",
     "harmonize_cutout",
 ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from harmonizer.imaging.compositing import paste
 from harmonizer.imaging.image import ImageLike
 from harmonizer.imaging.layer import as_layer, layer_like
+from harmonizer.lifting import Strength
 from harmonizer.pipeline.harmonizer import Harmonizer
 from harmonizer.pipeline.one_call import ready
 
@@ -21,7 +22,7 @@ def harmonize_cutout(
     position: tuple[int, int] | None = None,
     scale: float | None = None,
     device: "str | torch.device | None" = None,
-    strength: float = 1.0,
+    strength: float | Strength = 1.0,
     cutout_only: bool = False,
 ) -> Any:  # noqa: ANN401 - the background's kind
     """Paste a cut-out into a background and harmonize it: `compose` and `harmonize` in one call.
@@ -35,7 +36,8 @@ def harmonize_cutout(
         scale: How many pixels of the background one of the cut-out takes. None is 1, or less where
             there is no position and the cut-out would not fit.
         device: As `harmonize` takes it.
-        strength: From 0 (no change) to 1 (the full change).
+        strength: From 0 (no change) to 1 (the full change); or a `Strength`: shares of light and
+            colour.
         cutout_only: Return the harmonized cut-out as a layer of the background's size, transparent
             elsewhere. Over the background it gives the whole picture, to a level.
 

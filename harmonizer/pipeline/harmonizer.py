@@ -19,13 +19,12 @@ from harmonizer.imaging.image import ImageLike, Kind
 from harmonizer.imaging.mask import MaskLike, ResizeMask, warn_if_nothing_to_do
 from harmonizer.imaging.picture import Picture
 from harmonizer.inference.backends import Backend, check_backend
-from harmonizer.lifting import ColorTransform, fit_color_transform, lift
+from harmonizer.lifting import ColorTransform, Strength, as_strength, fit_color_transform, lift
 from harmonizer.pipeline.batches import harmonize_many
 from harmonizer.pipeline.prepared import (
     Composite,
     apply_strength,
     check_finite,
-    check_strength,
     is_map,
     open_composite,
 )
@@ -256,7 +255,7 @@ class Harmonizer:
         image: Kind,
         mask: MaskLike,
         *,
-        strength: float = ...,
+        strength: float | Strength = ...,
         resize_mask: ResizeMask = ...,
     ) -> Kind: ...
 
@@ -266,7 +265,7 @@ class Harmonizer:
         image: FileLike | Picture,
         mask: MaskLike,
         *,
-        strength: float = ...,
+        strength: float | Strength = ...,
         resize_mask: ResizeMask = ...,
     ) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
 
@@ -275,7 +274,7 @@ class Harmonizer:
         image: ImageLike,
         mask: MaskLike,
         *,
-        strength: float = 1.0,
+        strength: float | Strength = 1.0,
         resize_mask: ResizeMask = False,
     ) -> Any:
         """Harmonize one picture, or a batch of tensors, at full resolution.
@@ -288,7 +287,7 @@ class Harmonizer:
             mask: Its foreground, of the same size and of any of these kinds, one channel: bool,
                 {0, 1}, {0, 255}, or soft. White (1) is the foreground to change.
             strength: How much of the change to apply, from 0 (none: the input bit for bit) to 1,
-                linearly.
+                linearly; or a `Strength`: shares of light and colour.
             resize_mask: True accepts a mask of another size but the same aspect, and resizes it;
                 `"stretch"` one of any size.
 
@@ -308,7 +307,7 @@ class Harmonizer:
             options: dict[str, Any] = {"strength": strength, "resize_mask": resize_mask}
             results = self.harmonize_batch(images, masks, batch_size=len(images) or 1, **options)
             return torch.stack(list(results)) if images else image.clone()
-        check_strength(strength)
+        as_strength(strength)
         composite = self.prepare(image, mask, resize_mask=resize_mask)
         (answer,) = self.answer([composite])
         return self.finish(composite, answer, strength=strength)
@@ -321,7 +320,7 @@ class Harmonizer:
         masks: Iterable[MaskLike],
         *,
         batch_size: int = 8,
-        strength: float = 1.0,
+        strength: float | Strength = 1.0,
         resize_mask: ResizeMask = False,
         on_error: Literal["raise", "return"] = "raise",
         workers: int | None = None,
@@ -338,7 +337,7 @@ class Harmonizer:
                 read when their turn comes. May be endless.
             masks: As many masks.
             batch_size: Pictures in one call of the network.
-            strength: How much of the change to apply, from 0 to 1.
+            strength: How much of the change to apply, from 0 to 1, or a `Strength`.
             resize_mask: True accepts masks of another size but the same aspect, and resizes them;
                 `"stretch"` those of any size.
             on_error: What becomes of a picture that cannot be harmonized, such as a damaged file:
@@ -352,7 +351,7 @@ class Harmonizer:
         Raises:
             InputError: Something is not as described here; the message says what.
         """
-        check_strength(strength)
+        as_strength(strength)
         return harmonize_many(
             *(images, masks),
             partial(self.prepare, resize_mask=resize_mask),
@@ -399,14 +398,14 @@ class Harmonizer:
         composite: Composite,
         answer: NDArray[np.float32] | None,
         *,
-        strength: float = 1.0,
+        strength: float | Strength = 1.0,
     ) -> Any:  # noqa: ANN401 - the kind that came in
         """Carry an answer to full resolution: the last of the three steps of `harmonize`.
 
         Args:
             composite: What `prepare` returned.
             answer: What `answer` returned for it.
-            strength: How much of the change to apply, from 0 to 1.
+            strength: How much of the change to apply, from 0 to 1, or a `Strength`.
 
         Returns:
             The harmonized picture, of the kind that came in.
@@ -415,9 +414,8 @@ class Harmonizer:
             InputError: `strength` is not from 0 to 1.
             WeightsCorruptedError: The answer holds NaN or infinity.
         """
-        check_strength(strength)
         pixels, mask = composite.picture.pixels, composite.mask
-        if answer is None or strength == 0:
+        if as_strength(strength).is_nothing or answer is None:
             return composite.picture.restore(pixels, np.zeros_like(mask))
         if is_map(answer):
             transform = self.change(composite, answer).at(strength)

@@ -10,6 +10,7 @@ from harmonizer.imaging.files import FileLike
 from harmonizer.imaging.image import ImageLike, Kind
 from harmonizer.imaging.mask import MaskLike, ResizeMask
 from harmonizer.imaging.picture import Picture
+from harmonizer.lifting import Strength
 from harmonizer.pipeline.harmonizer import Harmonizer
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def harmonize(
     model: str | os.PathLike[str] | Harmonizer | None = ...,
     *,
     device: "str | torch.device | None" = ...,
-    strength: float = ...,
+    strength: float | Strength = ...,
     resize_mask: ResizeMask = ...,
 ) -> Kind: ...
 
@@ -52,7 +53,7 @@ def harmonize(
     model: str | os.PathLike[str] | Harmonizer | None = ...,
     *,
     device: "str | torch.device | None" = ...,
-    strength: float = ...,
+    strength: float | Strength = ...,
     resize_mask: ResizeMask = ...,
 ) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
 
@@ -63,7 +64,7 @@ def harmonize(
     model: str | os.PathLike[str] | Harmonizer | None = None,
     *,
     device: "str | torch.device | None" = None,
-    strength: float = 1.0,
+    strength: float | Strength = 1.0,
     resize_mask: ResizeMask = False,
 ) -> Any:
     """Harmonize one picture in one call.
@@ -78,7 +79,8 @@ def harmonize(
             default.
         device: Where to load the model: `"auto"` or None (CUDA, else MPS, else the CPU), or a
             device as torch names it. A ready `Harmonizer` has one already.
-        strength: From 0 (no change) to 1 (the full change).
+        strength: From 0 (no change) to 1 (the full change); or a `Strength`: shares of light and
+            colour.
         resize_mask: True accepts a mask of another size but the same aspect, and resizes it;
             `"stretch"` one of any size.
 

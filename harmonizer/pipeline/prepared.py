@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError, WeightsCorruptedError
+from harmonizer.errors import WeightsCorruptedError
 from harmonizer.imaging.color import change_within, convert
 from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
-from harmonizer.lifting import ColorTransform
+from harmonizer.lifting import ColorTransform, Strength, as_strength
 from harmonizer.pipeline.look import lies_right, no_larger, part_to_show
 from harmonizer.preprocessing import Array, Preprocessing, full_scale, resample
 
@@ -155,13 +155,17 @@ def is_map(answer: NDArray[np.float32]) -> bool:
     return answer.ndim == 2
 
 
-def apply_strength(before: Array, after: Array, strength: float) -> Array:
+def apply_strength(before: Array, after: Array, strength: float | Strength) -> Array:
     """Return `before + strength * (after - before)` of two pictures, rounded for integers."""
-    if strength == 1:
+    shares = as_strength(strength)
+    if shares.is_all:
         return after
+    if not shares.is_one_number:
+        return shares.between(before, after)
+    share = shares.light
     if before.dtype.kind == "u":
-        return cv2.addWeighted(before, 1 - strength, after, strength, 0)
-    return (before + np.float32(strength) * (after - before)).astype(before.dtype, copy=False)
+        return cv2.addWeighted(before, 1 - share, after, share, 0)
+    return (before + np.float32(share) * (after - before)).astype(before.dtype, copy=False)
 
 
 def check_finite(answer: NDArray[np.float32], name: str) -> None:
@@ -170,12 +174,4 @@ def check_finite(answer: NDArray[np.float32], name: str) -> None:
         raise WeightsCorruptedError(
             f"the network of {name} answers with NaN or infinity: its weights or its normalisation "
             "are wrong, or it needs float32"
-        )
-
-
-def check_strength(strength: float) -> None:
-    """Refuse a strength that is not from 0 to 1."""
-    if not isinstance(strength, int | float | np.floating) or not 0 <= strength <= 1:
-        raise InputError(
-            f"strength is a number from 0 (no change) to 1 (the full change); got {strength!r}"
         )

@@ -8,7 +8,7 @@ import pytest
 from helpers import box_mask
 from PIL import Image
 
-from harmonizer import Harmonizer
+from harmonizer import Harmonizer, Strength
 from harmonizer.cli import main
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.saving import save_image
@@ -180,6 +180,19 @@ def test_quality_is_minded(way: str, tmp_path: Path) -> None:
         for options in (["--quality", 30], ["--quality", 95], [])
     )
     assert poor < good == usual
+
+
+@ways
+def test_light_and_colour_reach_the_picture(
+    way: str, tmp_path: Path, composite: Any, model: Harmonizer
+) -> None:
+    for options, strength in (
+        (["--light", 0.2], Strength(light=0.2)),
+        (["--color", 0, "--strength", 0.6], Strength(light=0.6, color=0)),
+    ):
+        written = open_image(run(way, tmp_path, *options, "--device", "cpu")).pixels
+        assert np.array_equal(written, model(composite, MASK, strength=strength))
+        assert not np.array_equal(written, model(composite, MASK, strength=strength.light))
 
 
 @pytest.mark.usefixtures("loaded")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from harmonizer.cli import main
 from harmonizer.demo import callbacks, work
+from harmonizer.lifting import Strength
 
 COMPOSITE, MASK = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
 
@@ -42,12 +43,12 @@ CASES: list[tuple[tuple[str, str], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("strength", [100, 35])
+@pytest.mark.parametrize("shares", [(100, 100), (35, 35), (80, 10)])
 @pytest.mark.parametrize(("names", "options"), CASES)
 def test_the_lines_do_what_the_page_did(
     names: tuple[str, str],
     options: dict[str, Any],
-    strength: float,
+    shares: tuple[float, float],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -57,17 +58,18 @@ def test_the_lines_do_what_the_page_did(
     layers = work.paste(one, other, place) if place else work.open_composite(one, other, **options)
     outcome = work.harmonize_layers(layers, None, "cpu")
     (tmp_path / "page").mkdir()
-    expected = np.asarray(Image.open(outcome.save(tmp_path / "page", ".png", strength / 100)))
-    said, shell, python = callbacks.describe(outcome, strength, "PNG", False)
-    assert f"{strength} %" in said
+    strength = Strength(*(one / 100 for one in shares))
+    expected = np.asarray(Image.open(outcome.save(tmp_path / "page", ".png", strength)))
+    said, shell, python = callbacks.describe(outcome, *shares, "PNG", False)
+    assert f"{shares[0]} %" in said
     written = tmp_path / f"{layers.origin.name}.png"
 
     words = shlex.split(shell)
     assert words[0] == "harmonizer"
     assert main([*words[1:], "--device", "cpu"]) == 0
     by_command = np.asarray(Image.open(written))
-    # The page mixes two rounded pictures; the library rounds once.
-    assert np.abs(by_command.astype(int) - expected).max() <= 1
+    # The page mixes two rounded pictures, their lightness by itself; the library rounds once.
+    assert np.abs(by_command.astype(int) - expected).max() <= (1 if strength.is_one_number else 2)
     written.unlink()
     exec(python, {})  # noqa: S102 - our own lines
     by_python = np.asarray(Image.open(written)).astype(int)
@@ -82,7 +84,7 @@ def test_other_choices_are_said(tmp_path: Path) -> None:
     layers = work.open_composite(str(tmp_path / "deep.tif"), str(MASK))
     small_idih().save_pretrained(tmp_path / "small")
     outcome = work.harmonize_layers(layers, str(tmp_path / "small"), "cpu")
-    _, shell, python = callbacks.describe(outcome, 100, "JPEG", True)
+    _, shell, python = callbacks.describe(outcome, 100, 100, "JPEG", True)
     assert shell == (
         "harmonizer run deep.tif mask.png -o deep_harmonized.jpg --depth 8 "
         f"--model {tmp_path}/small"

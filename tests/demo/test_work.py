@@ -140,10 +140,10 @@ def test_what_is_too_large_or_no_picture_is_refused(
 def test_before_there_is_anything_to_work_on() -> None:
     assert callbacks.show_placed(None, COMPOSITE, 50, 50, 50) is None
     assert callbacks.load_editor(None) is None
-    assert callbacks.show_strength(None, 50) is None
+    assert callbacks.show_strength(None, 50, 50) is None
     assert callbacks.show_thumbnail(None) == ""
-    assert callbacks.describe(None, 100, "PNG", False) == ("", "", "")
+    assert callbacks.describe(None, 100, 100, "PNG", False) == ("", "", "")
     with pytest.raises(InputError, match="nothing is painted"):
-        callbacks.harmonize_painted("cpu", COMPOSITE, None, "", 100)
+        callbacks.harmonize_painted("cpu", COMPOSITE, None, "", 100, 100)
     with pytest.raises(InputError, match="there is nothing to download yet"):
-        callbacks.write_file(EXAMPLES, None, 100, "PNG", False)
+        callbacks.write_file(EXAMPLES, None, 100, 100, "PNG", False)

@@ -109,7 +109,7 @@ def test_a_fit_finds_the_map_that_made_an_answer() -> None:
 
 
 def test_what_is_wrong_is_said(pixels: NDArray[Any], mask: NDArray[Any], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="strength goes from 0 to 1"):
+    with pytest.raises(InputError, match="strength is a number from 0"):
         TRANSFORM.at(1.5)
     with pytest.raises(InputError, match="from 2 to 129"):
         TRANSFORM.to_cube(tmp_path / "change.cube", size=1)

@@ -17,7 +17,7 @@ from harmonizer.jobs.video.reading import Clip
 from harmonizer.jobs.video.scenes import Shot, composites, pasted
 from harmonizer.jobs.video.track import Moment, Track
 from harmonizer.jobs.video.writing import Output
-from harmonizer.lifting import ColorTransform
+from harmonizer.lifting import ColorTransform, Strength
 from harmonizer.pipeline import Harmonizer
 from harmonizer.threads import ahead
 
@@ -29,7 +29,7 @@ class ClipOptions:
     """How a clip is harmonized and written.
 
     Attributes:
-        strength: From 0 (no change) to 1.
+        strength: From 0 (no change) to 1, or a `Strength`.
         window: Seconds over which changes are smoothed.
         cut: Share of pixels that another scene changes.
         codec: A key of `CODECS`; None is what suits the file.
@@ -41,7 +41,7 @@ class ClipOptions:
         fps: Frames in a second, of a clip that is a folder of pictures.
     """
 
-    strength: float = 1.0
+    strength: float | Strength = 1.0
     window: float = 1.0
     cut: float = 0.3
     codec: str | None = None
@@ -154,7 +154,7 @@ def _moments(shots: Iterable[Shot], clip: Clip, harmonizer: Harmonizer) -> Gener
         yield Moment(time, shot, histogram(shot.planes[:3], shot.layout.bits), look)
 
 
-def _apply(shot: Shot, change: ColorTransform, *, strength: float) -> Any:  # noqa: ANN401 - PyAV
+def _apply(shot: Shot, change: ColorTransform, *, strength: float | Strength) -> Any:  # noqa: ANN401 - PyAV
     return shot.changed(change.at(strength))
 
 

@@ -17,8 +17,8 @@ from harmonizer.imaging.files import is_file
 from harmonizer.imaging.mask import MaskLike, open_mask
 from harmonizer.jobs.video.cuts import histogram
 from harmonizer.jobs.video.track import Content, Moment, Track
-from harmonizer.lifting import ColorTransform
-from harmonizer.pipeline import Harmonizer, check_strength
+from harmonizer.lifting import ColorTransform, Strength, as_strength
+from harmonizer.pipeline import Harmonizer
 from harmonizer.pipeline.one_call import ready
 from harmonizer.preprocessing import Array, full_scale
 from harmonizer.threads import overlap, usual_workers
@@ -38,7 +38,7 @@ def harmonize_video(
     model: str | PathLike[str] | Harmonizer | None = None,
     *,
     fps: float = 25.0,
-    strength: float = 1.0,
+    strength: float | Strength = 1.0,
     window: float = 1.0,
     cut: float = 0.3,
 ) -> Iterator[Array]:
@@ -58,7 +58,7 @@ def harmonize_video(
             alone.
         model: As `harmonize` takes it.
         fps: Frames in a second.
-        strength: How much of the change to apply, from 0 (none) to 1.
+        strength: How much of the change to apply, from 0 (none) to 1, or a `Strength`.
         window: Seconds over which the change is smoothed; 0 looks at every frame by itself.
         cut: The share of pixels whose colours differ from one frame to the next, from 0 to 1, from
             which on it is another scene.
@@ -72,7 +72,7 @@ def harmonize_video(
     """
     if not isinstance(fps, int | float | np.number) or not 0 < fps < np.inf:
         raise InputError(f"fps is the number of frames in a second, above 0; got {fps!r}")
-    check_strength(strength)
+    as_strength(strength)
     track = Track(window=window, cut=cut)
     moments = _moments(frames, masks, ready(model, None), float(fps))
 
