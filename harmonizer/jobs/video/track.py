@@ -61,11 +61,11 @@ class Track:
             raise InputError(f"cut is above 0 and at most 1; got {cut!r}")
         self._window, self._step, self._cut = float(window), window / _KEYS, cut
         self._sum = np.zeros_like(ColorTransform.identity().coefficients)
-        self.keys = self.scenes = 0
+        self._looks = 0
 
     def mean(self) -> ColorTransform:
         """Return the mean change of all key frames so far: one for the whole clip."""
-        return ColorTransform(self._sum / self.keys) if self.keys else ColorTransform.identity()
+        return ColorTransform(self._sum / self._looks) if self._looks else ColorTransform.identity()
 
     def follow(
         self, moments: Iterable[Moment[Content]]
@@ -91,7 +91,6 @@ class Track:
                     yield from (self._changed(one, keys) for one in waiting)
                     waiting.clear()
                     keys.clear()
-                    self.scenes += 1
                 before = moment.histogram
                 if moment.look and (not keys or moment.time - keys[-1][0] >= self._step):
                     keys.append((moment.time, network.submit(self._ask, moment.look)))
@@ -111,7 +110,7 @@ class Track:
     def _ask(self, look: Callable[[], ColorTransform]) -> NDArray[np.float64]:
         found = look().coefficients
         self._sum += found
-        self.keys += 1
+        self._looks += 1
         return found
 
     def _changed(
