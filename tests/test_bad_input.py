@@ -258,9 +258,8 @@ ARRAYS = [
     Row("a list", lambda _: PIXELS.tolist(), refused="an image is a PIL.Image"),
     Row("NaN", lambda _: of_value(np.nan), refused="holds NaN or infinite values"),
     Row("infinity", lambda _: of_value(-np.inf), refused="holds NaN or infinite values"),
-    Row(
-        "floats from 0 to 255", lambda _: PIXELS.astype(float), refused="has values in [0, 1]; got"
-    ),
+    Row("floats from 0 to 255", lambda _: PIXELS.astype(float), refused="(divide the image by 255"),
+    Row("negative floats", lambda _: of_value(-1.0), refused="has values in [0, 1]; got"),
     Row("floats that overshoot by less than 0.001", lambda _: of_value(1.0005)),
     Row("negative strides", lambda _: PIXELS[::-1, ::-1]),
     Row("Fortran order", lambda _: np.asfortranarray(PIXELS)),
@@ -284,6 +283,7 @@ ARRAYS = [
     Row("a masked array", lambda _: np.ma.masked_array(PIXELS)),
     Row("a tensor that needs gradients", lambda _: tensor().requires_grad_()),
     Row("a tensor of bfloat16", lambda _: tensor().bfloat16()),
+    Row("a tensor of one axis", lambda _: torch.zeros(8), refused="a tensor image has the shape"),
     Row("a tensor without storage (meta)", lambda _: tensor().to("meta"), refused="dense tensor"),
     Row("a sparse tensor", lambda _: tensor().to_sparse(), refused="dense tensor"),
     Row("a tensor of whole numbers", lambda _: (tensor() * 255).int(), refused="a tensor image is"),
