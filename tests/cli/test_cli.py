@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import EXAMPLES, box_mask, error_line, run
+from helpers import EXAMPLES, error_line, run
 from PIL import Image
 
 from harmonizer import Harmonizer, list_models
@@ -21,7 +21,7 @@ from harmonizer.cli import main
 from harmonizer.cli.run_files import FORMATS
 from harmonizer.cli.terminal import complain
 from harmonizer.imaging.image import open_image
-from harmonizer.imaging.saving import output_format, save_image
+from harmonizer.imaging.saving import output_format
 
 COMPOSITE, MASK = str(EXAMPLES / "composite.png"), str(EXAMPLES / "mask.png")
 
@@ -228,19 +228,6 @@ def test_the_name_alone_lists_the_commands(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit, match="2"):
         main([])
     assert "harmonize a picture, or many" in capsys.readouterr().err
-
-
-def test_sixteen_bits_and_profiles_go_through_files(tmp_path: Path, noise: Any) -> None:
-    image = noise(40, 60).astype(np.uint16) * 257
-    save_image(image, tmp_path / "a.png", {"icc_profile": b"a profile"})
-    Image.fromarray(box_mask(40, 60)).save(tmp_path / "mask.png")
-    for ending in ("png", "tif"):
-        out = tmp_path / f"out.{ending}"
-        assert run(tmp_path / "a.png", tmp_path / "mask.png", "-o", out) == 0
-        picture = open_image(out)
-        assert picture.pixels.dtype == np.uint16
-        assert picture.info["icc_profile"] == b"a profile"
-        assert np.array_equal(picture.pixels[~box_mask(40, 60)], image[~box_mask(40, 60)])
 
 
 def test_a_warning_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

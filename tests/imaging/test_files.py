@@ -17,7 +17,7 @@ from PIL import Image, ImageFile
 from harmonizer import Harmonizer
 from harmonizer.demo.work import show_file
 from harmonizer.errors import InputError
-from harmonizer.imaging.files import list_pictures, load_upright, open_file
+from harmonizer.imaging.files import load_upright, open_file
 from harmonizer.imaging.image import open_image
 
 SIZE = (40, 60)
@@ -134,13 +134,6 @@ def test_a_picture_is_what_its_header_promised(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(InputError, match="header promises L"):
         load_upright(Deceiver(io.BytesIO(b"a")), "the image")
-
-
-def test_folders_hold_the_photographs_that_are_read(tmp_path: Path) -> None:
-    for ending in ("png", "JPG", "tif", "webp", "psd", "eps", "ico", "pdf", "txt", "mpg"):
-        (tmp_path / f"a.{ending}").touch()
-    found = {path.suffix for path in list_pictures(tmp_path)}
-    assert found == {".png", ".JPG", ".tif", ".webp", ".psd"}
 
 
 # --- what Pillow does not say of JPEG 2000 and AVIF -----------------------------------------------

@@ -314,14 +314,6 @@ def test_what_tiff_says_of_a_picture_is_kept(noise: Noise, tmp_path: Path) -> No
     assert 0x0100 not in kept, "the width belongs to the file, not to the picture"
 
 
-def test_deep_jpeg_2000_is_not_cut_to_8_bits(noise: Noise, tmp_path: Path) -> None:
-    image = noise(256, 256).astype(np.uint16) * 257
-    written = cv2.imwrite(str(tmp_path / "a.jp2"), image[..., ::-1])
-    if not written:
-        pytest.skip("this OpenCV cannot write JPEG 2000")
-    assert open_image(tmp_path / "a.jp2").pixels.dtype == np.uint16
-
-
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_a_picture_that_is_restored_once_is_the_same(
