@@ -143,17 +143,6 @@ def test_every_format_can_be_asked_for(name: str) -> None:
     assert output_format(Path(f"any.{name}"))
 
 
-def test_quality_is_what_it_says(tmp_path: Path) -> None:
-    sizes: list[int] = []
-    for ending, quality in [("jpg", 30), ("jpg", 95), ("jpg", None), ("webp", 30), ("webp", None)]:
-        out = tmp_path / f"{quality}.{ending}"
-        assert run(COMPOSITE, MASK, "-o", out, *(["--quality", quality] if quality else [])) == 0
-        sizes.append(out.stat().st_size)
-    poor, good, usual, lossy, lossless = sizes
-    assert poor < good == usual
-    assert lossy < lossless
-
-
 def test_existing_output_is_only_replaced_by_force(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -175,11 +175,15 @@ def test_page_is_minded(way: str, tmp_path: Path) -> None:
 @ways
 @pytest.mark.usefixtures("loaded", "composite")
 def test_quality_is_minded(way: str, tmp_path: Path) -> None:
-    poor, good, usual = (
-        run(way, tmp_path, *options, ending="jpg").stat().st_size
-        for options in (["--quality", 30], ["--quality", 95], [])
+    (poor, good, usual), (lossy, _, lossless) = (
+        [
+            run(way, tmp_path, *options, ending=ending).stat().st_size
+            for options in (["--quality", 30], ["--quality", 95], [])
+        ]
+        for ending in ("jpg", "webp")
     )
     assert poor < good == usual
+    assert lossy < lossless
 
 
 @ways

@@ -10,11 +10,9 @@ from helpers import box_mask
 from PIL import Image, ImageCms
 
 from harmonizer import Harmonizer
-from harmonizer.errors import InputError
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.saving import save_image
 from harmonizer.jobs.folder import Job, Outcome, find_jobs, harmonize_file, run_jobs
-from harmonizer.jobs.scene import Scene
 
 SIZE = (40, 60)
 MASK = box_mask(*SIZE)
@@ -59,12 +57,6 @@ def test_every_file_is_its_own_picture_harmonized_at_the_strength(
             assert not np.array_equal(expected, model(composite, MASK))
 
 
-def test_strength_0_writes_the_composite(jobs: list[Job], brighten: Harmonizer) -> None:
-    done(run_jobs(lambda: brighten, jobs, strength=0.0))
-    for job in jobs:
-        assert np.array_equal(open_image(job.output).pixels, open_image(job.image).pixels)
-
-
 def test_what_is_done_is_left_alone_unless_forced(jobs: list[Job], brighten: Harmonizer) -> None:
     done(run_jobs(lambda: brighten, jobs))
     jobs[2].output.write_bytes(b"done before")
@@ -76,27 +68,6 @@ def test_what_is_done_is_left_alone_unless_forced(jobs: list[Job], brighten: Har
     assert jobs[2].output.read_bytes() == b"done before"
     assert not any(one.skipped for one in done(run_jobs(lambda: brighten, jobs, force=True)))
     assert open_image(jobs[2].output).size == SIZE
-
-
-def test_quality_makes_smaller_files(jobs: list[Job], brighten: Harmonizer) -> None:
-    job = Job(jobs[0].image, jobs[0].mask, jobs[0].output.with_suffix(".jpg"))
-    sizes: list[int] = []
-    for quality in (30, 95, None):
-        done(run_jobs(lambda: brighten, [job], quality=quality, force=True))
-        sizes.append(job.output.stat().st_size)
-    assert sizes[0] < sizes[1] == sizes[2]
-
-
-def test_a_mask_of_another_size_is_resized_only_on_request(
-    jobs: list[Job], brighten: Harmonizer
-) -> None:
-    assert jobs[0].mask is not None
-    Image.fromarray(MASK[::2, ::2]).save(jobs[0].mask)
-    (refused,) = run_jobs(lambda: brighten, jobs[:1])
-    assert isinstance(refused.error, InputError)
-    assert "same size" in str(refused.error)
-    done(run_jobs(lambda: brighten, jobs[:1], scene=Scene(resize_mask=True)))
-    assert not np.array_equal(open_image(jobs[0].output).pixels, open_image(jobs[0].image).pixels)
 
 
 @pytest.mark.parametrize("way", ["one file", "folder"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import EXAMPLES, box_mask, error_line, run
+from helpers import box_mask, error_line, run
 from PIL import Image
 
 from harmonizer import Harmonizer
@@ -145,20 +145,6 @@ def test_no_way_leads_back_onto_the_pictures(
     assert (images / "a.png").read_bytes() == before
 
 
-def test_images_and_masks_in_one_folder(tmp_path: Path, noise: Any) -> None:
-    Image.fromarray(noise(40, 60)).save(tmp_path / "a_composite.png")
-    Image.fromarray(box_mask(40, 60)).save(tmp_path / "a_mask.png")
-    assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 0
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_composite.png"]
-
-
-def test_the_examples_are_a_folder_of_pictures(tmp_path: Path) -> None:
-    for name in ("composite.png", "mask.png"):
-        (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
-    assert run(tmp_path, tmp_path, "-o", tmp_path / "out") == 0
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["composite.png"]
-
-
 def test_folders_in_folders(
     folders: tuple[Path, Path, Path], noise: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,25 +224,6 @@ def test_a_picture_is_not_its_own_mask(
     monkeypatch.chdir(tmp_path)
     assert run("in", tmp_path / "in", "-o", "out") == 1
     assert "no mask is called grey" in capsys.readouterr().err
-
-
-def test_names_that_only_look_alike_are_not_paired(
-    tmp_path: Path, noise: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    images, masks = tmp_path / "images", tmp_path / "masks"
-    images.mkdir()
-    masks.mkdir()
-    for name in ("IMG.png", "IMG_7.png", "A_1.png", "A_1_2.png"):
-        Image.fromarray(noise(40, 60)).save(images / name)
-    for name in ("IMG.png", "A_1.png"):
-        Image.fromarray(box_mask(40, 60)).save(masks / name)
-    assert run(images, masks, "-o", tmp_path / "out") == 1
-    errors = capsys.readouterr().err
-    assert "no mask is called IMG_7" in errors
-    assert "no mask is called A_1_2" in errors
-    Image.fromarray(box_mask(40, 60)).save(masks / "IMG.bmp")
-    assert run(images, masks, "-o", tmp_path / "out") == 1
-    assert "two masks are called IMG" in error_line(capsys)
 
 
 def test_a_folder_names_the_pictures_it_warns_of(
