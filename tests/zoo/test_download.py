@@ -86,7 +86,8 @@ def test_a_server_that_answers_with_parts_unasked(
 
 
 @pytest.mark.parametrize(
-    "record", ["", "[]", '{"etag": 7}', '{"etag": "W/\\"first\\""}', '{"etag": "\\"a\\nb: c\\""}']
+    "record",
+    ["", "{}", "[]", '{"etag": 7}', '{"etag": "W/\\"first\\""}', '{"etag": "\\"a\\nb: c\\""}'],
 )
 def test_without_a_sound_record_it_begins_anew(
     record: str, address_of: Callable[[Answer], str], tmp_path: Path
@@ -101,19 +102,6 @@ def test_without_a_sound_record_it_begins_anew(
     download(address_of(answer), tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == FIRST
     assert asked == [None]
-
-
-def test_what_was_right_is_still_resumed(
-    address_of: Callable[[Answer], str], tmp_path: Path
-) -> None:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        assert request.headers["Range"] == "bytes=2000-"
-        assert request.headers["If-Range"] == '"first"'
-        send(request, 206, FIRST[2_000:], ETag='"first"', Content_Range="bytes 2000-4999/5000")
-
-    broken_off(tmp_path / "file")
-    download(address_of(answer), tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == FIRST
 
 
 @pytest.mark.parametrize("says", ["length", "nothing"])

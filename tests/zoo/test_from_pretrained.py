@@ -48,7 +48,7 @@ def test_token_is_shown_to_the_hub(load: Any, server: Server) -> None:
 
 
 def test_local_files_only_connects_to_nothing(load: Any, server: Server) -> None:
-    with pytest.raises(WeightsUnavailableError, match="downloading is switched off"):
+    with pytest.raises(WeightsUnavailableError, match="run `harmonizer download` once"):
         load(local_files_only=True)
     assert server.requests == []
     load()

@@ -61,14 +61,6 @@ def test_a_pinned_and_cached_model_asks_nothing(
     assert server.requests == []
 
 
-def test_force_download_asks_again(server: Server, repository: str, options: FetchOptions) -> None:
-    info = pinned(server, repository)
-    fetch_weights(info, options)
-    server.requests.clear()
-    fetch_weights(info, replace(options, force_download=True))
-    assert server.asked("GET", "model.safetensors")
-
-
 def test_a_flipped_byte_is_refused_on_download(
     server: Server, repository: str, options: FetchOptions
 ) -> None:
@@ -192,21 +184,6 @@ def test_http_errors_say_what_to_do(
     server.error_code = code
     with pytest.raises(WeightsUnavailableError, match=reason):
         load_model(repository, None, options)
-
-
-def test_offline_and_not_cached_says_how_to_get_it(
-    server: Server, repository: str, options: FetchOptions
-) -> None:
-    with pytest.raises(WeightsUnavailableError, match="harmonizer download"):
-        load_model(repository, None, replace(options, local_files_only=True))
-    assert server.requests == []
-
-
-def test_offline_and_cached_works(server: Server, repository: str, options: FetchOptions) -> None:
-    load_model(repository, None, options)
-    server.requests.clear()
-    load_model(repository, None, replace(options, local_files_only=True))
-    assert server.requests == []
 
 
 def test_no_connection_at_all(

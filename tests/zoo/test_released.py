@@ -64,10 +64,10 @@ def test_a_release_is_converted_once_and_then_asks_nothing(
     assert files_in(path.parent) == ["lock", "model-1.safetensors", "record.json"]
 
 
-@pytest.mark.parametrize("name", ["idih-hrnet-w18"])
 def test_a_released_model_makes_the_pictures_of_the_released_network(
-    name: str, server: Server, options: FetchOptions
+    server: Server, options: FetchOptions
 ) -> None:
+    name = "idih-hrnet-w18"
     weights = released_weights(name, 1)
     server.files["/w18.pth"] = as_pth({k: torch.from_numpy(v) for k, v in weights.items()})
     info = replace(
@@ -215,13 +215,6 @@ def test_http_errors_say_what_to_do(
     server.status["/releases/"] = status
     with pytest.raises(WeightsUnavailableError, match=f"HTTP {status}.*{reason}"):
         fetch_weights(info, options)
-
-
-def test_offline_and_not_cached(server: Server, released: Released, options: FetchOptions) -> None:
-    info = released()
-    with pytest.raises(WeightsUnavailableError, match="harmonizer download"):
-        fetch_weights(info, replace(options, local_files_only=True))
-    assert server.requests == []
 
 
 def test_the_next_source_is_tried(
@@ -497,15 +490,10 @@ def test_download_verify_and_offline_on_the_command_line(
     assert run_python(program, url, "download", **home).returncode == 2
 
 
-@pytest.mark.parametrize("tag", ["{", "{}", None])
-def test_a_part_that_is_none_is_downloaded_anew(
-    tag: str | None, server: Server, tmp_path: Path
-) -> None:
-    """Its note is damaged or says nothing; or it is longer than the file itself."""
+def test_a_part_longer_than_its_file_is_downloaded_anew(server: Server, tmp_path: Path) -> None:
     server.files["/file"] = content = os.urandom(1000)
-    (tmp_path / "file.part").write_bytes(content * 2 if tag is None else content[:500])
-    note = json.dumps({"etag": etag(content)}) if tag is None else tag
-    (tmp_path / "file.part.json").write_text(note)
+    (tmp_path / "file.part").write_bytes(content * 2)
+    (tmp_path / "file.part.json").write_text(json.dumps({"etag": etag(content)}))
     download(server.address + "/file", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == content
     assert files_in(tmp_path) == ["file"]
