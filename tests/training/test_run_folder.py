@@ -1,6 +1,5 @@
 """A run's tables survive the moment at which it was killed."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -33,18 +32,3 @@ def test_a_resumed_log_holds_whole_rows_up_to_the_checkpoint(left: bytes, tmp_pa
 def test_a_new_run_forgets_the_log_of_another(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_bytes(WHOLE)
     assert Log(tmp_path, "log", ("loss",), 0, None).table.path.read_bytes() == b"step,loss\n"
-
-
-def test_a_resume_that_cannot_write_leaves_the_log_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "log.csv").write_bytes(WHOLE)
-
-    def fail(_: int) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="log"):
-        Log(tmp_path, "log", ("loss",), 2, None)
-    assert (tmp_path / "log.csv").read_bytes() == WHOLE
-    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
