@@ -147,8 +147,3 @@ def test_masks_of_another_size_and_empty_masks_name_the_file(tmp_path: Path) -> 
     save(tmp_path / "a.png", mask * 0)
     with pytest.raises(InputError, match="empty"):
         data[0]
-
-
-def test_an_impossible_short_side_is_refused(photo_folder: Path) -> None:
-    with pytest.raises(InputError, match="short_side is a number of pixels or None; got 0"):
-        PhotoDataset.from_folder(photo_folder, short_side=0)

@@ -1,7 +1,6 @@
 """What `evaluate` takes, what it does with bad pictures, and how it goes on after a stop."""
 
 import csv
-import json
 import shutil
 import threading
 import weakref
@@ -302,13 +301,6 @@ def test_what_was_left_out_is_tried_again(copy: Path, tmp_path: Path) -> None:
     again = evaluate(darker, copy, output=tmp_path / "out", on_error="skip")
     assert again.skipped == ()
     assert again.rows == evaluate(darker, copy).rows
-
-
-def test_results_are_json(iharmony4: Path) -> None:
-    evaluation = evaluate([darker, "composite"], iharmony4)
-    document = json.loads(json.dumps(evaluation.to_json()))
-    assert document["protocol"]["name"] == "paper"
-    assert document["models"]["darker"]["HCOCO"] == evaluation.summary("darker")["HCOCO"]
 
 
 def test_many_pictures_need_no_more_memory_than_few(

@@ -72,7 +72,6 @@ def test_evaluate_names_what_it_left_out(
     ("arguments", "said"),
     [
         (["--data", "nowhere"], "no folder or table nowhere"),
-        (["--data", "DATA", "--protocol", "nonsense"], "the protocols are"),
         (["--data", "DATA", "--model", "nonsense"], "there is no model 'nonsense'"),
         (["--data", "DATA", "--json", "no/where.json"], "there is no folder no"),
         (["--data", "DATA", "--report", COMPOSITE], "is a file; name a folder"),
@@ -80,8 +79,6 @@ def test_evaluate_names_what_it_left_out(
         (["--data", "DATA", "--json", COMPOSITE], "exists already; add --force"),
         (["--data", "DATA", "--model", "poison"], "baselines are: composite, reinhard"),
         (["--data", "DATA", "-o", COMPOSITE], "is a file; name a folder"),
-        (["--data", "DATA", "--model", "xiao", "xiao"], "two of the models are called xiao"),
-        (["--data", "DATA", "--workers", "0"], "workers is a whole number"),
     ],
 )
 def test_evaluate_says_what_is_wrong(

@@ -6,7 +6,6 @@ import pytest
 import torch
 from skimage import data
 
-from harmonizer.errors import InputError
 from harmonizer.networks import build_network, color_map
 from harmonizer.networks.color_map import ColorMapNetwork, apply_color_map
 
@@ -218,8 +217,3 @@ def test_the_border_is_what_is_near_the_other_side() -> None:
     near[..., 56:64, :] = 1
     assert torch.allclose(color_map._along_border(far, sides, means), before, atol=1e-6)
     assert (color_map._along_border(near, sides, means) - before).abs().max() > 0.1
-
-
-def test_sizes_below_one_are_refused() -> None:
-    with pytest.raises(InputError, match="kinds is at least 1; got 0"):
-        build_network("colormap-lite0", kinds=0)

@@ -206,6 +206,8 @@ def test_an_unknown_override_lists_the_fields() -> None:
     [
         ("idih", {"depth": 1}),
         ("idih", {"width": 33}),
+        ("idih", {"doubling": 0}),
+        ("colormap-lite0", {"kinds": 0}),
         ("is2am", {"depth": 1}),
         ("is2am", {"width": 0}),
         ("is2am", {"attention_expansion": 0.0}),
@@ -239,8 +241,3 @@ def test_the_512_variant_has_one_block_more() -> None:
 def test_a_hrnet_config_must_make_sense() -> None:
     with pytest.raises(InputError, match="HRNet"):
         HRNetConfig(modules=(1, 0, 1))
-
-
-def test_channels_double_after_a_block_at_least() -> None:
-    with pytest.raises(InputError, match="channels double after 1 block or more, got 0"):
-        build_network("idih", doubling=0)
