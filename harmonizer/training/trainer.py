@@ -135,6 +135,8 @@ class _Run:
         if saved is None and team.leads:  # a misspelt model leaves no folder behind
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self.folder / CONFIG_FILE, config.to_toml())
+        reduced = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
+        self.autocast = torch.autocast(device.type, reduced, enabled=reduced is not None)
         # Only float16 needs its gradients scaled; everywhere else the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         loss = build_loss(config.loss, config.min_area, config.harm_weight)
@@ -159,7 +161,11 @@ class _Run:
         if self.team.leads:
             log = Log(self.folder, "log", columns, self.step, board)
             scores = Log(self.folder, "validation", COLUMNS, self.step, board)
-        step_network = self._network_for_steps()
+        step_network: nn.Module = self.network
+        if self.team.size > 1:
+            step_network = DistributedDataParallel(step_network)
+        if config.compile:
+            step_network = cast(nn.Module, torch.compile(step_network))
         set_training_mode(self.network, config.model.freeze)
         data = batches(
             self.pictures,
@@ -256,7 +262,9 @@ class _Run:
             if number < config.accumulate and isinstance(step_network, DistributedDataParallel):
                 waiting = cast(Any, step_network).no_sync
             with waiting():
-                loss = self._loss_of(step_network, composite, mask, target) / config.accumulate
+                with self.autocast:
+                    answer = step_network(composite, mask)
+                loss = self.loss(answer.float(), target, mask, composite) / config.accumulate
                 self.scaler.scale(loss).backward()
             total += loss.detach()
         if config.clip_gradient:
@@ -268,31 +276,6 @@ class _Run:
         if self.average is not None:
             _follow(self.average, self.network, config.ema, self.step)
         return total
-
-    def _loss_of(
-        self,
-        step_network: nn.Module,
-        composite: torch.Tensor,
-        mask: torch.Tensor,
-        target: torch.Tensor,
-    ) -> torch.Tensor:
-        with self._autocast():
-            answer = step_network(composite, mask)
-        return self.loss(answer.float(), target, mask, composite)
-
-    def _autocast(self) -> torch.autocast:
-        precision = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-        return torch.autocast(
-            self.device.type,
-            dtype=precision.get(self.config.precision),
-            enabled=self.config.precision in precision,
-        )
-
-    def _network_for_steps(self) -> nn.Module:
-        network: nn.Module = self.network
-        if self.team.size > 1:
-            network = DistributedDataParallel(network)
-        return cast(nn.Module, torch.compile(network)) if self.config.compile else network
 
     def _set_learning_rate(self) -> float:
         factor = learning_rate_factor(self.config, self.step, self.total)
