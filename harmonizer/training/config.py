@@ -4,12 +4,11 @@ import dataclasses
 import difflib
 import json
 import tomllib
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, cast
 
 from harmonizer.data import Synthesis
 from harmonizer.errors import InputError
@@ -88,9 +87,6 @@ class DataConfig:
         """Refuse a number of pictures that there cannot be."""
         if not self.limit >= 0:
             raise InputError(f"limit is 0 or above; got {self.limit}")
-
-
-_Config = TypeVar("_Config", bound="TrainConfig")
 
 
 def _usual_workers() -> int:
@@ -180,17 +176,16 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of."""
-        positive = ("batch_size", "accumulate", "learning_rate", "checkpoint_every")
-        positive += ("log_every", "min_area")
-        for name in positive:
+        for name in (
+            *("batch_size", "accumulate", "learning_rate"),
+            *("checkpoint_every", "log_every", "min_area"),
+        ):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} has to be above 0; got {getattr(self, name)}")
-        at_least_0 = (
-            *("seed", "size", "harm_weight", "steps", "epochs"),
-            *("backbone_rate", "epsilon"),
-        )
-        at_least_0 += ("warmup_steps", "clip_gradient", "workers", "validate_every", "panel")
-        for name in at_least_0:
+        for name in (
+            *("seed", "size", "harm_weight", "steps", "epochs", "backbone_rate", "epsilon"),
+            *("warmup_steps", "clip_gradient", "workers", "validate_every", "panel"),
+        ):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} is 0 or above; got {getattr(self, name)}")
         if self.batch_size % self.accumulate:
@@ -208,8 +203,8 @@ class TrainConfig:
                 f"milestones are shares of the run, between 0 and 1; got {self.milestones}"
             )
 
-    @classmethod
-    def from_toml(cls, path: Path) -> Self:
+    @staticmethod
+    def from_toml(path: Path) -> "TrainConfig":
         """Read a run from a TOML file; what it does not name keeps its default.
 
         Args:
@@ -221,24 +216,24 @@ class TrainConfig:
             InputError: It or what it extends cannot be read, a key is unknown (close ones are
                 named), or a value is of the wrong type.
         """
-        return _read(cls, str(path), Path(), ())
+        return _read(str(path), Path(), ())
 
-    @classmethod
-    def parse_toml(cls, text: str) -> Self:
+    @staticmethod
+    def parse_toml(text: str) -> "TrainConfig":
         """Read a run from the text of a TOML file, such as `to_toml` wrote.
 
         Raises:
             InputError: As for `from_toml`; paths in `extends` are from the current folder.
             tomllib.TOMLDecodeError: It is no TOML.
         """
-        return _parse(cls, text, Path(), ())
+        return _parse(text, Path(), ())
 
     def to_toml(self) -> str:
         """Return the run as a TOML file, every value written out."""
         return "\n".join(_lines(self, "")) + "\n"
 
 
-def _read(cls: type[_Config], place: str, folder: Path, above: tuple[str, ...]) -> _Config:
+def _read(place: str, folder: Path, above: tuple[str, ...]) -> TrainConfig:
     """Read a recipe, or a file whose path is from a folder; `above` is what extends it."""
     path = folder / place
     is_file = not above or path.suffix == ".toml"
@@ -247,21 +242,21 @@ def _read(cls: type[_Config], place: str, folder: Path, above: tuple[str, ...]) 
         raise InputError(f"the configurations extend each other: {' -> '.join((*above, name))}")
     try:
         text = path.read_text("utf-8-sig") if is_file else read_recipe(place)
-        return _parse(cls, text, path.parent, (*above, name))
+        return _parse(text, path.parent, (*above, name))
     except OSError as error:
         raise InputError(f"cannot read the configuration {path}: {error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no valid TOML: {error}") from error
 
 
-def _parse(cls: type[_Config], text: str, folder: Path, above: tuple[str, ...]) -> _Config:
+def _parse(text: str, folder: Path, above: tuple[str, ...]) -> TrainConfig:
     document = tomllib.loads(text)
     extended = document.pop("extends", None)
     if extended is None:
-        return _build(cls(), document, "")
+        return _build(TrainConfig(), document, "")
     if not isinstance(extended, str):
         raise InputError(f"extends is a recipe's name or a file's path; got {extended!r}")
-    return _build(_read(cls, extended, folder, above or ("this configuration",)), document, "")
+    return _build(_read(extended, folder, above or ("this configuration",)), document, "")
 
 
 def _lines(table: object, prefix: str) -> list[str]:
@@ -335,7 +330,7 @@ def _convert(hint: Any, value: Any) -> Any:  # noqa: ANN401
             raise TypeError(f"has {len(arguments)} values; got {value!r}")
         kinds = (arguments[0],) * len(items) if variadic else arguments
         return tuple(_convert(kind, item) for kind, item in zip(kinds, items, strict=True))
-    if origin in (Mapping, types.MappingProxyType) or hint is Mapping:
+    if origin is Mapping:
         if not isinstance(value, dict):
             raise TypeError(f"is a table; got {value!r}")
         return cast(Any, value)
