@@ -65,26 +65,19 @@ class _Pictures(Dataset[_Planes]):
         )
 
 
-class _Order:
-    """The pictures of every step from one on: a new permutation each epoch, seeded by both."""
-
-    def __init__(
-        self, count: int, batch_size: int, parts: int, part: int, seed: int, start: int, stop: int
-    ) -> None:
-        self.count, self.batch_size, self.parts, self.part = count, batch_size, parts, part
-        self.seed, self.start, self.stop = seed, start, stop
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        steps_per_epoch = self.count // self.batch_size
-        share = self.batch_size // self.parts
-        order, ordered_epoch = np.arange(0), -1
-        for step in range(self.start, self.stop):
-            epoch, position = divmod(step, steps_per_epoch)
-            if epoch != ordered_epoch:
-                order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
-                ordered_epoch = epoch
-            first = position * self.batch_size + self.part * share
-            yield [(epoch, int(index)) for index in order[first : first + share]]
+def _order(
+    count: int, batch_size: int, parts: int, part: int, seed: int, steps: range
+) -> Iterator[list[tuple[int, int]]]:
+    """Yield the pictures of each step: a new permutation each epoch, seeded by both."""
+    share = batch_size // parts
+    order, ordered_epoch = np.arange(0), -1
+    for step in steps:
+        epoch, position = divmod(step, count // batch_size)
+        if epoch != ordered_epoch:
+            order = np.random.default_rng((seed, epoch)).permutation(count)
+            ordered_epoch = epoch
+        first = position * batch_size + part * share
+        yield [(epoch, int(index)) for index in order[first : first + share]]
 
 
 def _collate(samples: Sequence[_Planes], order: torch.memory_format) -> _Planes:
@@ -161,7 +154,7 @@ def batches(
             "batch_size smaller"
         )
     memory_order = torch.channels_last if channels_last else torch.contiguous_format
-    order = _Order(len(data), batch_size, parts, part, seed, steps.start, steps.stop)
+    order = _order(len(data), batch_size, parts, part, seed, steps)
     loader: DataLoader[_Planes] = DataLoader(
         _Pictures(data, preprocessing),
         collate_fn=partial(_collate, order=memory_order),
