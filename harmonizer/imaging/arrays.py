@@ -62,14 +62,11 @@ def from_tensor(tensor: "torch.Tensor") -> Picture:
             "a tensor image has the shape (C, H, W) or (B, C, H, W) with 1, 3 or 4 channels; got "
             f"{tuple(tensor.shape)}{hint if tensor.shape[-1:] in ((1,), (3,), (4,)) else ''}"
         )
-    check_tensor(tensor)
     if not (tensor.dtype in (torch.uint8, torch.uint16) or tensor.is_floating_point()):
         raise InputError(f"a tensor image is uint8, uint16, or float in [0, 1]; got {tensor.dtype}")
     check_not_empty(tensor.shape[1], tensor.shape[2])
     original = tensor.detach()
-    values = original.cpu()
-    values = values.float() if values.is_floating_point() else values
-    inner = from_array(values.permute(1, 2, 0).numpy())
+    inner = from_array(tensor_values(tensor).transpose(1, 2, 0))
 
     def restore(pixels: Array, mask: Array) -> "torch.Tensor":
         changed = torch.from_numpy(inner.restore(pixels, mask)).permute(2, 0, 1)
@@ -80,32 +77,31 @@ def from_tensor(tensor: "torch.Tensor") -> Picture:
     return Picture(inner.pixels, restore)
 
 
-def check_tensor(tensor: "torch.Tensor") -> None:
-    """Refuse tensors that hold no plain values: sparse ones, and those on the meta device."""
+def tensor_values(tensor: "torch.Tensor") -> Array:
+    """Return what a tensor holds, floats as float32; refuse sparse ones, and the meta device's."""
     if str(tensor.layout) != "torch.strided" or tensor.is_meta:
         raise InputError(
             f"expected a dense tensor with values; got {tensor.layout} on {tensor.device}: "
             "use tensor.to_dense()"
         )
+    values = tensor.detach().cpu()
+    return (values.float() if values.is_floating_point() else values).numpy()
 
 
 def to_working_dtype(array: Array) -> Array:
     """uint8 and uint16 as they are (in native byte order), floats as float32 in [0, 1]."""
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
         return array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype.kind == "f":
-        return _checked_floats(array.astype(np.float32), "image")
-    raise InputError(
-        "an array image is uint8, uint16, or float in [0, 1]; got "
-        f"{array.dtype}: convert it, e.g. with image.astype(np.uint8)"
-    )
-
-
-def _checked_floats(values: Array, what: str) -> Array:
+    if array.dtype.kind != "f":
+        raise InputError(
+            "an array image is uint8, uint16, or float in [0, 1]; got "
+            f"{array.dtype}: convert it, e.g. with image.astype(np.uint8)"
+        )
+    values = array.astype(np.float32)
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise InputError(f"the {what} holds NaN or infinite values; replace them first")
+        raise InputError("the image holds NaN or infinite values; replace them first")
     if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
-        hint = f" (divide the {what} by 255?)" if 1 < high <= 255 and low >= 0 else ""
-        raise InputError(f"a float {what} has values in [0, 1]; got {low:.4g} to {high:.4g}{hint}")
+        hint = " (divide the image by 255?)" if 1 < high <= 255 and low >= 0 else ""
+        raise InputError(f"a float image has values in [0, 1]; got {low:.4g} to {high:.4g}{hint}")
     return values.clip(0, 1)

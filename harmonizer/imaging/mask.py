@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError, warn
-from harmonizer.imaging.arrays import check_tensor, is_tensor
+from harmonizer.imaging.arrays import is_tensor, tensor_values
 from harmonizer.imaging.exif import upright_size
 from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
 from harmonizer.imaging.palette import palette_of
@@ -116,10 +116,7 @@ def _to_array(mask: MaskLike, check: Callable[[tuple[int, int]], None]) -> Array
         check(upright_size(mask))
         return _from_pil(load_upright(mask, "the mask"))
     if is_tensor(mask):
-        check_tensor(mask)
-        values = mask.detach().cpu()
-        values = values.float() if values.is_floating_point() else values
-        array = values.numpy()
+        array = tensor_values(mask)
         return array.transpose(1, 2, 0) if array.ndim == 3 else array
     if isinstance(mask, np.ndarray):
         return np.asarray(mask)
