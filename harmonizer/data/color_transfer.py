@@ -17,6 +17,8 @@ Colours: TypeAlias = NDArray[np.float32]
 
 # Added to variances, in squared grey levels of 255: an object of a single colour has none.
 _LEAST_VARIANCE = 1e-2
+_ROTATIONS = 10
+_BINS = 256
 
 
 def reinhard(source: Colours, reference: Colours) -> Colours:
@@ -75,21 +77,18 @@ def histogram_matching(source: Colours, reference: Colours) -> Colours:
     return result.clip(0, 255, out=result)
 
 
-def iterative_distribution_transfer(
-    source: Colours, reference: Colours, *, iterations: int = 10, seed: int = 0
-) -> Colours:
+def iterative_distribution_transfer(source: Colours, reference: Colours) -> Colours:
     """Match the whole distribution of colours, by matching its projections again and again.
 
     Pitie, Kokaram, Dahyot: Automated colour grading using colour distribution transfer. CVIU, 2007;
-    without its regrain step, which only concerns pictures, not colours.
-
-    The axes are rotated `iterations` times, drawn from the seed.
+    without its regrain step, which only concerns pictures, not colours. The rotations of the axes
+    are the same each time.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     # One row a channel: each step goes through memory in order.
     result = np.ascontiguousarray(source.T, np.float32)
     target = np.ascontiguousarray(reference.T, np.float32)
-    for i in range(iterations):
+    for i in range(_ROTATIONS):
         rotation = np.eye(3) if i == 0 else np.linalg.qr(generator.standard_normal((3, 3)))[0].T
         rotation = rotation.astype(np.float32)
         rotated, wanted = rotation @ result, rotation @ target
@@ -147,19 +146,15 @@ def _affine(source: Colours, reference: Colours, matrix: NDArray[np.float64]) ->
 
 
 def _match_1d(
-    values: NDArray[np.float32],
-    reference: NDArray[np.float32],
-    low: float,
-    high: float,
-    bins: int = 256,
+    values: NDArray[np.float32], reference: NDArray[np.float32], low: float, high: float
 ) -> NDArray[np.float32]:
     """Map values so that their cumulative histogram becomes the reference's."""
     span = max(high - low, 1e-3)
-    scale = np.float32((bins - 1) / span)
+    scale = np.float32((_BINS - 1) / span)
     positions = (values - np.float32(low)) * scale
-    own = np.bincount((positions + 0.5).astype(np.intp), minlength=bins)
+    own = np.bincount((positions + 0.5).astype(np.intp), minlength=_BINS)
     wanted = np.bincount(
-        ((reference - np.float32(low)) * scale + 0.5).astype(np.intp), minlength=bins
+        ((reference - np.float32(low)) * scale + 0.5).astype(np.intp), minlength=_BINS
     )
     # The middle of each step of the staircase: a value is moved to the same quantile.
     own_share = (np.cumsum(own) - own / 2) / len(values)

@@ -36,14 +36,12 @@ _QUALITY = 95  # above this, JPEG files grow much and gain little
 _PNG_LEVEL = 3
 
 
-def save_image(
-    image: Image.Image | Array, path: Path, info: Info | None = None, *, quality: int | None = None
-) -> None:
+def save_image(image: Image.Image | Array, path: Path, info: Info | None = None) -> None:
     """Write a picture to a file, in the format of its ending; the file is whole or not there.
 
-    The other arguments are those of `encode_image`.
+    Image and info are those of `encode_image`.
     """
-    write_atomically(path, encode_image(image, output_format(path), info or {}, quality=quality))
+    write_atomically(path, encode_image(image, output_format(path), info or {}))
 
 
 def encode_image(

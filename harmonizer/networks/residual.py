@@ -4,8 +4,6 @@ He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016). Module na
 usual ImageNet checkpoints, which load without renaming.
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -75,15 +73,15 @@ class Bottleneck(nn.Module):
 class ResNet34(nn.Module):
     """ResNet-34 at output stride 8: the last two stages dilate instead of shrinking."""
 
-    def __init__(self, blocks: Sequence[int] = (3, 4, 6, 3)) -> None:
-        """Build the network with that many blocks in its four stages."""
+    def __init__(self) -> None:
+        """Build the network."""
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = self._stage(64, 64, blocks[0])
-        self.layer2 = self._stage(64, 128, blocks[1], stride=2)
-        self.layer3 = self._stage(128, 256, blocks[2], dilation=2)
-        self.layer4 = self._stage(256, 512, blocks[3], dilation=4)
+        self.layer1 = self._stage(64, 64, 3)
+        self.layer2 = self._stage(64, 128, 4, stride=2)
+        self.layer3 = self._stage(128, 256, 6, dilation=2)
+        self.layer4 = self._stage(256, 512, 3, dilation=4)
 
     @staticmethod
     def _stage(

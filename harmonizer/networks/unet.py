@@ -119,10 +119,10 @@ class ChannelAttention(nn.Module):
         return x * gate[:, :, None, None]
 
 
-def gaussian_kernel(size: int = 7, sigma: float = 1.0) -> torch.Tensor:
-    """Return a normalised Gaussian of shape (1, 1, size, size), float32."""
-    offsets = torch.arange(size, dtype=torch.float32) - size // 2
-    profile = torch.exp(-(offsets**2) / (2 * sigma**2))
+def gaussian_kernel() -> torch.Tensor:
+    """Return a normalised Gaussian of standard deviation 1: (1, 1, 7, 7), float32."""
+    offsets = torch.arange(-3, 4, dtype=torch.float32)
+    profile = torch.exp(-(offsets**2) / 2)
     kernel = profile[:, None] * profile[None, :]
     return (kernel / kernel.sum())[None, None]
 

@@ -12,6 +12,7 @@ from harmonizer.imaging.drawing import lay_out
 from harmonizer.preprocessing import Preprocessing
 
 COLUMNS = ("mse", "fmse", "psnr", "composite_fmse", "share_worse")
+_BATCH = 16  # pictures at a time
 
 
 def predict(
@@ -33,7 +34,6 @@ def validate(
     triplets: Sequence[Triplet],
     preprocessing: Preprocessing,
     device: torch.device,
-    batch_size: int = 16,
 ) -> Mapping[str, float]:
     """Measure a network as the paper does, at the training size.
 
@@ -42,15 +42,14 @@ def validate(
         triplets: Pictures at the training size.
         preprocessing: The network's.
         device: Where the network is.
-        batch_size: Pictures at a time.
 
     Returns:
         Means over the pictures: `mse`, `fmse` and `psnr` of the answers, `composite_fmse` of the
         untouched composites, and `share_worse`, the share of pictures whose fMSE rose.
     """
     rows: list[tuple[float, ...]] = []
-    for start in range(0, len(triplets), batch_size):
-        part = triplets[start : start + batch_size]
+    for start in range(0, len(triplets), _BATCH):
+        part = triplets[start : start + _BATCH]
         for one, answer in zip(part, predict(network, part, preprocessing, device), strict=True):
             error = fmse(answer, one.real, one.mask)
             before = fmse(one.composite, one.real, one.mask)
