@@ -84,8 +84,10 @@ def _list(parsed: argparse.Namespace) -> int:
 
 def _info(parsed: argparse.Namespace) -> int:
     from harmonizer.zoo.find import known_of
+    from harmonizer.zoo.names import LocalPath, parse_name
 
     info = known_of(parsed.name)
+    local = isinstance(parse_name(parsed.name), LocalPath)
     size = info.preprocessing.input_size
     rows = {
         "name": info.name,
@@ -95,7 +97,7 @@ def _info(parsed: argparse.Namespace) -> int:
         "arguments": ", ".join(f"{key}={value}" for key, value in info.arguments.items()),
         "parameters": f"{info.parameters:,}",
         "input": f"{size[1]} x {size[0]}, {info.preprocessing.resampler}",
-        "status": _status(parsed.name, info.status),
+        "status": "on this machine" if local else f"{info.status} ({_STATUS[info.status]})",
         "licence": " ".join(text for text in (info.licence, info.licence_url) if text),
         "trained on": info.trained_on,
         "origin": info.origin,
@@ -113,15 +115,6 @@ def _info(parsed: argparse.Namespace) -> int:
         for part, values in metric["values"].items():
             say(f"  {part:12}" + "  ".join(f"{name} {value}" for name, value in values.items()))
     return 0
-
-
-def _status(name: str, status: str) -> str:
-    """Say where a model's weights come from."""
-    from harmonizer.zoo.names import LocalPath, parse_name
-
-    if isinstance(parse_name(name), LocalPath):
-        return "on this machine"
-    return f"{status} ({_STATUS[status]})"
 
 
 def _download(parsed: argparse.Namespace) -> int:

@@ -78,7 +78,8 @@ def _expand(path: Path) -> list[Path]:
 def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
     if image == _PIPE and mask == _PIPE:
         return parsed.usage_error("image and mask cannot both come from stdin")
-    ending = parsed.format or ("png" if parsed.cutout_only and not _may_be_layer(image) else None)
+    layer_in_png = parsed.cutout_only and image.suffix.lower()[1:] not in _WITH_ALPHA
+    ending = parsed.format or ("png" if layer_in_png else None)
     output = parsed.output or (_PIPE if image == _PIPE else _beside(image, ending))
     to_stdout = output == _PIPE
     if not to_stdout:
@@ -159,10 +160,6 @@ def _scene(parsed: argparse.Namespace) -> "Scene":
         eight_bits=parsed.depth == 8,
         page=parsed.page,
     )
-
-
-def _may_be_layer(path: Path) -> bool:
-    return path.suffix.lower().removeprefix(".") in _WITH_ALPHA
 
 
 def _check_layer(parsed: argparse.Namespace, format_name: str) -> None:

@@ -113,8 +113,7 @@ def draw_crop(
         if generator.random() < augmentation.keep_empty:
             break
         # The sum after resizing, without resizing.
-        part = mask[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-        if float(part.mean(dtype=np.float64)) * size * size > augmentation.least_mask * full:
+        if crop.cut(mask).mean(dtype=np.float64) * size * size > augmentation.least_mask * full:
             break
     return crop
 

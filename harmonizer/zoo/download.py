@@ -130,13 +130,15 @@ def _fetch(url: str, part: Path, largest: int, until: float) -> bool:
                 "open it in a browser to see what it wants"
             )
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        if resumed and not (tag and _goes_on(response.headers, have, tag)):
+        goes_on = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if resumed and not (tag and goes_on and response.headers.get("ETag") == tag):
             part.unlink(missing_ok=True)
             return False
         if not resumed:  # first of all: no tag may stand beside bytes of another file
             if part.is_file():
                 part.unlink()
-            _write_tag(part, response.headers.get("ETag"))
+            note = json.dumps({"etag": response.headers.get("ETag")})
+            _tag_file(part).write_text(note, "utf-8")
         # What the client made of Content-Length: None if there is none, or if it is no number.
         length = cast(int | None, response.length)
         expected = None if length is None else length + (have if resumed else 0)
@@ -170,13 +172,6 @@ def _tag_file(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _goes_on(headers: http.client.HTTPMessage, have: int, tag: str) -> bool:
-    """Whether an answer is what was asked for: the same file, from where it broke off."""
-    return headers.get("ETag") == tag and headers.get("Content-Range", "").startswith(
-        f"bytes {have}-"
-    )
-
-
 def _read_tag(part: Path) -> str | None:
     """Return what tells the file from others; without it the download starts from the beginning."""
     try:
@@ -186,10 +181,6 @@ def _read_tag(part: Path) -> str | None:
     # A weak tag (W/...) may stand for several files.
     strong = isinstance(tag, str) and tag.startswith('"') and tag.isascii() and tag.isprintable()
     return tag if strong else None
-
-
-def _write_tag(part: Path, tag: str | None) -> None:
-    _tag_file(part).write_text(json.dumps({"etag": tag}), "utf-8")
 
 
 def _explain(url: str, error: urllib.error.HTTPError) -> str:

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +152,7 @@ def _offline_advice(what: str) -> str:
 def _converted(info: ModelInfo, source: HubFile | ReleasedFile, options: FetchOptions) -> Weights:
     """Fetch a released state dict and convert it, once; afterwards the converted file is used."""
     folder = _release_folder(info.name, source, options)
-    with _refusing_unwritable(folder):
+    try:
         found = _find_converted(folder, source)
         if found and not (options.force_download and not options.offline):
             return found
@@ -167,6 +165,12 @@ def _converted(info: ModelInfo, source: HubFile | ReleasedFile, options: FetchOp
             if found and not options.force_download:
                 return found
             return _fetch_and_convert(info, source, options, folder)
+    except (WeightsCorruptedError, WeightsUnavailableError):
+        raise
+    except OSError as error:
+        raise WeightsUnavailableError(
+            f"cannot use the cache {folder}: {error}; choose another folder by HF_HOME or cache_dir"
+        ) from error
 
 
 def _release_folder(name: str, source: HubFile | ReleasedFile, options: FetchOptions) -> Path:
@@ -178,18 +182,6 @@ def _release_folder(name: str, source: HubFile | ReleasedFile, options: FetchOpt
 
 def _place(source: HubFile | ReleasedFile) -> str:
     return source.url if isinstance(source, ReleasedFile) else f"{source.repo}/{source.file}"
-
-
-@contextmanager
-def _refusing_unwritable(folder: Path) -> Generator[None]:
-    try:
-        yield
-    except (WeightsCorruptedError, WeightsUnavailableError):
-        raise
-    except OSError as error:
-        raise WeightsUnavailableError(
-            f"cannot use the cache {folder}: {error}; choose another folder by HF_HOME or cache_dir"
-        ) from error
 
 
 def _find_converted(folder: Path, source: HubFile | ReleasedFile) -> Weights | None:
