@@ -24,7 +24,7 @@ _REDRAWS = 100  # to find a part that shows the foreground
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a sample is varied.
+    """How a sample is varied; numbers out of their ranges are an `InputError`.
 
     Attributes:
         area: The part's share of the picture's area, smallest and largest, in (0, 1]; None takes
@@ -46,11 +46,7 @@ class Augmentation:
     resampler: Resampler = "opencv-linear"
 
     def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            InputError: A number is out of its range.
-        """
+        """Check the ranges."""
         if self.area is not None and not 0 < self.area[0] <= self.area[1] <= 1:
             raise InputError(f"area is two shares with 0 < first <= second <= 1; got {self.area}")
         if not 0 < self.aspect[0] <= self.aspect[1]:
@@ -90,16 +86,9 @@ def draw_crop(
     augmentation: Augmentation,
     generator: np.random.Generator,
 ) -> Crop:
-    """Draw the part of a picture to train on.
+    """Draw the part of a picture to train on, at `size` pixels a side.
 
-    Args:
-        mask: (H, W), float in [0, 1] or uint8 up to 255, of the whole picture.
-        size: Side of the training pictures.
-        augmentation: How to vary.
-        generator: Of the random numbers.
-
-    Returns:
-        The part.
+    The mask is of the whole picture, (H, W), float in [0, 1] or uint8 up to 255.
     """
     full = 255 if mask.dtype == np.uint8 else 1
     height, width = mask.shape

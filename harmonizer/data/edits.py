@@ -57,11 +57,7 @@ class EditStrengths:
     matrix: float = 0.03
 
     def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            InputError: A strength is negative.
-        """
+        """Refuse what is negative, but for averages."""
         for field in fields(self):
             value = getattr(self, field.name)
             if value < 0 and not field.name.endswith("_mean"):
@@ -89,15 +85,7 @@ class Edit(NamedTuple):
 
 
 def draw_edit(strengths: EditStrengths, generator: np.random.Generator) -> Edit:
-    """Draw an edit.
-
-    Args:
-        strengths: How strong.
-        generator: Of the random numbers.
-
-    Returns:
-        The edit.
-    """
+    """Draw an edit."""
     s = strengths
     exposure, temperature, tint, gamma, contrast, black, saturation = generator.standard_normal(7)
     stops = np.array([1, 0, -1]) * temperature * s.temperature

@@ -1,7 +1,8 @@
 """Harmonization without learning, through the same call as a `Harmonizer`: what to compare with.
 
 Colour transfer gives the foreground the colours of the background around it; Poisson blending gives
-it the background's light at its rim.
+it the background's light at its rim. Image, mask, result and errors of each are those of
+`Harmonizer.harmonize`.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,35 +28,15 @@ _POISSON_RIM = 3
 
 
 def leave(image: ImageLike, mask: MaskLike) -> Any:  # noqa: ANN401 - the kind that came in
-    """Return the composite as it is.
-
-    Args:
-        image: As for `Harmonizer.harmonize`.
-        mask: As for `Harmonizer.harmonize`.
-
-    Returns:
-        The picture: same kind, dtype, size and mode as `image`.
-
-    Raises:
-        InputError: Image or mask are not as described there.
-    """
+    """Return the composite as it is."""
     picture = open_image(image)
     return picture.restore(picture.pixels, open_mask(mask, picture.size))
 
 
 def transfer_colours(image: ImageLike, mask: MaskLike, *, method: TransferMethod) -> Any:  # noqa: ANN401 - the kind that came in
-    """Give the foreground the colours of its background.
+    """Give the foreground the colours of its background, which is where the mask is below a tenth.
 
-    Args:
-        image: As for `Harmonizer.harmonize`.
-        mask: As for `Harmonizer.harmonize`. Where it is below a tenth is background.
-        method: What transfers colours, such as those of `harmonizer.data.color_transfer`.
-
-    Returns:
-        The picture: same kind, dtype, size and mode as `image`. Soft masks blend linearly.
-
-    Raises:
-        InputError: Image or mask are not as described there.
+    `method` transfers colours, such as those of `harmonizer.data.color_transfer`.
     """
     picture = open_image(image)
     share = open_mask(mask, picture.size)
@@ -77,17 +58,8 @@ def blend_poisson(image: ImageLike, mask: MaskLike) -> Any:  # noqa: ANN401 - th
 
     Perez, Gangnet, Blake: Poisson image editing. SIGGRAPH, 2003; solved by `cv2.seamlessClone`, in
     8 bits. What was behind the object is unknown: there the background's nearest pixels stand in,
-    which an object at the picture's border meets there, too.
-
-    Args:
-        image: As for `Harmonizer.harmonize`.
-        mask: As for `Harmonizer.harmonize`. Where it is below a half is background.
-
-    Returns:
-        The picture: same kind, dtype, size and mode as `image`. Soft masks blend linearly.
-
-    Raises:
-        InputError: Image or mask are not as described there.
+    which an object at the picture's border meets there, too. Where the mask is below a half is
+    background.
     """
     picture = open_image(image)
     share = open_mask(mask, picture.size)

@@ -58,10 +58,6 @@ def published_results(
 ) -> dict[str, list[Published]]:
     """What was published of models by the same protocol and on the same data.
 
-    Args:
-        evaluation: The results to compare with.
-        methods: What was evaluated.
-
     Returns:
         For each label, the published rows; those that a paper gives for one way of training are
         one. Only iHarmony4 has any: for the parts that were evaluated, and over all of them if they

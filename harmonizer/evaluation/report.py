@@ -35,19 +35,10 @@ def write_report(
     *,
     published: Mapping[str, Sequence[Published]] | None = None,
 ) -> Path:
-    """Write `index.html`, which holds all that it shows and needs no connection.
+    """Write `index.html`, which holds all that it shows and needs no connection; return its path.
 
-    The pictures are harmonized again for it, the few that it shows.
-
-    Args:
-        evaluation: The results.
-        dataset: What was evaluated.
-        methods: The models, in any order.
-        folder: Where to; made if it is not there.
-        published: For labels of models, what was published of them.
-
-    Returns:
-        The page's path.
+    The pictures are harmonized again for it, the few that it shows. The folder is made if it is not
+    there; `published` is what was published of models, by their labels.
 
     Raises:
         InputError: A picture can no longer be read.

@@ -16,11 +16,7 @@ def open_rows(folder: Path, configuration: Mapping[str, Any]) -> tuple[RowTable,
     """Open `images.csv` of a folder: a row for each picture and model.
 
     Beside it, `configuration.json` says what was measured and how, so that rows of two evaluations
-    are never mixed.
-
-    Args:
-        folder: Made if it is not there.
-        configuration: What is measured and how, fit for JSON.
+    are never mixed. The folder is made if it is not there.
 
     Returns:
         The table, and the rows that it holds of pictures that every model was measured on; what a

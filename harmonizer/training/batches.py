@@ -132,18 +132,8 @@ def batches(
     """Give the batches of a range of steps; closing the generator ends its workers.
 
     What a batch holds depends on the seed and the step alone, so a run that was stopped goes on
-    with the very pictures that it would have seen.
-
-    Args:
-        data: The pictures.
-        preprocessing: The network's.
-        batch_size: Pictures in a step, over all parts.
-        steps: Which steps.
-        seed: Of the order.
-        workers: Processes that prepare pictures; 0: this one.
-        part: Which part of each batch this process is given.
-        parts: How many processes share a batch.
-        channels_last: Whether the tensors shall lie in memory so; the workers see to it.
+    with the very pictures that it would have seen. So many `workers`, processes, prepare them; 0 is
+    this one. Of each batch this process is given one of so many parts.
 
     Raises:
         InputError: There are fewer pictures than a batch has, or one cannot be read.

@@ -53,13 +53,9 @@ def settle(config: TrainConfig) -> TrainConfig:
 
 
 def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
-    """Build the network that a run trains.
+    """Build the network that a run trains, with gradients where it is to be trained.
 
-    Args:
-        config: The run; the weights are drawn with its seed.
-
-    Returns:
-        The network, with gradients where it is to be trained; and what is known of it.
+    Random weights are drawn with the run's seed. Returned beside it is what is known of it.
 
     Raises:
         InputError: What it starts from is of another architecture, `encoder` is none that the
@@ -187,17 +183,9 @@ def set_training_mode(network: nn.Module, patterns: tuple[str, ...]) -> None:
 
 
 def parameter_groups(network: nn.Module, config: TrainConfig) -> list[dict[str, object]]:
-    """Group the parameters that are trained by their multiplier of the learning rate.
+    """Group the parameters that are trained, for a torch optimizer, by their learning rates.
 
-    Args:
-        network: Any network of this library.
-        config: The run.
-
-    Returns:
-        Groups for a torch optimizer, each with its `multiplier` beside its `lr`.
-
-    Raises:
-        InputError: Everything is frozen.
+    Each group has the `multiplier` of its rate beside its `lr`. `InputError` if all are frozen.
     """
     multipliers = learning_rate_multipliers(network, pretrained=config.backbone_rate)
     groups: dict[float, list[nn.Parameter]] = {}

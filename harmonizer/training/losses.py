@@ -133,13 +133,7 @@ class MSELoss(nn.Module):
 
 
 def build_loss(name: LossName, min_area: float, harm_weight: float) -> Loss:
-    """Return the loss of a configuration.
-
-    Args:
-        name: Which.
-        min_area: A_min of those that have one, in pixels.
-        harm_weight: Of `no-harm`.
-    """
+    """Return the loss of a configuration; the numbers are of the losses that have them."""
     match name:
         case "no-harm":
             return NoHarmLoss(min_area, harm_weight)

@@ -17,12 +17,7 @@ CHECKPOINT_FILE = "checkpoint.pth"
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     """Write the state of a run; the previous one stays until the new one is whole.
 
-    Args:
-        folder: The run's folder.
-        state: Tensors, numbers, texts, and lists and dicts of them.
-
-    Raises:
-        OSError: It cannot be written; the previous checkpoint is still there.
+    It is made of tensors, numbers, texts, and lists and dicts of them.
     """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
@@ -58,14 +53,10 @@ class Log:
         step: int,
         board: Any,  # noqa: ANN401
     ) -> None:
-        """Open the log.
+        """Open the log of a run that goes on after `step`, or begins if that is 0.
 
-        Args:
-            folder: The run's folder.
-            name: The file's name without ending, and the group's in TensorBoard.
-            columns: What a row holds, besides the step.
-            step: Rows after this step are dropped.
-            board: What `open_board` returned.
+        `name` is the file's, without ending, and the group's in TensorBoard, of which `board` is
+        what `open_board` returned; `columns` is what a row holds besides the step.
         """
         self.name, self.columns, self.board = name, columns, board
         self.table = RowTable(folder / f"{name}.csv", ("step", *columns))
@@ -81,11 +72,7 @@ class Log:
 
 
 def open_board(folder: Path, wanted: bool) -> Any:  # noqa: ANN401 - TensorBoard has no types
-    """Open TensorBoard's log in the run's folder, or return None if it is not wanted.
-
-    Raises:
-        InputError: It is wanted, but TensorBoard is not installed.
-    """
+    """Open TensorBoard's log in the run's folder, or return None if it is not wanted."""
     if not wanted:
         return None
     try:

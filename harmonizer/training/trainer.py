@@ -419,13 +419,7 @@ class _Run:
 
 
 def learning_rate_factor(config: TrainConfig, step: int, total: int) -> float:
-    """Return what the learning rate is multiplied by at an update.
-
-    Args:
-        config: The run.
-        step: The update, from 0.
-        total: Updates of the whole run.
-    """
+    """Return what the learning rate is multiplied by at an update, from 0, of so many in all."""
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     share = step / total
     match config.schedule:

@@ -35,13 +35,7 @@ def validate(
     preprocessing: Preprocessing,
     device: torch.device,
 ) -> Mapping[str, float]:
-    """Measure a network as the paper does, at the training size.
-
-    Args:
-        network: In evaluation mode.
-        triplets: Pictures at the training size.
-        preprocessing: The network's.
-        device: Where the network is.
+    """Measure a network, in evaluation mode, as the paper does, at the training size.
 
     Returns:
         Means over the pictures: `mse`, `fmse` and `psnr` of the answers, `composite_fmse` of the

@@ -32,11 +32,7 @@ def download(url: str, destination: Path, *, size: int | None = None) -> None:
 
     What has arrived stays in `destination` + `.part` if the connection breaks or the process ends,
     and the next call goes on from there, provided that the server says the file is still the same.
-
-    Args:
-        url: Where it is.
-        destination: Where it goes.
-        size: Its bytes, if they are known; more are not taken.
+    More bytes than `size`, if that is known, are not taken.
 
     Raises:
         WeightsUnavailableError: It cannot be had: no connection, an HTTP error, a web page instead
