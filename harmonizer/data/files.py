@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
+from harmonizer.imaging.depth import eight_bits
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.mask import open_mask
-from harmonizer.preprocessing import full_scale
 
 # What to do with a file that cannot be read: stop, or name it and take another one.
 OnError: TypeAlias = Literal["raise", "skip"]
@@ -46,11 +46,7 @@ def refuse_missing_files(files: Iterable[Path], where: Path | str) -> None:
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """Read a picture: (H, W, 3), RGB, upright, 8 bits a channel."""
-    pixels = open_image(path).pixels
-    if pixels.dtype == np.uint8:
-        return pixels
-    scale = np.float32(255 / full_scale(pixels.dtype))
-    return np.rint(pixels.astype(np.float32) * scale).astype(np.uint8)
+    return eight_bits(open_image(path).pixels)
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data.color_transfer import TRANSFER_METHODS, TransferMethod
+from harmonizer.imaging.depth import eight_bits
 from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, open_mask, warn_if_nothing_to_do
 from harmonizer.preprocessing import Array, full_scale
@@ -67,10 +68,9 @@ def blend_poisson(image: ImageLike, mask: MaskLike) -> Any:  # noqa: ANN401 - th
     if warn_if_nothing_to_do(share) or not foreground.any() or foreground.all():
         return picture.restore(picture.pixels, np.zeros_like(share))
     pixels = picture.pixels
-    scale = 255 / full_scale(pixels.dtype)
-    eight_bit = np.rint(pixels * np.float32(scale)).astype(np.uint8)
-    blended = _clone(eight_bit, foreground)
-    change = (blended.astype(np.float32) - eight_bit) / np.float32(scale)
+    below = eight_bits(pixels)
+    change = _clone(below, foreground).astype(np.float32) - below
+    change *= np.float32(full_scale(pixels.dtype) / 255)
     return picture.restore(_add(pixels, change, share), share)
 
 

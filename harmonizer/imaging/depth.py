@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.imaging.picture import Picture
@@ -18,15 +19,17 @@ def in_eight_bits(picture: Picture) -> Picture:
     def restore(pixels: Array, mask: Array) -> Any:  # noqa: ANN401 - others stay the kind they are
         result = picture.restore(pixels, mask)
         if isinstance(result, Image.Image):
-            return _reduced(np.asarray(result)) if result.mode in _DEEP_MODES else result
-        return _reduced(result)
+            deep = result.mode in _DEEP_MODES
+            return Image.fromarray(eight_bits(np.asarray(result))) if deep else result
+        return Image.fromarray(eight_bits(result))
 
     return replace(picture, restore=restore)
 
 
-def _reduced(values: Array) -> Image.Image:
+def eight_bits(values: Array) -> NDArray[np.uint8]:
+    """Round values of any dtype that a picture has to 8 bits."""
     if values.dtype == np.uint8:
-        return Image.fromarray(values)
+        return values
     white = full_scale(values.dtype) if values.dtype.kind != "i" else 65535  # Pillow's mode I
-    scaled = np.rint(values.astype(np.float32) * np.float32(255 / white)).clip(0, 255)
-    return Image.fromarray(scaled.astype(np.uint8))
+    scaled = np.rint(values.astype(np.float32) * np.float32(255 / white))
+    return scaled.clip(0, 255).astype(np.uint8)

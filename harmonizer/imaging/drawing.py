@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.preprocessing import Array, full_scale
+from harmonizer.imaging.depth import eight_bits
+from harmonizer.preprocessing import Array
 
 LINE_HEIGHT = 18  # pixels
 PAPER, INK = 245, 30
@@ -62,9 +63,7 @@ def lay_out(
 
 def preview(values: Array, width: int, height: int | None = None) -> NDArray[np.uint8]:
     """Make a small 8-bit copy of a picture or mask, never larger than it, of at most a size."""
-    white = full_scale(values.dtype)
-    if white != 255:
-        values = np.rint(values * (255 / white)).astype(np.uint8)
+    values = eight_bits(values)
     ratio = min(1.0, width / values.shape[1], (height or values.shape[0]) / values.shape[0])
     if ratio == 1:
         return values
