@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -171,7 +170,7 @@ def test_a_picture(monkeypatch: pytest.MonkeyPatch, data: bytes, repaired: bool)
 
 # --- models ---------------------------------------------------------------------------------------
 
-TINY = replace(model_info("idih"), arguments=MappingProxyType({"depth": 2, "width": 2}), sources=())
+TINY = replace(model_info("idih"), arguments={"depth": 2, "width": 2}, sources=())
 STATE = build_network("idih", **TINY.arguments).state_dict()
 CONFIG = {"library": "image-harmonizer", "library_version": __version__, **describe(TINY)}
 WEIGHTS = save(STATE)

@@ -6,7 +6,6 @@ this range; where the pixels stand plays no part.
 """
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TypeAlias
 
 import cv2
@@ -102,15 +101,13 @@ def iterative_distribution_transfer(source: Colours, reference: Colours) -> Colo
 
 TransferMethod: TypeAlias = Callable[[Colours, Colours], Colours]
 
-TRANSFER_METHODS: Mapping[str, TransferMethod] = MappingProxyType(
-    {
-        "reinhard": reinhard,
-        "xiao": xiao,
-        "histogram": histogram_matching,
-        "monge-kantorovich": monge_kantorovich,
-        "distribution": iterative_distribution_transfer,
-    }
-)
+TRANSFER_METHODS: Mapping[str, TransferMethod] = {
+    "reinhard": reinhard,
+    "xiao": xiao,
+    "histogram": histogram_matching,
+    "monge-kantorovich": monge_kantorovich,
+    "distribution": iterative_distribution_transfer,
+}
 
 
 def _to_lab(colours: Colours) -> Colours:

@@ -7,7 +7,6 @@ it the background's light at its rim. Image, mask, result and errors of each are
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import cv2
@@ -74,16 +73,11 @@ def blend_poisson(image: ImageLike, mask: MaskLike) -> Any:  # noqa: ANN401 - th
     return picture.restore(_add(pixels, change, share), share)
 
 
-BASELINES: Mapping[str, Baseline] = MappingProxyType(
-    {
-        "composite": leave,
-        **{
-            name: partial(transfer_colours, method=method)
-            for name, method in TRANSFER_METHODS.items()
-        },
-        "poisson": blend_poisson,
-    }
-)
+BASELINES: Mapping[str, Baseline] = {
+    "composite": leave,
+    **{name: partial(transfer_colours, method=method) for name, method in TRANSFER_METHODS.items()},
+    "poisson": blend_poisson,
+}
 
 
 def _add(pixels: Array, change: NDArray[np.float32], share: NDArray[np.float32]) -> Array:

@@ -6,7 +6,6 @@ that was published with each paper; `source` says which.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 import cv2
@@ -35,9 +34,11 @@ ResizeMethod: TypeAlias = Literal["opencv-linear", "pillow-bilinear"]
 
 # The share of pixels whose mask is above a half; both ends belong to an interval, as in the
 # released evaluation. The names are those of the manifest's published results.
-FOREGROUND_BINS: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {"0-5 %": (0.0, 0.05), "5-15 %": (0.05, 0.15), "15-100 %": (0.15, 1.0)}
-)
+FOREGROUND_BINS: Mapping[str, tuple[float, float]] = {
+    "0-5 %": (0.0, 0.05),
+    "5-15 %": (0.05, 0.15),
+    "15-100 %": (0.15, 1.0),
+}
 
 
 class Scores(NamedTuple):
@@ -253,9 +254,9 @@ _PASTED = Protocol(
     rounded=True,
 )
 
-PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
-    {one.name: one for one in (PAPER, FULL_RESOLUTION, _DCCF, _WHITE_BOX, _PASTED)}
-)
+PROTOCOLS: Mapping[str, Protocol] = {
+    one.name: one for one in (PAPER, FULL_RESOLUTION, _DCCF, _WHITE_BOX, _PASTED)
+}
 
 
 def find_protocol(protocol: str | Protocol) -> Protocol:

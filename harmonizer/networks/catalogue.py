@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from harmonizer.errors import InputError, UnknownModelError
 from harmonizer.networks.color_map import ColorMapConfig
@@ -22,25 +21,23 @@ _W18S = HRNetConfig(width=18, modules=(1, 3, 2), blocks=2)
 _W18 = HRNetConfig(width=18, modules=(1, 4, 3), blocks=4)
 _W32 = HRNetConfig(width=32, modules=(1, 4, 3), blocks=4)
 
-NETWORKS: Mapping[str, NetworkConfig] = MappingProxyType(
-    {
-        "dih": EncoderDecoderConfig(batchnorm_from=0, blend=False),
-        "idih": _IDIH,
-        "s2am": UNetConfig(width=64, attention_expansion=2.0, blend=False, initial_gain=2.0),
-        "is2am": _IS2AM,
-        "dovenet": DoveNetConfig(),
-        "idih-hrnet-w18s": ForegroundAwareConfig(_W18S, _IDIH),
-        "idih-hrnet-w18s-nomask": ForegroundAwareConfig(_W18S, _IDIH, mask_features=False),
-        "idih-hrnet-w18s-v2p": ForegroundAwareConfig(_W18S, _IDIH, pyramid_levels=4),
-        "idih-hrnet-w18": ForegroundAwareConfig(_W18, _IDIH),
-        "idih-hrnet-w18-v2p": ForegroundAwareConfig(_W18, _IDIH, pyramid_levels=4),
-        "idih-hrnet-w32": ForegroundAwareConfig(_W32, _IDIH),
-        "idih-deeplabv3p-r34": ForegroundAwareConfig(DeepLabConfig(), _IDIH),
-        "is2am-hrnet-w18s": ForegroundAwareConfig(_W18S, _IS2AM),
-        "is2am-hrnet-w18": ForegroundAwareConfig(_W18, _IS2AM),
-        "colormap-lite0": ColorMapConfig(),
-    }
-)
+NETWORKS: Mapping[str, NetworkConfig] = {
+    "dih": EncoderDecoderConfig(batchnorm_from=0, blend=False),
+    "idih": _IDIH,
+    "s2am": UNetConfig(width=64, attention_expansion=2.0, blend=False, initial_gain=2.0),
+    "is2am": _IS2AM,
+    "dovenet": DoveNetConfig(),
+    "idih-hrnet-w18s": ForegroundAwareConfig(_W18S, _IDIH),
+    "idih-hrnet-w18s-nomask": ForegroundAwareConfig(_W18S, _IDIH, mask_features=False),
+    "idih-hrnet-w18s-v2p": ForegroundAwareConfig(_W18S, _IDIH, pyramid_levels=4),
+    "idih-hrnet-w18": ForegroundAwareConfig(_W18, _IDIH),
+    "idih-hrnet-w18-v2p": ForegroundAwareConfig(_W18, _IDIH, pyramid_levels=4),
+    "idih-hrnet-w32": ForegroundAwareConfig(_W32, _IDIH),
+    "idih-deeplabv3p-r34": ForegroundAwareConfig(DeepLabConfig(), _IDIH),
+    "is2am-hrnet-w18s": ForegroundAwareConfig(_W18S, _IS2AM),
+    "is2am-hrnet-w18": ForegroundAwareConfig(_W18, _IS2AM),
+    "colormap-lite0": ColorMapConfig(),
+}
 
 
 def list_networks() -> list[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from harmonizer.errors import UnknownModelError, WeightsCorruptedError
@@ -64,11 +63,7 @@ class ReleasedFile:
 
 
 Source: TypeAlias = BundledFile | HubFile | ReleasedFile
-_SOURCES: Mapping[str, type[BundledFile] | type[HubFile] | type[ReleasedFile]] = {
-    "bundled": BundledFile,
-    "hub": HubFile,
-    "released": ReleasedFile,
-}
+_SOURCES = {"bundled": BundledFile, "hub": HubFile, "released": ReleasedFile}
 
 
 @dataclass(frozen=True)
@@ -112,14 +107,6 @@ class ModelInfo:
     metrics: tuple[Mapping[str, Any], ...] = ()
     aliases: tuple[str, ...] = ()
     note: str | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy in another process is made of; a `MappingProxyType` cannot go."""
-        return self.__dict__ | {"arguments": dict(self.arguments)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become the copy."""
-        self.__dict__.update(state, arguments=MappingProxyType(state["arguments"]))
 
 
 def list_models(*, with_weights: bool = False) -> list[str]:
@@ -182,7 +169,7 @@ def parse_model_info(entry: Mapping[str, Any], where: str) -> ModelInfo:
             "architecture": _text(entry["architecture"]),
             "description": _text(entry.get("description", "")),
             "parameters": _whole(entry["parameters"]),
-            "arguments": MappingProxyType(dict(entry.get("arguments", {}))),
+            "arguments": dict(entry.get("arguments", {})),
             "preprocessing": Preprocessing(
                 input_size=_input_size(preprocessing["input_size"]),
                 mean=_three(preprocessing["mean"]),
@@ -279,7 +266,7 @@ def _manifest() -> _Manifest:
         for entry in entries
     }
     aliases = {alias: info.name for info in models.values() for alias in info.aliases}
-    return _Manifest(document["default"], MappingProxyType(models), MappingProxyType(aliases))
+    return _Manifest(document["default"], models, aliases)
 
 
 def _manifest_text() -> str:
