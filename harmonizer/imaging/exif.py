@@ -8,14 +8,16 @@ import re
 import struct
 from typing import Any
 
+import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from harmonizer.errors import warn
+from harmonizer.preprocessing import Array
 
 ORIENTATION = 0x0112  # the EXIF tag
 PREFIX = b"Exif\0\0"  # before EXIF in JPEG, and in what Pillow makes of some formats
 # EXIF orientation -> (quarter turns counter-clockwise, then mirrored left-right) to stand upright.
-UPRIGHT = {
+_UPRIGHT = {
     1: (0, False),
     2: (0, True),
     3: (2, False),
@@ -57,6 +59,13 @@ def upright(image: Image.Image) -> Image.Image:
     result = image.transpose(_METHODS[orientation])
     result.info |= upright_info(result.info)
     return result
+
+
+def turned(pixels: Array, orientation: int) -> Array:
+    """Turn an array, (H, W, ...), whose EXIF orientation is known, upright."""
+    turns, mirrored = _UPRIGHT.get(orientation, (0, False))
+    pixels = np.rot90(pixels, turns)
+    return np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels)
 
 
 def upright_info(info: dict[Any, Any]) -> dict[Any, Any]:

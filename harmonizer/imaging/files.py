@@ -13,7 +13,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from harmonizer.errors import InputError, note_warning, warn
 from harmonizer.imaging.boxes import jpeg_2000_bits, jpeg_2000_info, warn_of_depth_and_light
-from harmonizer.imaging.exif import ORIENTATION, UPRIGHT, upright, upright_info, upright_size
+from harmonizer.imaging.exif import ORIENTATION, turned, upright, upright_info, upright_size
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
@@ -103,8 +103,8 @@ def open_file(
                 check(upright_size(image))
             if _has_16_bit_colour(image, data):
                 return _read_16_bit(image, data, name)
-            turned = _load_upright(image, name)
-            return turned, _info_of(image, turned)
+            standing = _load_upright(image, name)
+            return standing, _info_of(image, standing)
     except (InputError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -231,8 +231,8 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         note_warning(f"{width} x {height} pixels are more than {limit:,}")
 
 
-def _info_of(image: ImageFile.ImageFile, turned: Image.Image) -> Info:
-    info = dict(turned.info)
+def _info_of(image: ImageFile.ImageFile, standing: Image.Image) -> Info:
+    info = dict(standing.info)
     if image.format == "PNG":  # Pillow mixes it with all else
         text = cast(dict[str, str], getattr(image, "text", {}))
         info["text"] = {key: value for key, value in text.items() if not key.startswith("XML:")}
@@ -256,7 +256,7 @@ def _open_tiff(
     info |= upright_info(info)
     pixels = read_deep(page)
     if pixels is not None:
-        pixels = _turned(pixels, page.orientation)
+        pixels = turned(pixels, page.orientation)
         if pixels.ndim == 2 or pixels.dtype == np.uint8:
             return Image.fromarray(pixels), info
         return pixels, info
@@ -274,9 +274,9 @@ def _open_tiff(
         if sample == "u2" and count > 1:
             warn(f"{name} has 16 bits a channel, of which 8 are kept; RGB would keep all")
         warn_of_extra_channels(page)
-        turned = _load_upright(image, name)
-    turned.info = info
-    return turned, info
+        standing = _load_upright(image, name)
+    standing.info = info
+    return standing, info
 
 
 def _read(source: FileLike) -> tuple[str, bytes]:
@@ -353,10 +353,4 @@ def _read_16_bit(image: Image.Image, data: bytes, name: str) -> tuple[Array, Inf
         pixels = np.rint(pixels * (65535 / white)).clip(0, 65535).astype(np.uint16)
     orientation = image.getexif().get(ORIENTATION, 1)
     info = _info_of(cast(ImageFile.ImageFile, image), image)
-    return _turned(pixels, orientation), info | upright_info(info)
-
-
-def _turned(pixels: Array, orientation: int) -> Array:
-    turns, mirrored = UPRIGHT.get(orientation, (0, False))
-    pixels = np.rot90(pixels, turns)
-    return np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels)
+    return turned(pixels, orientation), info | upright_info(info)
