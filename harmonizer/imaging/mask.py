@@ -69,8 +69,6 @@ def open_mask(
 def _check_header(found: tuple[int, int], size: tuple[int, int], *, resize: ResizeMask) -> None:
     """Refuse a mask of a wrong size before it is decoded, whichever way EXIF may yet turn it."""
     sideways = (found[1], found[0])
-    if resize == "stretch":
-        return
     if min(found) and size != sideways and not (resize and _same_aspect(sideways, size)):
         _check_size(found, size, resize=resize)
 

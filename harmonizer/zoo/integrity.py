@@ -48,7 +48,7 @@ class Weights:
             if largest is not None and found > largest:
                 self._refuse(f"{self.what} has {found:,} bytes, more than its network could hold")
             content = self.path.read_bytes()
-        except (WeightsCorruptedError, MemoryError):
+        except WeightsCorruptedError:
             raise
         except OSError as error:
             raise WeightsUnavailableError(f"{self.what} cannot be read: {error}") from error
@@ -90,9 +90,3 @@ def _set_aside(path: Path) -> str:
     except OSError as error:
         return f"It could not be set aside ({error}); delete {real}."
     return f"It was set aside as {aside}."
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,6 @@
 """Write a model as a folder that anybody can load, and upload it to the Hub."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -14,7 +15,6 @@ from harmonizer._version import __version__
 from harmonizer.errors import InputError, WeightsUnavailableError
 from harmonizer.files import read_json, write_atomically
 from harmonizer.zoo.find import CONFIG_FILE, WEIGHTS_FILE
-from harmonizer.zoo.integrity import sha256_of
 from harmonizer.zoo.loader import load_model
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.options import FetchOptions
@@ -38,16 +38,11 @@ def save_model(
     state = {
         key: value.float() if value.is_floating_point() else value for key, value in state.items()
     }
-    weights = directory / WEIGHTS_FILE
-    write_atomically(weights, save(state, metadata={"format": "pt"}))
+    content = save(state, metadata={"format": "pt"})
+    write_atomically(directory / WEIGHTS_FILE, content)
+    sha256 = hashlib.sha256(content).hexdigest()
     config = {"library": "image-harmonizer", "library_version": __version__} | describe(info)
-    config |= {
-        "weights": {
-            "file": WEIGHTS_FILE,
-            "sha256": sha256_of(weights),
-            "size": weights.stat().st_size,
-        }
-    }
+    config["weights"] = {"file": WEIGHTS_FILE, "sha256": sha256, "size": len(content)}
     write_atomically(directory / CARD_FILE, _card(info, repo_id))
     write_atomically(directory / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
 
@@ -160,12 +155,5 @@ def manifest_entry(directory: Path, repo_id: str, revision: str) -> dict[str, An
     config = read_json(directory / CONFIG_FILE)
     weights = config.pop("weights")
     config = {key: value for key, value in config.items() if not key.startswith("library")}
-    source = {
-        "kind": "hub",
-        "repo": repo_id,
-        "file": weights["file"],
-        "revision": revision,
-        "sha256": weights["sha256"],
-        "size": weights["size"],
-    }
+    source = {"kind": "hub", "repo": repo_id, "revision": revision, **weights}
     return config | {"status": "available", "sources": [source]}
