@@ -173,22 +173,13 @@ def test_a_signal_to_the_workers_too_ends_with_a_checkpoint(
     assert 5 <= load_checkpoint(Path(config.output))["step"] < 5000
 
 
-TEAM = """
-import sys, torch
-from pathlib import Path
-from harmonizer.training import TrainConfig, train
-torch.set_num_threads(1)
-train(TrainConfig.from_toml(Path(sys.argv[1])))
-"""
-
-
 def test_two_processes_learn_what_one_does(small_run: SmallRun, tmp_path: Path) -> None:
     """Under torchrun, two processes share each batch as one process accumulates its parts."""
     one = small_run(output=str(tmp_path / "one"), batch_size=8, accumulate=4, ema=0.0)
     train(one)
     two = replace(one, output=str(tmp_path / "two"), accumulate=2)
     (tmp_path / "two.toml").write_text(two.to_toml())
-    (tmp_path / "team.py").write_text(TEAM)
+    (tmp_path / "team.py").write_text(RUN)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*command, str(tmp_path / "team.py"), str(tmp_path / "two.toml")],
