@@ -41,7 +41,7 @@ def open_rows(folder: Path, configuration: Mapping[str, Any]) -> tuple[RowTable,
     rows = [row for row in map(_parse, table.read()) if row is not None]
     counts = Counter(row.index for row in rows)
     whole = [row for row in rows if counts[row.index] == len(configuration["models"])]
-    table.begin(map(astuple, whole))
+    table.begin([astuple(row) for row in whole])
     return table, whole
 
 
