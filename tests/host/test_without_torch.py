@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from programs import program
+from safetensors.numpy import save
 
 from harmonizer import Harmonizer, list_models, model_info
 from harmonizer.errors import InputError, WeightsCorruptedError
@@ -68,7 +69,8 @@ def test_weights_are_in_the_package_once(name: str) -> None:
 
 def test_what_makes_no_network_is_refused() -> None:
     graph, weights = files_of(with_graph()[0])
-    for parts in ((graph, weights[:100]), (graph[:-50], weights)):
+    of_doubles = save({"double": np.zeros(3)})
+    for parts in ((graph, weights[:100]), (graph[:-50], weights), (graph, of_doubles)):
         with pytest.raises(WeightsCorruptedError, match="make no network"):
             run_with_opencv(*parts)
 

@@ -2,13 +2,8 @@
 
 import numpy as np
 import pytest
-from safetensors.numpy import save
 
-from harmonizer.errors import WeightsCorruptedError
-from harmonizer.inference.backends.with_opencv import run_with_opencv
 from harmonizer.inference.graph import with_weights
-from harmonizer.zoo.find import find_model
-from harmonizer.zoo.options import FetchOptions
 
 
 def test_weights_go_into_the_graph_as_they_are_stored() -> None:
@@ -21,11 +16,3 @@ def test_weights_go_into_the_graph_as_they_are_stored() -> None:
     assert [one.dtype for one in stored.values()] == [np.float16, np.float32]
     assert np.array_equal(stored["half"], half)
     assert np.array_equal(stored["single"], single)
-
-
-def test_weights_that_no_graph_holds_are_refused() -> None:
-    model = find_model(None, None, FetchOptions())
-    weights = save({"double": np.zeros(3)})
-    assert model.graph is not None
-    with pytest.raises(WeightsCorruptedError, match="make no network"):
-        run_with_opencv(model.graph.read(), weights)
