@@ -10,6 +10,8 @@ from harmonizer.files import read_table
 from harmonizer.lifting import ColorTransform
 from harmonizer.lifting.color_transform import quadratic_terms
 
+# Mean squared differences of two charts; less is too alike, and more too far apart.
+_LEAST, _MOST = 150.0, 4500.0
 # What squared coefficients cost, against squared errors in [0, 1] summed over the patches: towards
 # no change, so that colours the chart does not have stay sane. By term: 1, linear, products.
 _RIDGE = 0.02 * np.repeat([0.1, 0.3, 1.0], [1, 3, 6])
@@ -24,24 +26,20 @@ class Illuminations:
 
     Args:
         patches: (scenes, patches, 3), RGB, from 0 to 255.
-        least: Mean squared difference of two charts (0 to 65025) below which a pair is too alike.
-        most: The same, above which it is too far apart.
 
     Raises:
-        InputError: No two scenes are within these bounds.
+        InputError: No two scenes are within the bounds.
     """
 
-    def __init__(
-        self, patches: NDArray[np.floating], *, least: float = 150.0, most: float = 4500.0
-    ) -> None:
+    def __init__(self, patches: NDArray[np.floating]) -> None:
         """Look for pairs within the bounds."""
         self._patches = np.asarray(patches, np.float64) / 255
         flat = self._patches.reshape(len(patches), -1)
         squares = (flat**2).sum(axis=1)
         distance = (squares[:, None] + squares - 2 * flat @ flat.T) / flat.shape[1] * 255**2
-        self._pairs = np.argwhere((distance >= least) & (distance <= most))
+        self._pairs = np.argwhere((distance >= _LEAST) & (distance <= _MOST))
         if not len(self._pairs):
-            raise InputError(f"no two illuminations differ by {least:g} to {most:g}")
+            raise InputError(f"no two illuminations differ by {_LEAST:g} to {_MOST:g}")
 
     @classmethod
     def from_csv(cls, path: Path | str) -> "Illuminations":
