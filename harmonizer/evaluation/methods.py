@@ -174,12 +174,7 @@ def open_methods(
     protocol: Protocol,
     device: str | torch.device = "auto",
 ) -> list[Method]:
-    """Load what is to be evaluated.
-
-    Args:
-        models: One, or several; a mapping gives them labels, else their own names are taken.
-        protocol: How they are measured.
-        device: Where networks run that are loaded here.
+    """Load what is to be evaluated; what no mapping gives a label is called by its own name.
 
     Raises:
         InputError: There are none, or two have the same label.

@@ -117,21 +117,13 @@ def place(
     position: tuple[int, int] | None = None,
     scale: float | None = None,
 ) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
-    """Scale a cut-out, and find where it lies.
+    """Scale a cut-out, (H, W, 3) and (H, W) in [0, 1], and find where it lies in `room`.
 
-    Args:
-        colours: (H, W, 3), in [0, 1].
-        alpha: (H, W), in [0, 1].
-        room: Height and width of the background.
-        position: As `compose` takes it.
-        scale: As `compose` takes it.
+    That is the background's height and width; position and scale are those of `compose`.
 
     Returns:
         What of the cut-out shows: (h, w, 4), RGB multiplied by alpha, and alpha; and the rows and
         columns of the background that it covers. Both are empty where all of it is transparent.
-
-    Raises:
-        InputError: It lies outside, or the scale or the position is not as described.
     """
     (height, width), (room_height, room_width) = alpha.shape, room
     if scale is None:

@@ -14,11 +14,7 @@ def read_archive(content: bytes, what: str) -> dict[str, Any]:
     """Read a dict of tensors and plain values.
 
     torch compares no checksum of an archive, and unpacks what is compressed, whatever becomes of
-    it. (The format before torch 1.6 has no checksums.)
-
-    Args:
-        content: A file that was written by `torch.save`.
-        what: What to call it in an error.
+    it. (The format before torch 1.6 has no checksums.) `what` is what an error calls it.
 
     Raises:
         WeightsCorruptedError: It is damaged, or holds something else.

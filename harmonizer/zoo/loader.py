@@ -26,14 +26,8 @@ def load_model(
 ) -> tuple[nn.Module, ModelInfo]:
     """Load a model of the zoo, of a folder, or of a repository on the Hub.
 
-    Args:
-        name_or_path: As `harmonizer.zoo.names.parse_name` takes it.
-        revision: Branch, tag or commit of a repository on the Hub; the manifest pins the zoo's own.
-        options: How weights may be fetched.
-
-    Returns:
-        The network in evaluation mode, float32, on the CPU, without gradients; and what is known of
-        the model. Errors are those of `Harmonizer.from_pretrained`.
+    Name and revision are those of `Harmonizer.from_pretrained`, and so are errors. The network is
+    in evaluation mode, float32, on the CPU, without gradients.
     """
     model = find_model(name_or_path, revision, options)
     return read_network(model.weights, model.info), model.info
