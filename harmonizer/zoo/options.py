@@ -13,14 +13,12 @@ class FetchOptions:
         local_files_only: Use what is on this machine; never connect. HF_HUB_OFFLINE does the same.
         force_download: Download again what is there already.
         token: For private repositories of the Hub; None takes the one of `hf auth login`.
-        endpoint: The Hub's address; None is what HF_ENDPOINT says.
     """
 
     cache_dir: Path | None = None
     local_files_only: bool = False
     force_download: bool = False
     token: str | bool | None = None
-    endpoint: str | None = None
 
     @property
     def offline(self) -> bool:

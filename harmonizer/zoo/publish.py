@@ -121,17 +121,16 @@ def push_folder(
     token: str | bool | None = None,
     branch: str | None = None,
     create_pr: bool | None = None,
-    endpoint: str | None = None,
 ) -> CommitInfo:
     """Upload a folder that `save_model` wrote, after loading it once to see that it works.
 
-    The arguments are those of `Harmonizer.push_to_hub`; `endpoint` is the Hub's address, None what
-    HF_ENDPOINT says. The commit's `oid` is the revision for a manifest entry.
+    The arguments are those of `Harmonizer.push_to_hub`. The commit's `oid` is the revision for a
+    manifest entry.
     """
     if repo_id.count("/") != 1:
         raise InputError(f"a repository of the Hub is called owner/name; got {repo_id!r}")
     load_model(directory, None, FetchOptions())
-    api = HfApi(endpoint=endpoint, token=token, library_name="image-harmonizer")
+    api = HfApi(token=token, library_name="image-harmonizer")
     # Everything that goes wrong on the way is the Hub's: no connection, no right, no space.
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)

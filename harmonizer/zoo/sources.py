@@ -89,7 +89,6 @@ def fetch_from_hub(repo: str, file: str, revision: str | None, options: FetchOpt
                 local_files_only=options.local_files_only,
                 force_download=options.force_download and not options.offline,
                 token=options.token,
-                endpoint=options.endpoint,
                 library_name="image-harmonizer",
             )
         )
@@ -115,10 +114,9 @@ def _explain(
         case LocalEntryNotFoundError() | OfflineModeIsEnabled() if options.offline:
             return _offline_advice(f"{file} of {repo}")
         case LocalEntryNotFoundError() | OfflineModeIsEnabled():
-            address = options.endpoint or constants.ENDPOINT
             return (
-                f"cannot reach {address} for {file} of {repo} ({_first_line(error)}); check the "
-                "connection, or set HF_ENDPOINT to a mirror"
+                f"cannot reach {constants.ENDPOINT} for {file} of {repo} ({_first_line(error)}); "
+                "check the connection, or set HF_ENDPOINT to a mirror"
             )
         case EntryNotFoundError():
             return f"{repo} holds no {file} at {revision or 'its newest commit'}"

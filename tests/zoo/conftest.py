@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from by_rule import released_weights
-from hub_server import Server, serving
+from hub_server import Server, ask_instead_of_the_hub, serving
 from zoo_models import as_pth, tiny_model
 
 from harmonizer import model_info
@@ -18,14 +18,16 @@ URL = "/releases/idih256.pth"
 
 
 @pytest.fixture
-def server() -> Generator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Generator[Server]:
+    """A server in place of the Hub."""
     with serving() as server:
+        ask_instead_of_the_hub(server.address, monkeypatch)
         yield server
 
 
 @pytest.fixture
-def options(tmp_path: Path, server: Server) -> FetchOptions:
-    return FetchOptions(cache_dir=tmp_path / "cache", endpoint=server.address)
+def options(tmp_path: Path) -> FetchOptions:
+    return FetchOptions(cache_dir=tmp_path / "cache")
 
 
 @pytest.fixture

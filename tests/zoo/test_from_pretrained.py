@@ -1,6 +1,5 @@
 """No option of `from_pretrained` is ignored: the real client against a server on this machine."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,6 @@ from hub_server import Server, commit_of
 
 from harmonizer import Harmonizer
 from harmonizer.errors import WeightsUnavailableError
-from harmonizer.pipeline import harmonizer as module
-from harmonizer.zoo.options import FetchOptions
-
-
-@pytest.fixture(autouse=True)
-def hub(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server in place of the Hub."""
-    monkeypatch.setattr(module, "FetchOptions", partial(FetchOptions, endpoint=server.address))
 
 
 @pytest.fixture

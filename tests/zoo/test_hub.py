@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import box_mask
-from hub_server import Server, commit_of, serving
+from hub_server import Server, ask_instead_of_the_hub, commit_of, serving
 from zoo_models import run_python, tiny_model
 
 from harmonizer import Harmonizer
@@ -190,9 +190,9 @@ def test_no_connection_at_all(
     repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
-    nowhere = FetchOptions(cache_dir=tmp_path, endpoint="http://127.0.0.1:9")
-    with pytest.raises(WeightsUnavailableError, match="check the connection"):
-        load_model(repository, None, nowhere)
+    ask_instead_of_the_hub("http://127.0.0.1:9", monkeypatch)
+    with pytest.raises(WeightsUnavailableError, match=r"cannot reach http://127\.0\.0\.1:9 "):
+        load_model(repository, None, FetchOptions(cache_dir=tmp_path))
 
 
 LOAD = """
@@ -283,12 +283,12 @@ def test_a_refused_upload_says_what_to_do(
     monkeypatch.setattr("time.sleep", lambda _: None)
     server.status["/api/repos/create"] = 403
     with pytest.raises(WeightsUnavailableError, match="hf auth login"):
-        push_folder(saved, "owner/new", endpoint=server.address)
+        push_folder(saved, "owner/new")
     with pytest.raises(InputError, match="owner/name"):
-        push_folder(saved, "new", endpoint=server.address)
+        push_folder(saved, "new")
     (saved / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(WeightsCorruptedError):
-        push_folder(saved, "owner/new", endpoint=server.address)
+        push_folder(saved, "owner/new")
 
 
 @pytest.mark.parametrize(
