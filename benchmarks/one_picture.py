@@ -68,9 +68,9 @@ def steps(
     composite = passed(harmonizer.prepare(open_image(image, once=True), mask))
     picture, plane = composite.picture, composite.mask
     (answer,) = passed(harmonizer.answer([composite]))
-    part, low_res = composite.part, composite.low_res.astype(np.float32)
+    frame, low_res = composite.frame, composite.low_res.astype(np.float32)
     scaled = harmonizer.scaled(composite, answer)
-    harmonized = lift(picture.pixels[part], plane[part], low_res, scaled)
+    harmonized = lift(frame.of(picture.pixels), frame.of(plane), low_res, scaled)
     changed = passed(composite.completed(harmonized))
     result = passed(picture.restore(changed, plane))
     passed(encode_image(result, "JPEG", picture.info))

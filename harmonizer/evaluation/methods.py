@@ -160,7 +160,7 @@ class NetworkAlone(Network):
 
     def prepare(self, triplet: Triplet) -> Composite:
         """Open the composite as the protocol has it."""
-        return self.model.prepare(triplet.composite, triplet.mask)
+        return self.model.prepare(triplet.composite, triplet.mask, whole=True)
 
     def finish(self, triplet: Triplet, prepared: Composite, answer: Any) -> Pixels:  # noqa: ANN401
         """Return the answer."""

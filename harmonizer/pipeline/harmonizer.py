@@ -363,14 +363,21 @@ class Harmonizer:
         )
 
     def prepare(
-        self, image: ImageLike, mask: MaskLike, *, resize_mask: ResizeMask = False
+        self,
+        image: ImageLike,
+        mask: MaskLike,
+        *,
+        resize_mask: ResizeMask = False,
+        whole: bool = False,
     ) -> Composite:
         """Open a picture and its mask: the first of the three steps of `harmonize`.
 
         A program that arranges its work itself calls the steps one by one; any thread may. They
-        take and raise what `harmonize` does.
+        take and raise what `harmonize` does. `whole` shows the network all of the picture as it
+        is, as `predict` does.
         """
-        composite = open_composite(image, mask, self.info.preprocessing, resize_mask=resize_mask)
+        like = self.info.preprocessing
+        composite = open_composite(image, mask, like, resize_mask=resize_mask, whole=whole)
         return replace(composite, changes=not warn_if_nothing_to_do(composite.mask))
 
     def answer(self, composites: Sequence[Composite]) -> list[NDArray[np.float32] | None]:
@@ -420,9 +427,10 @@ class Harmonizer:
         if is_map(answer):
             transform = self.change(composite, answer).at(strength)
             return composite.picture.restore(transform.apply(pixels, mask), mask)
-        part, low_res = composite.part, composite.low_res.astype(np.float32)
-        harmonized = lift(pixels[part], mask[part], low_res, self.scaled(composite, answer))
-        changed = apply_strength(pixels[part], harmonized, strength)
+        shown, its_mask = composite.frame.of(pixels), composite.frame.of(mask)
+        low_res = composite.low_res.astype(np.float32)
+        harmonized = lift(shown, its_mask, low_res, self.scaled(composite, answer))
+        changed = apply_strength(shown, harmonized, strength)
         return composite.picture.restore(composite.completed(changed), mask)
 
     def color_transform(
@@ -453,8 +461,8 @@ class Harmonizer:
         if is_map(answer):
             return composite.of_own_colors(self._mapped(answer))
         return fit_color_transform(
-            composite.picture.pixels[composite.part],
-            composite.mask[composite.part],
+            composite.frame.of(composite.picture.pixels),
+            composite.frame.of(composite.mask),
             composite.low_res.astype(np.float32),
             self.scaled(composite, answer),
         )

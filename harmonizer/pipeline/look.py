@@ -1,12 +1,16 @@
 """Decide which part of a picture a network looks at, and from which side.
 
 The same object is to get the same colours when a picture is cropped by a few pixels, which moves
-the grid of the reduction, or mirrored. So the part ends a whole number of steps away from the
-object's own edges, and the object lies on the left of what the network sees.
+the grid of the reduction, or mirrored. So the frame ends a whole number of steps away from the
+object's own edges, a little beyond the picture, and the object lies on the left of what the
+network sees.
 """
 
 import math
+from dataclasses import dataclass
+from typing import Any, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,17 +19,51 @@ from harmonizer.preprocessing import Range, bounding_box
 # A foreground of less than this share of the picture is looked at in a square of so many times its
 # longer side.
 _SMALL, _SURROUNDINGS = 0.03, 2
-# A step is a power of two, of 7 to 14 % of the longer side: less than one is left out at a border.
-# A longer side at which the power changes is none that cameras or screens have.
-_STEP = 0.14
+# A step is a power of two, of 1.75 to 3.5 % of the side: the frame reaches less than one beyond a
+# border. A side at which the power changes is none that cameras or screens have.
+_STEP = 0.035
 _MIDDLE = 1e-6  # nearer to it, as a share of the width, an object lies on neither side
 
 
-def part_to_show(mask: NDArray[np.float32], input_size: tuple[int, int]) -> tuple[slice, slice]:
-    """Return the rows and columns that a network of this input size looks at.
+@dataclass(frozen=True)
+class Frame:
+    """Half-open ranges of rows and columns; beyond the picture's borders it goes on mirrored."""
 
-    They hold the whole foreground, and are no smaller than the input where the picture is not:
-    nothing is enlarged to be looked at. Without a foreground they are all.
+    rows: Range
+    columns: Range
+
+    @classmethod
+    def whole(cls, values: NDArray[Any]) -> Self:
+        """Return the frame of a whole picture or mask."""
+        return cls((0, values.shape[0]), (0, values.shape[1]))
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """The rows and columns of the picture that are in it."""
+        return slice(max(self.rows[0], 0), self.rows[1]), slice(
+            max(self.columns[0], 0), self.columns[1]
+        )
+
+    def of(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return what it shows of a picture (H, W, 3) or a mask (H, W)."""
+        height, width = values.shape[:2]
+        top, bottom = max(0, -self.rows[0]), max(0, self.rows[1] - height)
+        left, right = max(0, -self.columns[0]), max(0, self.columns[1] - width)
+        shown = values[self.inside]
+        if top or bottom or left or right:
+            mode = cv2.BORDER_REFLECT_101
+            shown = np.asarray(cv2.copyMakeBorder(shown, top, bottom, left, right, mode))
+        return shown
+
+    def put(self, shown: NDArray[Any], values: NDArray[Any]) -> None:
+        """Put what it shows back into the picture, in place."""
+        part = values[self.inside]
+        top, left = max(0, -self.rows[0]), max(0, -self.columns[0])
+        part[...] = shown[top : top + part.shape[0], left : left + part.shape[1]]
+
+
+def frame_around(mask: NDArray[np.float32], input_size: tuple[int, int]) -> Frame:
+    """Return what a network of this input size looks at; the whole foreground is in it.
 
     Args:
         mask: (H, W), in [0, 1].
@@ -33,26 +71,12 @@ def part_to_show(mask: NDArray[np.float32], input_size: tuple[int, int]) -> tupl
     """
     box = bounding_box(mask)
     if box is None:
-        return slice(None), slice(None)
+        return Frame.whole(mask)
+    ends = zip(box, mask.shape, strict=True)
     if float(mask.mean()) < _SMALL:
         side = max(_SURROUNDINGS * max(end - start for start, end in box), *input_size)
-        ranges = [
-            _window((start + end) // 2, side, length)
-            for (start, end), length in zip(box, mask.shape, strict=True)
-        ]
-    else:
-        step = 2 ** max(0, math.floor(math.log2(_STEP * max(mask.shape))))
-        ranges = [
-            _whole_steps(start, end, length, step, least)
-            for (start, end), length, least in zip(box, mask.shape, input_size, strict=True)
-        ]
-    rows, columns = (slice(*one) for one in ranges)
-    return rows, columns
-
-
-def no_larger(size: tuple[int, ...], input_size: tuple[int, int]) -> bool:
-    """Whether a picture of this height and width fits into a network's input as it is."""
-    return size[0] <= input_size[0] and size[1] <= input_size[1]
+        return Frame(*(_window((start + end) // 2, side, length) for (start, end), length in ends))
+    return Frame(*(_whole_steps(start, end, length) for (start, end), length in ends))
 
 
 def lies_right(mask: NDArray[np.float32]) -> bool:
@@ -67,14 +91,14 @@ def _window(middle: int, side: int, length: int) -> Range:
     return start, min(start + side, length)
 
 
-def _whole_steps(start: int, end: int, length: int, step: int, least: int) -> Range:
-    """Go whole steps from an object's edges towards the borders.
+def _whole_steps(start: int, end: int, length: int) -> Range:
+    """Go whole steps from an object's edges until both borders are reached.
 
-    An edge at the border is where the picture was cut, not where the object ends: there all is
-    shown, and steps to the other border are counted from the edge that is left.
+    An edge at the border is where the picture was cut, not where the object ends: steps to there
+    are counted from the other edge.
     """
     if start == 0 and end == length:
         return 0, length
-    first = 0 if start == 0 else start % step
-    last = length if end == length else length - (length - end) % step
-    return (first, last) if last - first >= least else (0, length)
+    step = 2 ** max(0, math.floor(math.log2(_STEP * length)))
+    first, last = start or end, end if end < length else start
+    return first - math.ceil(first / step) * step, last + math.ceil((length - last) / step) * step

@@ -13,7 +13,7 @@ from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
 from harmonizer.lifting import ColorTransform, Strength, as_strength
-from harmonizer.pipeline.look import lies_right, no_larger, part_to_show
+from harmonizer.pipeline.look import Frame, frame_around, lies_right
 from harmonizer.preprocessing import Array, Preprocessing, full_scale, resample
 
 _COLORS = 4096  # of a foreground are enough to know it by
@@ -29,7 +29,7 @@ class Composite:
         mask: (H, W), in [0, 1]; 1 is the foreground to change.
         low_res: The part of it at the size of the network's input, in its own dtype.
         low_res_mask: The same part of the mask.
-        part: The rows and columns of the picture that the network sees.
+        frame: The part of the picture that the network sees.
         mirrored: Whether it sees them mirrored.
         changes: Whether there is anything to harmonize.
     """
@@ -38,7 +38,7 @@ class Composite:
     mask: NDArray[np.float32]
     low_res: Array
     low_res_mask: NDArray[np.float32]
-    part: tuple[slice, slice] = (slice(None), slice(None))
+    frame: Frame
     mirrored: bool = False
     changes: bool = True
 
@@ -61,12 +61,12 @@ class Composite:
         return self.low_res.astype(np.float32) / np.float32(self.scale)
 
     def completed(self, changed: Array) -> Array:
-        """Put what became of `part` into a copy of the whole picture."""
+        """Put what became of the frame's part into a copy of the whole picture."""
         pixels = self.picture.pixels
         if changed.shape == pixels.shape:
             return changed
         completed = pixels.copy()
-        completed[self.part] = changed
+        self.frame.put(changed, completed)
         return completed
 
     def of_own_colors(self, change: ColorTransform) -> ColorTransform:
@@ -111,11 +111,10 @@ def open_composite(
     """
     picture = open_image(image)
     plane = open_mask(mask, picture.size, resize=resize_mask)
-    whole = whole or no_larger(plane.shape, preprocessing.input_size)
-    part = (slice(None), slice(None)) if whole else part_to_show(plane, preprocessing.input_size)
-    low_res, low_res_mask = _reduced(picture.pixels[part], plane[part], preprocessing)
+    frame = Frame.whole(plane) if whole else frame_around(plane, preprocessing.input_size)
+    low_res, low_res_mask = _reduced(frame.of(picture.pixels), frame.of(plane), preprocessing)
     mirrored = not whole and lies_right(low_res_mask)
-    return Composite(picture, plane, low_res, low_res_mask, part, mirrored)
+    return Composite(picture, plane, low_res, low_res_mask, frame, mirrored)
 
 
 def _reduced(

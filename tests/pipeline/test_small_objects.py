@@ -48,10 +48,10 @@ def test_every_object_reaches_the_network(
     mask = make()
     preprocessing = replace(model.info.preprocessing, input_size=(size, size), resampler=resampler)
     composite = open_composite(noise(mask.shape), mask, preprocessing)
-    rows, columns = composite.part
-    assert mask[rows, columns].sum() == mask.sum()
+    shown = composite.frame.of(mask)
+    assert mask[composite.frame.inside].sum() == mask.sum()
     small = composite.low_res_mask
-    count, labels = cv2.connectedComponents(mask[rows, columns])
+    count, labels = cv2.connectedComponents(shown)
     height, width = labels.shape
     for number in range(1, count):
         where = np.argwhere(labels == number) * [small.shape[0] / height, small.shape[1] / width]
