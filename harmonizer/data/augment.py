@@ -20,6 +20,7 @@ from harmonizer.preprocessing import Resampler, resample
 
 _ATTEMPTS = 10  # to fit a part of the drawn area and shape into the picture
 _REDRAWS = 100  # to find a part that shows the foreground
+_AS_IT_IS = 0.2  # share of the parts that go on nowhere
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Augmentation:
         keep_empty: Probability of keeping a part in which the mask sums to `least_mask` or less;
             otherwise another part is drawn.
         least_mask: In pixels of the training size.
+        beyond: How far at most the part goes on mirrored beyond each of its borders, as a share of
+            its shorter side; so do pictures in the frame in which `Harmonizer` shows them. In one
+            of five cases it does not.
         resampler: How the part is resized, as in `harmonizer.preprocessing.Preprocessing`: what
             the network is trained on should look like what it will be given.
     """
@@ -43,6 +47,7 @@ class Augmentation:
     flip: float = 0.5
     keep_empty: float = 0.05
     least_mask: float = 1.0
+    beyond: float = 0.0
     resampler: Resampler = "opencv-linear"
 
     def __post_init__(self) -> None:
@@ -51,13 +56,17 @@ class Augmentation:
             raise InputError(f"area is two shares with 0 < first <= second <= 1; got {self.area}")
         if not 0 < self.aspect[0] <= self.aspect[1]:
             raise InputError(f"aspect is two ratios with 0 < first <= second; got {self.aspect}")
-        for name, value in (("flip", self.flip), ("keep_empty", self.keep_empty)):
+        shares = {"flip": self.flip, "keep_empty": self.keep_empty, "beyond": self.beyond}
+        for name, value in shares.items():
             if not 0 <= value <= 1:
-                raise InputError(f"{name} is a probability in [0, 1]; got {value}")
+                raise InputError(f"{name} is a share in [0, 1]; got {value}")
 
 
 class Crop(NamedTuple):
-    """A part of a picture, in pixels, whether it is mirrored, and how it is resized."""
+    """A part of a picture, in pixels, whether it is mirrored, and how it is resized.
+
+    `beyond` says how far it goes on mirrored beyond its top, bottom, left and right.
+    """
 
     top: int
     left: int
@@ -65,6 +74,7 @@ class Crop(NamedTuple):
     width: int
     flipped: bool
     resampler: Resampler = "opencv-linear"
+    beyond: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def apply(self, plane: NDArray[Any], size: int) -> NDArray[Any]:
         """Cut the part out of an array (H, W) or (H, W, C) and resize it to `size` x `size`."""
@@ -76,6 +86,10 @@ class Crop(NamedTuple):
 
     def resize(self, part: NDArray[Any], size: int) -> NDArray[Any]:
         """Resize what was cut out to `size` x `size`, and mirror it if that was drawn."""
+        if any(self.beyond):
+            top, bottom, left, right = self.beyond
+            mode = cv2.BORDER_REFLECT_101
+            part = np.asarray(cv2.copyMakeBorder(part, top, bottom, left, right, mode))
         resized = resample(part, (size, size), self.resampler)
         return cv2.flip(resized, 1) if self.flipped else resized
 
@@ -95,7 +109,7 @@ def draw_crop(
     flipped = generator.random() < augmentation.flip
     crop = Crop(0, 0, height, width, flipped, augmentation.resampler)
     if augmentation.area is None:
-        return crop
+        return _beyond(crop, augmentation.beyond, generator)
     for _ in range(_REDRAWS):
         box = _draw_box(height, width, augmentation.area, augmentation.aspect, generator)
         crop = Crop(*box, flipped, augmentation.resampler)
@@ -104,7 +118,15 @@ def draw_crop(
         # The sum after resizing, without resizing.
         if crop.cut(mask).mean(dtype=np.float64) * size * size > augmentation.least_mask * full:
             break
-    return crop
+    return _beyond(crop, augmentation.beyond, generator)
+
+
+def _beyond(crop: Crop, share: float, generator: np.random.Generator) -> Crop:
+    most = int(share * min(crop.height, crop.width))
+    if most == 0 or generator.random() < _AS_IT_IS:
+        return crop
+    top, bottom, left, right = map(int, generator.integers(0, most + 1, 4))
+    return crop._replace(beyond=(top, bottom, left, right))
 
 
 def _draw_box(

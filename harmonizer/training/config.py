@@ -66,6 +66,8 @@ class DataConfig:
         in_memory: Keep decoded photographs in memory.
         horizontal_flip: Mirror every other picture. For training only.
         random_crop: Crop at random, 0.5 to 1 of the area. For training only.
+        beyond: How far pictures go on mirrored beyond their borders, as in `Augmentation`. For
+            training only.
         skip_broken: Go on past a picture that cannot be read, in place of stopping.
         limit: Use this many pictures at most, evenly spread; 0 is all.
     """
@@ -76,6 +78,7 @@ class DataConfig:
     parts: tuple[str, ...] = ()
     horizontal_flip: bool = True
     random_crop: bool = True
+    beyond: float = 0.0
     group: str = "group"
     balance: float = 1.0
     synthesis: Synthesis = field(default_factory=Synthesis)

@@ -36,6 +36,7 @@ def training_pictures(config: TrainConfig) -> TrainingData:
     augmentation = Augmentation(
         area=(0.5, 1.0) if wanted.random_crop else None,
         flip=0.5 if wanted.horizontal_flip else 0.0,
+        beyond=wanted.beyond,
         resampler=config.resampler or "opencv-linear",
     )
     return _open(wanted, augmentation, config.size, config.seed)

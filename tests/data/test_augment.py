@@ -81,6 +81,18 @@ def test_a_crop_takes_its_own_part_and_mirrors_it() -> None:
     assert np.array_equal(Crop(3, 7, 8, 8, flipped=True).apply(plane, 8), part[:, ::-1])
 
 
+def test_parts_go_on_mirrored_beyond_their_borders() -> None:
+    mask = np.ones((200, 300), np.float32)
+    drawn = crops(mask, 1000, area=None, flip=0, beyond=0.05)
+    beyond = np.array([crop.beyond for crop in drawn])
+    assert beyond.min() == 0
+    assert (beyond.max(axis=0) == 10).all()  # of the shorter side's 200
+    assert 0.15 < (beyond.sum(axis=1) == 0).mean() < 0.25
+    row = np.tile(np.arange(8.0, dtype=np.float32), (8, 1))
+    crop = Crop(0, 0, 8, 8, False, "opencv-area", (0, 0, 2, 2))
+    assert np.array_equal(crop.apply(row, 12)[0], np.float32([2, 1, *range(8), 6, 5]))
+
+
 def test_a_part_is_resized_as_the_network_will_be_given_pictures() -> None:
     values = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     mask = np.ones((90, 120), np.float32)

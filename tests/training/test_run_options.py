@@ -198,6 +198,16 @@ def test_pictures_are_flipped_and_cropped_as_configured(
     assert measured.real[0, -1, 0] > 245
 
 
+def test_pictures_go_on_beyond_their_borders_as_configured(small_run: SmallRun, ramps: str) -> None:
+    for beyond in (0.0, 0.2):
+        data = DataConfig(
+            kind="triplets", root=ramps, random_crop=False, horizontal_flip=False, beyond=beyond
+        )
+        pictures = training_pictures(small_run(train=data))
+        rows = [pictures.draw(0, epoch).real[0, :, 0].astype(int) for epoch in range(20)]
+        assert any((np.diff(row) < 0).any() for row in rows) == (beyond > 0)
+
+
 def test_validation_measures_the_model_that_is_saved(small_run: SmallRun) -> None:
     """In evaluation mode, as it will be used."""
     config = small_run(ema=0.0)
