@@ -19,10 +19,9 @@ from harmonizer.preprocessing import Range, bounding_box
 # A foreground of less than this share of the picture is looked at in a square of so many times its
 # longer side.
 _SMALL, _SURROUNDINGS = 0.03, 2
-# A step is a power of two, of 3.5 to 7 % of the longer side, and 14 % of the shorter one at most:
-# the frame reaches less than one beyond a border. A side at which the power changes is none that
-# cameras or screens have.
-_STEP, _MOST = 0.07, 0.14
+# A step is a power of two, of 1.75 to 3.5 % of the side: the frame reaches less than one beyond a
+# border. A side at which the power changes is none that cameras or screens have.
+_STEP = 0.035
 _MIDDLE = 1e-6  # nearer to it, as a share of the width, an object lies on neither side
 
 
@@ -77,8 +76,7 @@ def frame_around(mask: NDArray[np.float32], input_size: tuple[int, int]) -> Fram
     if float(mask.mean()) < _SMALL:
         side = max(_SURROUNDINGS * max(end - start for start, end in box), *input_size)
         return Frame(*(_window((start + end) // 2, side, length) for (start, end), length in ends))
-    step = 2 ** max(0, math.floor(math.log2(min(_STEP * max(mask.shape), _MOST * min(mask.shape)))))
-    return Frame(*(_whole_steps(start, end, length, step) for (start, end), length in ends))
+    return Frame(*(_whole_steps(start, end, length) for (start, end), length in ends))
 
 
 def lies_right(mask: NDArray[np.float32]) -> bool:
@@ -93,7 +91,7 @@ def _window(middle: int, side: int, length: int) -> Range:
     return start, min(start + side, length)
 
 
-def _whole_steps(start: int, end: int, length: int, step: int) -> Range:
+def _whole_steps(start: int, end: int, length: int) -> Range:
     """Go whole steps from an object's edges until both borders are reached.
 
     An edge at the border is where the picture was cut, not where the object ends: steps to there
@@ -101,5 +99,6 @@ def _whole_steps(start: int, end: int, length: int, step: int) -> Range:
     """
     if start == 0 and end == length:
         return 0, length
+    step = 2 ** max(0, math.floor(math.log2(_STEP * length)))
     first, last = start or end, end if end < length else start
     return first - math.ceil(first / step) * step, last + math.ceil((length - last) / step) * step
