@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -359,7 +360,9 @@ def test_ctrl_c_leaves_a_whole_file_of_what_is_done(tmp_path: Path, mask: Path) 
     command = [sys.executable, "-m", "harmonizer", "video", str(clip), str(mask), "-o", str(out)]
     # Its first frames are soon in the file, and its last ones, each looked at, long after.
     command += ["--codec", "ffv1", "--window", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # Where tests run in the background, a shell may have had Ctrl-C ignored.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:
         for _ in range(1500):
             time.sleep(0.02)
             if any(one.suffix == ".tmp" and one.stat().st_size for one in tmp_path.iterdir()):
