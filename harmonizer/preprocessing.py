@@ -79,6 +79,13 @@ def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Arra
     return cv2.resize(values, (width, height), interpolation=modes[1])
 
 
+def mirrored_beyond(values: Array, top: int, bottom: int, left: int, right: int) -> Array:
+    """Let an image (H, W, 3) or a plane (H, W) go on mirrored, so far beyond its borders."""
+    if not (top or bottom or left or right):
+        return values
+    return np.asarray(cv2.copyMakeBorder(values, top, bottom, left, right, cv2.BORDER_REFLECT_101))
+
+
 def full_scale(dtype: np.dtype[Any]) -> float:
     """Return what white is for images of a dtype: 255, 65535, or 1 for floats."""
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0

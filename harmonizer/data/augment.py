@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harmonizer.data.files import OnError, read_or_replace
 from harmonizer.data.triplets import Triplet, TripletDataset
 from harmonizer.errors import InputError
-from harmonizer.preprocessing import Resampler, resample
+from harmonizer.preprocessing import Resampler, mirrored_beyond, resample
 
 _ATTEMPTS = 10  # to fit a part of the drawn area and shape into the picture
 _REDRAWS = 100  # to find a part that shows the foreground
@@ -86,11 +86,8 @@ class Crop(NamedTuple):
 
     def resize(self, part: NDArray[Any], size: int) -> NDArray[Any]:
         """Resize what was cut out to `size` x `size`, and mirror it if that was drawn."""
-        if any(self.beyond):
-            top, bottom, left, right = self.beyond
-            mode = cv2.BORDER_REFLECT_101
-            part = np.asarray(cv2.copyMakeBorder(part, top, bottom, left, right, mode))
-        resized = resample(part, (size, size), self.resampler)
+        shown = mirrored_beyond(part, *self.beyond)
+        resized = resample(shown, (size, size), self.resampler)
         return cv2.flip(resized, 1) if self.flipped else resized
 
 

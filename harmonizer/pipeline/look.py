@@ -10,11 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.preprocessing import Range, bounding_box
+from harmonizer.preprocessing import Range, bounding_box, mirrored_beyond
 
 # A foreground of less than this share of the picture is looked at in a square of so many times its
 # longer side.
@@ -47,19 +46,20 @@ class Frame:
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return what it shows of a picture (H, W, 3) or a mask (H, W)."""
         height, width = values.shape[:2]
-        top, bottom = max(0, -self.rows[0]), max(0, self.rows[1] - height)
-        left, right = max(0, -self.columns[0]), max(0, self.columns[1] - width)
-        shown = values[self.inside]
-        if top or bottom or left or right:
-            mode = cv2.BORDER_REFLECT_101
-            shown = np.asarray(cv2.copyMakeBorder(shown, top, bottom, left, right, mode))
-        return shown
+        top, left = self._beyond
+        bottom, right = max(0, self.rows[1] - height), max(0, self.columns[1] - width)
+        return mirrored_beyond(values[self.inside], top, bottom, left, right)
 
     def put(self, shown: NDArray[Any], values: NDArray[Any]) -> None:
         """Put what it shows back into the picture, in place."""
         part = values[self.inside]
-        top, left = max(0, -self.rows[0]), max(0, -self.columns[0])
+        top, left = self._beyond
         part[...] = shown[top : top + part.shape[0], left : left + part.shape[1]]
+
+    @property
+    def _beyond(self) -> tuple[int, int]:
+        """How far it reaches beyond the picture's top and left."""
+        return max(0, -self.rows[0]), max(0, -self.columns[0])
 
 
 def frame_around(mask: NDArray[np.float32], input_size: tuple[int, int]) -> Frame:

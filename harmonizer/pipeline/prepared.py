@@ -30,7 +30,7 @@ class Composite:
         low_res: The part of it at the size of the network's input, in its own dtype.
         low_res_mask: The same part of the mask.
         frame: The part of the picture that the network sees.
-        mirrored: Whether it sees them mirrored.
+        mirrored: Whether it sees that mirrored.
         changes: Whether there is anything to harmonize.
     """
 
