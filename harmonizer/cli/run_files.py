@@ -163,10 +163,12 @@ def _scene(parsed: argparse.Namespace) -> "Scene":
 
 
 def _check_layer(parsed: argparse.Namespace, format_name: str) -> None:
+    if not parsed.cutout_only:
+        return
     from harmonizer.imaging.saving import output_format
 
     kept = {output_format(Path(f"any.{ending}")) for ending in _WITH_ALPHA}
-    if parsed.cutout_only and format_name not in kept:
+    if format_name not in kept:
         raise InputError(
             f"{format_name} has no transparency, which --cutout-only needs; write .png, .tif or "
             ".webp"

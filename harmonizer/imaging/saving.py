@@ -123,7 +123,9 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
 
 def output_format(path: Path) -> str:
     """Return which format the ending of a file's name stands for, as Pillow calls it."""
-    format_name = Image.registered_extensions().get(path.suffix.lower())
+    ending = path.suffix.lower()
+    Image.preinit()  # what knows the other endings takes as long to import
+    format_name = Image.EXTENSION.get(ending) or Image.registered_extensions().get(ending)
     if format_name not in _FORMATS:
         raise InputError(
             f"cannot write the format of {path.name!r}; end it in .png, .tif, .webp, .jpg, .bmp, "

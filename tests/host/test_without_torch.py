@@ -112,6 +112,7 @@ import sys
 for name in ("torch", "huggingface_hub", "httpx"):
     sys.modules[name] = None
 """
+_TRAINING, _OTHER_FORMATS = "harmonizer.data", "PIL.PdfImagePlugin"
 
 
 def test_pictures_are_harmonized_where_torch_cannot_be_imported(
@@ -151,16 +152,18 @@ def test_commands_run_where_torch_cannot_be_imported(tmp_path: Path, noise: Nois
             Image.fromarray(content).save(tmp_path / folder / f"{name}.png")
     one, many = tmp_path / "one.png", tmp_path / "many"
     pictures, masks = tmp_path / "pictures", tmp_path / "masks"
-    for paths, written in (
-        ((pictures / "a.png", masks / "a.png", one), one),
-        ((pictures, masks, many), many / "b.png"),
+    for paths, written, left_alone in (
+        ((pictures / "a.png", masks / "a.png", one), one, {_TRAINING, _OTHER_FORMATS}),
+        ((pictures, masks, many), many / "b.png", {_TRAINING}),
     ):
         image, mask_path, out = map(str, paths)
         arguments = [image, mask_path, "-o", out]
         program(
             f"""
             from harmonizer.cli import main
-            raise SystemExit(main(["run", *{arguments}]))
+            code = main(["run", *{arguments}])
+            assert not {left_alone} & set(sys.modules), "imported, and not needed"
+            raise SystemExit(code)
             """,
             begin=_WITHOUT,
         )
