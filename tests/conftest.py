@@ -1,5 +1,8 @@
 """Fixtures that several test files share."""
 
+import faulthandler
+import os
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -23,6 +26,21 @@ settings.register_profile(
     "many", settings.get_profile("few"), max_examples=20_000, derandomize=False
 )
 settings.load_profile("few")
+
+
+_SECONDS_TO_END = 120.0
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Let the run end with its result even if a thread or process that a test left does not."""
+
+    def leave() -> None:
+        faulthandler.dump_traceback()
+        os._exit(exitstatus)
+
+    end = threading.Timer(_SECONDS_TO_END, leave)
+    end.daemon = True
+    end.start()
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ def _live(moment: str | None, count: int, work: Callable[..., Any], *arguments: 
 
 
 def _run(moment: str | None, count: int, work: Callable[..., Any], *arguments: Any) -> int | None:
-    process = _processes.Process(target=_live, args=(moment, count, work, *arguments))
+    process = _processes.Process(target=_live, args=(moment, count, work, *arguments), daemon=True)
     process.start()
     process.join(120)
     return process.exitcode
