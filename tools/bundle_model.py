@@ -1,9 +1,11 @@
 """Put a trained model into the package: weights in float16, and a graph to run them without torch.
 
-    python tools/bundle_model.py runs/colormap-lite0-open-2/model
+    python tools/bundle_model.py runs/colormap-lite0-open-2/model --shares 0.9 0.6
 
 Run it from the root of a checkout, with the extra `onnx`. It prints the model's manifest entry, and
-says by how much float16 and OpenCV change the answers.
+says by how much float16 and OpenCV change the answers. With `--shares` the network answers with
+these shares of its changes of light and of colour, as `Strength` takes them: what it learned from
+composites that were made can be too bold for what people paste.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from harmonizer.files import write_atomically
 from harmonizer.inference.backends.with_opencv import run_with_opencv
 from harmonizer.inference.folding import fold_batch_norm
 from harmonizer.inference.graph import ANSWER, IMAGE, MASK
+from harmonizer.lifting.strength import LUMA, Strength
 from harmonizer.networks.color_map import ColorMapAnswer, ColorMapNetwork
 from harmonizer.zoo.integrity import Weights
 from harmonizer.zoo.loader import load_model, read_network
@@ -49,6 +52,18 @@ def to_float16(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         key: (value.half() if value.is_floating_point() and value.dim() > 1 else value).contiguous()
         for key, value in state.items()
     }
+
+
+@torch.no_grad()
+def scale_answer(network: ColorMapNetwork, strength: Strength) -> None:
+    """Make a network answer with shares of its changes; its map is linear in the last layer."""
+    luma = torch.from_numpy(LUMA)
+    shares = strength.color * torch.eye(3) + (strength.light - strength.color) * luma.expand(3, 3)
+    scale = network.answer_scale.reshape(3, -1)
+    for layer in (network.answer.weight, network.answer.bias):
+        terms = layer.reshape(3, scale.shape[1], -1) * scale[..., None]
+        scaled = torch.einsum("ij,jkl->ikl", shares, terms) / scale[..., None]
+        layer.copy_(scaled.reshape(layer.shape))
 
 
 def write_graph(network: nn.Module, input_size: tuple[int, int]) -> bytes:
@@ -103,8 +118,15 @@ def main() -> None:
     """Bundle a model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", help="what training or save_pretrained wrote, or a model's name")
+    parser.add_argument("--shares", type=float, nargs=2, metavar=("LIGHT", "COLOR"))
     chosen = parser.parse_args()
     network, info = load_model(chosen.folder, None, FetchOptions(local_files_only=True))
+    if chosen.shares:
+        if not isinstance(network, ColorMapNetwork):
+            parser.error(
+                f"--shares is for networks that answer with a map; got {info.architecture}"
+            )
+        scale_answer(network, Strength(*chosen.shares))
     zoo = Path("harmonizer/zoo")
     weights, graph = (
         zoo / f"weights/{info.name}.{ending}" for ending in ("safetensors", "graph.onnx")

@@ -1,4 +1,4 @@
-"""Give a part of a picture the texture that another camera or file would have given it."""
+"""Give a picture, or a part of it, the texture that another camera or file would have given it."""
 
 from collections.abc import Callable
 
@@ -27,6 +27,19 @@ def as_by_another_camera(
     return cv2.blendLinear(changed, image, mask, 1 - mask).astype(np.uint8, copy=False)
 
 
+def as_jpeg(image: Pixels, quality: int) -> Pixels:
+    """Return what a JPEG file of half the resolution in colour keeps of a picture.
+
+    Args:
+        image: (H, W, 3), RGB.
+        quality: From 1 to 100.
+    """
+    blue_first = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    coded = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
 def _softer(image: Pixels, reduction: float, generator: np.random.Generator) -> Pixels:
     return _blurred(image, reduction * generator.uniform(0.3, 1.5))
 
@@ -46,11 +59,7 @@ def _noisier(image: Pixels, reduction: float, generator: np.random.Generator) ->
 
 
 def _compressed(image: Pixels, reduction: float, generator: np.random.Generator) -> Pixels:
-    quality = int(generator.integers(15, 80))
-    blue_first = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    coded = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return as_jpeg(image, int(generator.integers(15, 80)))
 
 
 def _blurred(image: Pixels, deviation: float) -> Pixels:

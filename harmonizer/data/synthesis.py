@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data.augment import Augmentation, draw_crop
-from harmonizer.data.camera import as_by_another_camera
+from harmonizer.data.camera import as_by_another_camera, as_jpeg
 from harmonizer.data.color_transfer import TRANSFER_METHODS, Colours
 from harmonizer.data.edits import EditStrengths, draw_edit
 from harmonizer.data.files import OnError, read_or_replace
@@ -64,6 +64,10 @@ class Synthesis:
             in levels of 255, drawn evenly from 0. An edit of 8 bits leaves levels out that the
             background has; files that were compressed or reduced since then do not show it, and
             nothing shall be learned from it.
+        compressed: Probability in [0, 1] that the composite was saved as a JPEG file, of a quality
+            from 70 to 98. Photographs have less detail in colour than in light; a change of colours
+            gives their finest detail a colour, from which it can be read, but not in what was
+            compressed or reduced since. The target then has the same losses.
         pasted: Probability in [0, 1] that the foreground, in composite and target alike, is softer,
             sharper, noisier or more compressed than the rest, as it is where it comes from another
             picture. It is not recoloured by a transfer, whose place `illumination` takes; that
@@ -93,6 +97,7 @@ class Synthesis:
     redraws: int = 6
     most_change: float = 10_000.0
     noise: float = 0.0
+    compressed: float = 0.0
     pasted: float = 0.0
     right: float = 0.15
     target: EditStrengths = field(default_factory=EditStrengths)
@@ -120,7 +125,7 @@ class Synthesis:
         if (self.illumination or self.pasted) and not self.illuminants:
             raise InputError("illumination and pasted need illuminants, a table of colour charts")
         shares = ("foreign", "flat", "edited", "same_label", "least_strength", "keep_light")
-        for name in (*shares, "dulled", "pasted", "right"):
+        for name in (*shares, "dulled", "compressed", "pasted", "right"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is in [0, 1]; got {getattr(self, name)}")
         if not self.noise >= 0:
@@ -233,6 +238,8 @@ class CompositeSynthesizer:
             deviation = np.float32(generator.uniform(0, self.synthesis.noise))
             noise = deviation * generator.standard_normal(target.shape, np.float32)
             composite, target = (_rounded(one + noise) for one in (composite, target))
+        if self.synthesis.compressed and generator.random() < self.synthesis.compressed:
+            composite, target = _saved(composite, target, int(generator.integers(70, 99)))
         return Triplet(composite, mask, target, photo.name)
 
     def _draw_foreign(
@@ -355,6 +362,15 @@ def _colourfulness(colours: Colours) -> float:
     red, green, blue = colours.T
     spread = float((red - green).var() + ((red + green) / 2 - blue).var())
     return max(spread**0.5, 1.0)
+
+
+def _saved(
+    composite: NDArray[np.uint8], target: NDArray[np.uint8], quality: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A composite as a JPEG file gives it back, and the target with what the file has changed."""
+    saved = as_jpeg(composite, quality)
+    losses = cv2.subtract(saved, composite, dtype=cv2.CV_16S)
+    return saved, cv2.add(target, losses, dtype=cv2.CV_8U).astype(np.uint8, copy=False)
 
 
 def _paste(

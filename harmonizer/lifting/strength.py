@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from harmonizer.errors import InputError
 from harmonizer.preprocessing import full_scale
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 _PIECE_ROWS = 256
 
 
@@ -62,7 +62,7 @@ class Strength:
         if self.is_one_number:
             change *= float(self.light)
             return
-        luma = _LUMA @ change
+        luma = LUMA @ change
         change *= float(self.color)
         change += float(self.light - self.color) * luma
         np.clip(change, -colours, scale - colours, out=change)

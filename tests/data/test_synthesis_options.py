@@ -78,6 +78,23 @@ def test_noise_lies_over_composite_and_target_alike(photos: PhotoDataset) -> Non
     assert max(deviations) - min(deviations) > 2
 
 
+def test_what_a_file_loses_composite_and_target_lose_alike(photos: PhotoDataset) -> None:
+    options = {"least_strength": 0.3, "keep_light": 0.0}
+    plain, saved = transfers(photos, **options), transfers(photos, compressed=1.0, **options)
+    off = []
+    for index in range(24):
+        before, after = plain.draw(index, 0), saved.draw(index, 0)
+        assert np.array_equal(after.composite[after.mask == 0], after.real[after.mask == 0])
+        off.append(float(np.abs(after.composite.astype(int) - before.composite).mean()))
+        # Where nothing was cut off at black or white the change of colours is what it was.
+        inner = (after.real > 0) & (after.real < 255) & (before.real > 0) & (before.real < 255)
+        change, kept = (one.composite.astype(int) - one.real for one in (before, after))
+        assert np.abs(kept - change)[inner].max() <= 1
+    assert min(off) > 0.2
+    assert max(off) < 12
+    assert np.std(off) > 0.2, "qualities differ"
+
+
 def test_another_cameras_texture_is_the_foregrounds_alone(photos: PhotoDataset) -> None:
     moved = []
     for index in range(24):
