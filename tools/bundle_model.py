@@ -124,7 +124,7 @@ def main() -> None:
     if chosen.shares:
         if not isinstance(network, ColorMapNetwork):
             parser.error(
-                f"--shares is for networks that answer with a map; got {info.architecture}"
+                f"--shares needs an answer that is a map; got {info.architecture}"
             )
         scale_answer(network, Strength(*chosen.shares))
     zoo = Path("harmonizer/zoo")
