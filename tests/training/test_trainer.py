@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,16 +116,25 @@ print(result.finished)
 """
 
 
-def start(config: TrainConfig, tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def started(
+    config: TrainConfig, tmp_path: Path, *arguments: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Train in another process, which does not outlive the test."""
     path = tmp_path / f"{Path(config.output).name}.toml"
     path.write_text(config.to_toml())
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", RUN, str(path), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def wait_for(path: Path, process: subprocess.Popen[str], step: int) -> None:
@@ -142,16 +152,16 @@ def test_stopped_anywhere_and_resumed_it_is_the_same_run(
     whole = small_run(output=str(tmp_path / "whole"), steps=60, checkpoint_every=7)
     train(whole)
     broken = replace(whole, output=str(tmp_path / "broken"))
-    process = start(broken, tmp_path)
-    wait_for(Path(broken.output) / "log.csv", process, 20)
-    process.send_signal(how)
-    output, errors = process.communicate(timeout=60)
+    with started(broken, tmp_path) as process:
+        wait_for(Path(broken.output) / "log.csv", process, 20)
+        process.send_signal(how)
+        output, errors = process.communicate(timeout=60)
     if how == signal.SIGTERM:
         assert output == "False\n", errors
     stopped_at = load_checkpoint(Path(broken.output))["step"]
     assert 14 <= stopped_at < 60
-    again = start(broken, tmp_path, "--resume")
-    output, errors = again.communicate(timeout=120)
+    with started(broken, tmp_path, "--resume") as again:
+        output, errors = again.communicate(timeout=120)
     assert output == "True\n", errors
     assert same_state(weights(broken.output), weights(whole.output))
     assert losses(broken.output) == losses(whole.output)
@@ -165,10 +175,10 @@ def test_a_signal_to_the_workers_too_ends_with_a_checkpoint(
 ) -> None:
     """As Ctrl-C in a terminal has it, and as a scheduler ends a job."""
     config = small_run(output=str(tmp_path / "run"), steps=5000, checkpoint_every=5000, workers=1)
-    process = start(config, tmp_path)
-    wait_for(Path(config.output) / "log.csv", process, 5)
-    os.killpg(process.pid, how)
-    output, errors = process.communicate(timeout=60)
+    with started(config, tmp_path) as process:
+        wait_for(Path(config.output) / "log.csv", process, 5)
+        os.killpg(process.pid, how)
+        output, errors = process.communicate(timeout=60)
     assert output == "False\n", errors
     assert 5 <= load_checkpoint(Path(config.output))["step"] < 5000
 
