@@ -123,9 +123,7 @@ def main() -> None:
     network, info = load_model(chosen.folder, None, FetchOptions(local_files_only=True))
     if chosen.shares:
         if not isinstance(network, ColorMapNetwork):
-            parser.error(
-                f"--shares needs an answer that is a map; got {info.architecture}"
-            )
+            parser.error(f"--shares needs an answer that is a map; got {info.architecture}")
         scale_answer(network, Strength(*chosen.shares))
     zoo = Path("harmonizer/zoo")
     weights, graph = (

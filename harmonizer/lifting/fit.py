@@ -30,7 +30,9 @@ _CURVE_QUANTILES = (0.002, 0.998)
 _LEFT_BY_A_BLUR = 0.97
 # Low-resolution pixels around the mask that take part: a blur reaches so far.
 _MARGIN = 8
-_MAX_FIT_PIXELS = 1 << 14
+# So many pixels, spread over the foreground, say as much as all of them.
+_MAX_FIT_PIXELS = 1 << 13
+_MAX_BLUR_PIXELS = 1 << 12
 
 
 def fit_around(
@@ -97,8 +99,7 @@ def _fit(before: Floats, after: Floats, weight: Floats) -> Correction:
     """Fit the change from one low-resolution image to the other where ``weight`` is not 0."""
     before = _blurred_alike(before, after, weight)
     change = after - before
-    stride = math.ceil(np.count_nonzero(weight) / _MAX_FIT_PIXELS)
-    chosen = np.flatnonzero(weight)[::stride]
+    chosen = _some(weight > 0, _MAX_FIT_PIXELS)
     w = weight.ravel()[chosen].astype(np.float64)
     colours = before.reshape(-1, 3)[chosen].T.astype(np.float64)
     target = change.reshape(-1, 3)[chosen].T.astype(np.float64)
@@ -126,12 +127,13 @@ def _blurred_alike(before: Floats, after: Floats, weight: Floats) -> Floats:
     the one under which an affine map explains the answer best; an answer that is not blurred keeps
     the image as it is.
     """
-    pixels = weight > 0.3 * weight.max()
-    w = weight[pixels]
-    target = after[pixels] * w[:, None]
+    pixels = _some(weight > 0.3 * weight.max(), _MAX_BLUR_PIXELS)
+    w = weight.ravel()[pixels]
+    target = after.reshape(-1, 3)[pixels] * w[:, None]
 
     def unexplained(image: Floats) -> float:
-        design: Floats = np.column_stack([image[pixels], np.ones_like(w)]) * w[:, None]
+        colours = image.reshape(-1, 3)[pixels]
+        design: Floats = np.column_stack([colours, np.ones_like(w)]) * w[:, None]
         gram = (design.T @ design).astype(np.float64)
         moment = (design.T @ target).astype(np.float64)
         gram[np.diag_indices(3)] += 1e-6 * len(w)
@@ -145,6 +147,12 @@ def _blurred_alike(before: Floats, after: Floats, weight: Floats) -> Floats:
             break
         best, least = candidate, left
     return best
+
+
+def _some(pixels: NDArray[np.bool_], most: int) -> NDArray[np.intp]:
+    """Return where pixels are set, of many only each so manieth."""
+    places = np.flatnonzero(pixels)
+    return places[:: max(1, math.ceil(len(places) / most))]
 
 
 def _whitening(colours: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[np.float64]:

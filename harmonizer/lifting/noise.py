@@ -10,7 +10,7 @@ import numpy as np
 from harmonizer.lifting.correction import Floats
 
 # The residual is split into bands by Gaussians of these sigmas, in low-resolution pixels.
-_BAND_SIGMAS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0)
+_BAND_SIGMAS = (0.5, 0.75, 1.2, 2.0, 4.0)
 
 
 def without_noise(residual: Floats, weight: Floats) -> Floats:
@@ -32,7 +32,7 @@ def without_noise(residual: Floats, weight: Floats) -> Floats:
         denominator = smoothed(denominator, step)
         coarser = numerator / np.maximum(denominator, 1e-6)
         band = finer - coarser
-        energy = float((np.square(band) * weight).sum()) / total
+        energy = float(np.vdot(band, band * weight)) / total
         share = noise * _white_noise_gain(previous, sigma) / max(energy, 1e-20)
         kept += max(0.0, 1.0 - share) * band
         finer, previous = coarser, sigma

@@ -30,7 +30,7 @@ def low_res_weight(image: NDArray[Any], mask: Floats, low: Floats, scale: float)
     resized: by taking samples, as OpenCV's ``INTER_LINEAR``, or otherwise by averaging.
     """
     height, width = low.shape[:2]
-    shown = _sampled(mask[..., None], height, width, 1)[..., 0]
+    shown: Floats = resample(mask, (height, width), "opencv-linear")
     sampled = _sampled(image, height, width, _EVERY)
     sampling = np.abs(sampled / scale - low[::_EVERY, ::_EVERY]).max() < GREY_LEVEL
     if not sampling:

@@ -166,6 +166,7 @@ def test_the_recipes_of_colormap_lite0_open_are_of_it_and_go_on_from_each_other(
     assert "encoder.*" not in second.model.freeze
     assert (first.schedule, second.schedule) == ("constant", "cosine")
     assert (first.train.synthesis.pasted, second.train.synthesis.pasted) == (0, 0.4)
+    assert (first.train.synthesis.compressed, second.train.synthesis.compressed) == (0, 0.75)
     assert first.train.synthesis.illumination == second.validation.synthesis.illumination == 0.2
 
 
