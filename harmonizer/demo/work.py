@@ -179,7 +179,7 @@ def show_layer(image: str, side: int) -> NDArray[np.uint8]:
 
 def size_of(image: str) -> tuple[int, int]:
     """Return a file's height and width."""
-    with open_header(image) as header:
+    with open_header(Path(image).read_bytes()) as header:
         return upright_size(header)
 
 
@@ -232,7 +232,7 @@ def _check_file(path: str) -> None:
     if Path(path).suffix.lower() not in ENDINGS:
         raise InputError(f"{Path(path).name} ends in none of {', '.join(ENDINGS)}; convert it")
     try:
-        with open_header(path) as image:
+        with open_header(Path(path).read_bytes()) as image:
             width, height = image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{Path(path).name} cannot be read as an image: {error}") from error

@@ -6,7 +6,7 @@ Pillow reads and cannot write again, and notes of their own that only stay whole
 
 import re
 import struct
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
@@ -45,11 +45,94 @@ _DESCRIPTIVE = (
 _SUB_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
 _INTEROPERABILITY = 0xA005
 _XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))[2-8]')
+# Where EXIF, or TIFF, may begin.
+_HEADER = re.compile(rb"II[*+]\0|MM\0[*+]")
+# Bytes of a value of each type, in their order; what Pillow does not know it leaves alone.
+_UNITS = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 0], np.float64)
+_FRACTIONS = (5, 10)
+_PIECES = (273, 279, 324, 325)  # the places and lengths of strips and tiles, which may be many
+# Honest values do not overlap, or hardly: two resolutions may be one. A colour map of 16 bits has
+# 196,608 numbers; each fraction becomes an object.
+_OVERLAP, _MOST_NUMBERS, _MOST_FRACTIONS = 4, 1 << 18, 1 << 14
+
+
+def check_directory(
+    data: bytes, place: int, order: Literal["<", ">"], *, big: bool, start: int = 0
+) -> int:
+    """Refuse a directory of EXIF or TIFF, and those in it, that takes far more than its file has.
+
+    Pillow reads each value on its own: thousands of entries that all name the same bytes would
+    become gigabytes.
+
+    Args:
+        data: What holds it.
+        place: Where it stands, from `start`.
+        order: Of bytes: "<" or ">".
+        big: Whether it is that of BigTIFF.
+        start: Where the header stands.
+
+    Returns:
+        How many entries it has.
+
+    Raises:
+        ValueError: It is such a one.
+    """
+    kinds = ("u8", "u8") if big else ("u4", "u4")
+    entry = np.dtype([("tag", "u2"), ("type", "u2"), ("count", kinds[0]), ("value", kinds[1])])
+    entry, length = entry.newbyteorder(order), len(data) - start
+    places, seen, held, numbers, fractions, entries = [place], set[int](), 0.0, 0.0, 0.0, 0
+    while places:
+        place = places.pop()
+        first = start + place + (8 if big else 2)
+        if place in seen or first > len(data):
+            continue
+        seen.add(place)
+        (told,) = struct.unpack_from(order + ("Q" if big else "H"), data, start + place)
+        found = np.frombuffer(data, entry, min(told, (len(data) - first) // entry.itemsize), first)
+        entries += len(found)
+        units, counts = _UNITS[found["type"].clip(max=17)], found["count"].astype(np.float64)
+        # Of those that end beyond the file nothing is read.
+        read = (units * counts <= length) & (found["value"] + units * counts <= length)
+        held += float((units * counts)[read].sum())
+        numeric = read & (units > 1) & ~np.isin(found["tag"], _PIECES)
+        numbers += float(counts[numeric].sum())
+        fractions += float(counts[numeric & np.isin(found["type"], _FRACTIONS)].sum())
+        inner = np.isin(found["tag"], (*_SUB_DIRECTORIES, _INTEROPERABILITY))
+        places += found["value"][inner].tolist()
+    if held > _OVERLAP * length + 65536 or numbers > _MOST_NUMBERS or fractions > _MOST_FRACTIONS:
+        raise ValueError("its metadata would take far more memory than the file has")
+    return entries
+
+
+def check_exif(exif: bytes) -> None:
+    """Refuse EXIF, with or without what formats put before it, as `check_directory` does."""
+    exif = bare(exif)
+    if _HEADER.match(exif):
+        _check_from(exif, 0)
+
+
+def check_headers(data: bytes) -> None:
+    """Refuse such EXIF wherever it may stand in a file, of formats that are opened with it."""
+    entries = 0
+    for header in _HEADER.finditer(data):
+        entries += _check_from(data, header.start())
+        if 12 * entries > _OVERLAP * len(data) + (1 << 20):
+            raise ValueError("its metadata overlaps")
+
+
+def _check_from(data: bytes, start: int) -> int:
+    order, big = "<" if data[start] == ord("I") else ">", 43 in data[start + 2 : start + 4]
+    try:
+        (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, start + 4 + 4 * big)
+        return check_directory(data, place, order, big=big, start=start)
+    except struct.error:  # cut off
+        return 0
 
 
 def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; the result's own EXIF and XMP say that it stands upright."""
     try:
+        _check_info(image)
         orientation = image.getexif().get(ORIENTATION, 1)
     except Exception as error:  # broken EXIF raises almost anything
         warn(f"the image's EXIF is broken and was ignored: {error}")
@@ -59,6 +142,14 @@ def upright(image: Image.Image) -> Image.Image:
     result = image.transpose(_METHODS[orientation])
     result.info |= upright_info(result.info)
     return result
+
+
+def _check_info(image: Image.Image) -> None:
+    """Refuse EXIF that is too much, before Pillow looks at it."""
+    if isinstance(exif := image.info.get("exif"), bytes):
+        check_exif(exif)
+    elif isinstance(text := image.info.get("Raw profile type exif"), str):
+        check_exif(bytes.fromhex("".join(text.split("\n")[3:])))
 
 
 def turned(pixels: Array, orientation: int) -> Array:
@@ -115,6 +206,7 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     """
     exif = Image.Exif()
     try:
+        _check_info(image)
         exif.load(image.info.get("exif", b""))
         sideways = exif.get(ORIENTATION, 1) in range(5, 9)
     except Exception:  # as in `upright`, which says so

@@ -13,7 +13,15 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from harmonizer.errors import InputError, note_warning, warn
 from harmonizer.imaging.boxes import jpeg_2000_bits, jpeg_2000_info, warn_of_depth_and_light
-from harmonizer.imaging.exif import ORIENTATION, turned, upright, upright_info, upright_size
+from harmonizer.imaging.exif import (
+    ORIENTATION,
+    check_exif,
+    check_headers,
+    turned,
+    upright,
+    upright_info,
+    upright_size,
+)
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
@@ -27,7 +35,8 @@ _PHOTOGRAPHS = (
     *("BLP", "FTEX", "XBM", "XPM", "PIXAR"),
 )
 _ICONS = ("ICO", "ICNS")
-_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+_COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes]
@@ -104,6 +113,8 @@ def open_file(
             if _has_16_bit_colour(image, data):
                 return _read_16_bit(image, data, name)
             standing = _load_upright(image, name)
+            if image.format == "SGI" and data[3:4] == b"\2":
+                warn(f"{name} has 16 bits a channel, of which 8 are kept; TIFF and PNG keep 16")
             return standing, _info_of(image, standing)
     except (InputError, MemoryError):
         raise
@@ -126,14 +137,21 @@ def open_file(
         ) from error
 
 
-def open_header(file: IO[bytes] | str | os.PathLike[str]) -> ImageFile.ImageFile:
-    """Open a file of the formats that are read here, by Pillow, which decodes no pixels yet."""
+def open_header(data: bytes) -> ImageFile.ImageFile:
+    """Open a file of the formats that are read here, by Pillow, which decodes no pixels yet.
+
+    Raises:
+        ValueError: Its metadata would take far more memory than the file has.
+    """
+    if data.startswith(_JPEG) or b"ftypavi" in data[:64]:  # EXIF is read with the header
+        check_headers(data)
+    check_exif(data)  # of TIFF, which is the same
     Image.preinit()  # JPEG, PNG and some more; what reads the others takes as long to import
     try:
-        return Image.open(file, formats=_known())
+        return Image.open(io.BytesIO(data), formats=_known())
     except UnidentifiedImageError:
         Image.init()
-        return Image.open(file, formats=_known())
+        return Image.open(io.BytesIO(data), formats=_known())
 
 
 def _known() -> list[str]:
@@ -143,7 +161,7 @@ def _known() -> list[str]:
 def _open_sound(name: str, data: bytes) -> ImageFile.ImageFile:
     """Open a file, without its metadata if that is what cannot be read."""
     try:
-        image = open_header(io.BytesIO(data))
+        image = open_header(data)
         if image.format == "JPEG2000":
             image.info |= jpeg_2000_info(data)
         if image.format == "AVIF":
@@ -153,17 +171,17 @@ def _open_sound(name: str, data: bytes) -> ImageFile.ImageFile:
         if not data.startswith(_PNG):
             raise
         warn(f"{name}: its metadata cannot be read and is left out ({error})")
-        return open_header(io.BytesIO(_bare_png(data)))
+        return open_header(_bare_png(data))
 
 
 def _bare_png(data: bytes) -> bytes:
-    bare, place = _PNG, len(_PNG)
+    bare, place = [_PNG], len(_PNG)
     while place + 12 <= len(data):
         end = place + 12 + int.from_bytes(data[place : place + 4], "big")
         if data[place + 4 : place + 8] in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
-            bare += data[place:end]
+            bare.append(data[place:end])
         place = end
-    return bare
+    return b"".join(bare)
 
 
 def load_upright(image: Image.Image, what: str) -> Image.Image:
@@ -191,7 +209,29 @@ def _load_upright(image: Image.Image, what: str) -> Image.Image:
         )
     if image.mode == "P" and image.palette is None:  # what Pillow itself then trips over
         raise InputError(f"{what} is damaged: its pixels name colours, but it has no palette")
-    return upright(image)
+    return upright(_with_sound_key(image))
+
+
+def _with_sound_key(image: Image.Image) -> Image.Image:
+    """Leave out transparency that no colour of an image can have, which Pillow trips over."""
+    key: Any = image.info.get("transparency")
+    if key is None or _is_key(image.mode, key):
+        return image
+    image = image.copy()
+    if isinstance(key, bytes) and image.mode == "P":
+        image.info["transparency"] = key[:_COLOURS]
+    else:
+        del image.info["transparency"]
+    return image
+
+
+def _is_key(mode: str, key: Any) -> bool:  # noqa: ANN401
+    if isinstance(key, bytes):
+        return mode != "P" or len(key) <= _COLOURS
+    if isinstance(key, tuple):
+        numbers = cast(tuple[Any, ...], key)
+        return all(isinstance(one, int) for one in numbers) and len(numbers) == len(mode)
+    return isinstance(key, int) and 0 <= key < (_COLOURS if mode == "P" else 1 << 16)
 
 
 def _locked(source: object) -> threading.Lock:
@@ -262,7 +302,7 @@ def _open_tiff(
         return pixels, info
     photometric, sample, count, _ = page.layout
     try:
-        image = open_header(io.BytesIO(data))
+        image = open_header(data)
         if number is not None and number > 1:
             image.seek(number - 1)
     except (UnidentifiedImageError, SyntaxError) as error:
@@ -340,6 +380,8 @@ def _white(image: Image.Image, data: bytes) -> int:
 
 
 def _read_16_bit(image: Image.Image, data: bytes, name: str) -> tuple[Array, Info]:
+    if image.tell():
+        raise InputError(f"of {name} 16 bits a channel can be read of the first picture alone")
     ended = data + b"\n"  # without it, OpenCV does not read the last number of a plain PPM
     decoded = cv2.imdecode(np.frombuffer(ended, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:

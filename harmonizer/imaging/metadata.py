@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from harmonizer.errors import warn
-from harmonizer.imaging.exif import bare, descriptive_tags
+from harmonizer.imaging.exif import bare, check_exif, descriptive_tags
 from harmonizer.imaging.picture import Info
 
 _NAMES = {
@@ -66,6 +66,7 @@ def _sound(info: Info, lost: list[str]) -> dict[str, Any]:
         found["icc_profile"] = profile
     if isinstance(exif := info.get("exif"), bytes) and (exif := bare(exif)):
         try:
+            check_exif(exif)
             Image.Exif().load(exif)
             found["exif"] = exif
         except Exception:  # broken EXIF raises almost anything

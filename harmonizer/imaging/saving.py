@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, warn
 from harmonizer.files import write_atomically
 from harmonizer.imaging.boxes import with_jpeg_2000_info
 from harmonizer.imaging.exif import PREFIX
@@ -30,6 +30,7 @@ _FORMATS = {
     "PPM": ("L", "RGB", "I", "I;16", "I;16B", "I;16L", "I;16N"),
     "GIF": ("L", "P"),
 }
+_LONGEST_COMMENT = 65_533  # bytes, of a JPEG file
 _QUALITY = 95  # above this, JPEG files grow much and gain little
 # On eight photographs of 0.3 to 22 megapixels files are as large as at Pillow's level 6, in 0.4 of
 # the time. Level 1 takes 0.3 of it, for files 4 % larger, level 9 3.5 times it, for 3 % less.
@@ -89,7 +90,10 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
     if format_name == "JPEG":
         options = {"quality": quality or _QUALITY, "subsampling": 0}
         if isinstance(comment := info.get("comment"), bytes):
-            options["comment"] = comment
+            if len(comment) <= _LONGEST_COMMENT:
+                options["comment"] = comment
+            else:
+                warn("JPEG cannot hold all metadata; left out: comment")
         if "iptc" in kept:
             options["extra"] = _app13(kept.pop("iptc"))
     if format_name == "WEBP":

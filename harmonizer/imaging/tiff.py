@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from harmonizer.errors import InputError, warn
-from harmonizer.imaging.exif import ORIENTATION, as_exif, descriptive_tags
+from harmonizer.imaging.exif import ORIENTATION, as_exif, check_directory, descriptive_tags
 from harmonizer.preprocessing import Array
 
 _Directory = TiffImagePlugin.ImageFileDirectory_v2
@@ -106,9 +106,12 @@ def open_page(data: bytes, number: int) -> tuple[Page, bool]:
     """
     order, big = "<" if data[:1] == b"I" else ">", 43 in data[2:4]
     places = _directories(data, order, big)
-    place = next(islice(places, number - 1, None), None)
-    if place is None:
+    passed = list(islice(places, number))
+    if len(passed) < number:
         raise EOFError
+    for place in passed:  # Pillow reads each on its way
+        check_directory(data, place, order, big=big)
+    place = passed[-1]
     exif = Image.Exif()
     exif.endian, exif.bigtiff = order, big
     exif.load_from_fp(io.BytesIO(data), place)
@@ -142,6 +145,7 @@ def _directories(data: bytes, order: str, big: bool) -> Iterator[int]:
 
 
 def _tags(data: bytes, place: int, big: bool) -> dict[int, Any]:
+    check_directory(data, place, "<" if data[:1] == b"I" else ">", big=big)
     stream = io.BytesIO(data)
     directory = _Directory(stream.read(16 if big else 8))
     stream.seek(place)
