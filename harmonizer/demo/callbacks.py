@@ -80,24 +80,24 @@ def harmonize_painted(
     return _harmonized(work.open_painted(path, strokes), model, device, _strength(light, color))
 
 
-def show_placed(
-    cutout: str | None, background: str | None, x: float, y: float, size: float
-) -> Array | None:
-    """Draw where the cut-out goes, as soon as there are both files."""
+def show_placed(cutout: str | None, background: str | None, x: float, y: float, size: float) -> str:
+    """Return the cut-out over the background, as HTML, as soon as there are both files.
+
+    There the browser moves it: `page.css` places it as `work.paste` does.
+    """
     if cutout is None or background is None:
-        return None
-    return work.show_pasted(cutout, background, work.Placement(x / 100, y / 100, size / 100))
-
-
-def move_centre(
-    at: tuple[int, int], cutout: str | None, background: str | None, size: float
-) -> tuple[float, float, Array | None]:
-    """Put the cut-out's centre where the picture of it was clicked, in pixels of that."""
-    shown = show_placed(cutout, background, 50, 50, size)
-    if shown is None:
-        raise InputError("the cut-out or the background is missing; drop a file first")
-    x, y = (100 * place / side for place, side in zip(at, shown.shape[1::-1], strict=True))
-    return round(x), round(y), show_placed(cutout, background, round(x), round(y), size)
+        return ""
+    (height, width), (room_height, room_width) = map(work.size_of, (cutout, background))
+    fits = min(1, room_height * width / (room_width * height))
+    below, above = map(_source, (work.show_file(background), work.show_layer(cutout)))
+    style = f"--fits: {fits:.6f}; --x: {x}; --y: {y}; --size: {size}"
+    return (
+        '<div class="stage" tabindex="0" role="application" aria-describedby="how-to-move"'
+        f' aria-label="The cut-out on the background" style="{style}">'
+        f'<img class="below" src="{below}" alt=""><img class="above" src="{above}" alt=""></div>'
+        '<p id="how-to-move">Drag the cut-out, or click where its centre goes. '
+        "By keyboard: arrows move it, + and - size it.</p>"
+    )
 
 
 def show_thumbnail(path: str | None) -> str:
@@ -105,10 +105,15 @@ def show_thumbnail(path: str | None) -> str:
     if path is None:
         return ""
     shown, (height, width) = work.show_layer(path, _THUMBNAIL), work.size_of(path)
-    picture = base64.b64encode(encode_image(Image.fromarray(shown), "PNG", {})).decode()
-    source, name = f"data:image/png;base64,{picture}", html.escape(Path(path).name)
     caption = f"<figcaption>{width} x {height}</figcaption>"
-    return f'<figure><img src="{source}" alt="{name}">{caption}</figure>'
+    name = html.escape(Path(path).name)
+    return f'<figure><img src="{_source(shown)}" alt="{name}">{caption}</figure>'
+
+
+def _source(pixels: Array) -> str:
+    """Return a picture, (H, W, 3 or 4), uint8, as the address of an `img`."""
+    picture = encode_image(Image.fromarray(pixels), "WEBP", {}, quality=90)
+    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
 
 
 def example_composite(folder: Path) -> tuple[str, str]:

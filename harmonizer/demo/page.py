@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,15 +21,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SESSIONS, _WAITING = 8, 32  # whose pictures are kept in memory; what waits for the network
 # The button that starts the download is the browser's; the file exists only after the first click.
 _CLICK_DOWNLOAD = "() => setTimeout(() => document.querySelector('#download-file').click(), 300)"
-_STYLE = """
-footer { display: none }
-.thumbnail figure { display: flex; align-items: center; gap: 0.75rem; margin: 0 }
-.thumbnail img {
-  max-width: 60%; max-height: 110px;
-  background: repeating-conic-gradient(#ccc 0 25%, #fff 0 50%) 0 0 / 16px 16px;
-}
-.toast-body { max-width: 94vw }
-"""
+_FOLLOW = """(x, y, size) => Object.entries({x, y, size}).forEach(([what, value]) =>
+  document.querySelector(".stage")?.style.setProperty(`--${what}`, value))"""
 # What Gradio leaves without a name of its own, for those who do not see the page.
 _UPLOAD, _REMOVE = "button[aria-label^='Click to upload']", "button[aria-label='Clear']"
 _FILES = {"composite": "composite", "mask": "mask", "cutout": "cut-out", "background": "background",
@@ -41,17 +35,7 @@ _NAMES = {
     "#python textarea": "The same in Python",
     "#python button": "Copy the Python lines",
     "#comparison img": "Before and after",
-    "#placed img": "The cut-out on the background",
 }
-_ON_LOAD = """() => {
-  document.documentElement.lang = "en";
-  document.querySelector("#said").setAttribute("role", "status");
-  const names = NAMES;
-  const name = () => Object.entries(names).forEach(([where, text]) =>
-    document.querySelectorAll(where).forEach((one) => one.setAttribute("aria-label", text)));
-  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
-  name();
-}""".replace("NAMES", json.dumps(_NAMES))
 
 
 @contextmanager
@@ -90,6 +74,8 @@ def serve(
             direct = (os.environ.get("NO_PROXY", ""), *_LOOPBACK)
             os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, direct))
         guard = import_extra("starlette.middleware", "demo").Middleware
+        parts = resources.files("harmonizer.demo")
+        on_load = (parts / "page.js").read_text("utf-8").replace("NAMES", json.dumps(_NAMES))
         try:
             _, address, _ = page.launch(
                 app_kwargs={"middleware": [guard(gate.Gate, folder=Path(folder), names=names)]},
@@ -104,8 +90,8 @@ def serve(
                 enable_monitoring=False,
                 footer_links=[],
                 theme=theme,
-                css=_STYLE,
-                js=_ON_LOAD,
+                css=(parts / "page.css").read_text("utf-8"),
+                js=on_load,
                 quiet=True,
                 inbrowser=False,
                 prevent_thread_lock=True,
@@ -132,7 +118,7 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
 
     def upload(label: str, name: str, *, shown: bool = True) -> Any:  # noqa: ANN401
         kinds = list(work.ENDINGS)
-        file = gr.File(label=label, file_types=kinds, type="filepath", height=120, elem_id=name)
+        file = gr.File(label=label, file_types=kinds, type="filepath", height=140, elem_id=name)
         if shown:
             small = gr.HTML(elem_classes="thumbnail", padding=False)
             thumbnails.append((file, small))
@@ -183,15 +169,14 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
                 with gr.Tab("Cut-out"):
                     cutout = upload("Cut-out: a picture with transparency", "cutout")
                     background = upload("Background", "background")
-                    placed = gr.Image(
-                        label="Pasted: click where its centre goes",
-                        interactive=False,
-                        elem_id="placed",
-                        buttons=[],
+                    placed = gr.HTML(elem_id="placed", padding=False)
+                    size = gr.Slider(
+                        5, 200, 60, step=1, label="Size, % of what fits", elem_id="size"
                     )
-                    size = gr.Slider(5, 200, 60, step=1, label="Size, % of what fits")
-                    x = gr.Slider(0, 100, 50, step=1, label="Centre, % from the left", elem_id="x")
-                    y = gr.Slider(0, 100, 60, step=1, label="Centre, % from the top")
+                    x = gr.Slider(
+                        0, 100, 50, step=0.1, label="Centre, % from the left", elem_id="x"
+                    )
+                    y = gr.Slider(0, 100, 60, step=0.1, label="Centre, % from the top", elem_id="y")
                     try_cutout, go_cutout = button("cutout")
                 with gr.Tab("Paint"):
                     painted_file = upload("Composite", "painted-file", shown=False)
@@ -258,10 +243,9 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
             show_progress="hidden",
         )
         live: dict[str, str] = {"trigger_mode": "always_last", "show_progress": "hidden"}
-        for one in (cutout.change, background.change, x.input, y.input, size.input):
+        for one in (cutout.change, background.change):
             one(bound(callbacks.show_placed), where, placed, **live)
-        placed.select(_with_place(bound(callbacks.move_centre)), [cutout, background, size],
-                      [x, y, placed], **live)  # fmt: skip
+        gr.on([x.change, y.change, size.change], None, [x, y, size], None, js=_FOLLOW)
         for upload_of, small in thumbnails:
             upload_of.change(bound(callbacks.show_thumbnail), upload_of, small, **live)
         painted_file.change(bound(callbacks.load_editor), painted_file, editor)
@@ -272,16 +256,6 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
         )
     page.queue(max_size=_WAITING)
     return page
-
-
-def _with_place(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Give a function the point of a picture that was clicked, before its other values."""
-
-    def call(event: Any, *values: object) -> Result:  # noqa: ANN401
-        return function(event.index, *values)
-
-    call.__annotations__["event"] = import_extra("gradio", "demo").SelectData  # which it asks for
-    return call
 
 
 def _take_strokes(editor: Any) -> None:  # noqa: ANN401

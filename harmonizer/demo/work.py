@@ -1,7 +1,6 @@
 """Do the page's work without the page: files in, a harmonized picture of any strength out."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from PIL import Image
 from harmonizer.demo.lines import Origin
 from harmonizer.errors import InputError
 from harmonizer.imaging.color import apply
-from harmonizer.imaging.compositing import paste as paste_layer
 from harmonizer.imaging.depth import in_eight_bits
 from harmonizer.imaging.drawing import preview
 from harmonizer.imaging.exif import upright_size
@@ -31,8 +29,6 @@ from harmonizer.zoo.manifest import default_model
 ENDINGS: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
 _LARGEST_PIXELS = 100_000_000
 _PREVIEW = 1280  # pixels; the longest side of what the page shows
-_PLACEMENT = 640  # the same while a cut-out is moved about
-_SESSIONS = 8
 
 
 @dataclass(frozen=True)
@@ -140,28 +136,7 @@ def paste(cutout: str, background: str, placement: Placement) -> Layers:
     return _opened(cutout, None, Scene(Path(background), place, scale))
 
 
-def show_pasted(cutout: str, background: str, placement: Placement) -> Array:
-    """Draw quickly what `paste` would make: (H, W, 3), uint8, sRGB, reduced."""
-    layer, below = _small_layer(cutout), _small_below(background)
-    place, scale = _place(layer.shape[:2], below.shape[:2], placement)
-    return paste_layer(layer, below, place, scale).pixels
-
-
-# Kept while a cut-out is moved about; a file of a name is never another one here.
-@lru_cache(maxsize=_SESSIONS)
-def _small_below(background: str) -> NDArray[np.uint8]:
-    _check_file(background)
-    return _small(open_image(background), _PLACEMENT)
-
-
-@lru_cache(maxsize=_SESSIONS)
-def _small_layer(cutout: str) -> NDArray[np.uint8]:
-    """Return a cut-out, (h, w, 4), of no more pixels than can be seen."""
-    _check_file(cutout)
-    return show_layer(cutout, _PLACEMENT)
-
-
-def show_layer(image: str, side: int) -> NDArray[np.uint8]:
+def show_layer(image: str, side: int = _PREVIEW) -> NDArray[np.uint8]:
     """Read a file and return a small copy with alpha, (h, w, 4), uint8, sRGB."""
     _check_file(image)
     picture, alpha = open_layer(image)
@@ -186,11 +161,8 @@ def size_of(image: str) -> tuple[int, int]:
 def show_file(image: str) -> NDArray[np.uint8]:
     """Read a file and return a small copy, uint8, sRGB."""
     _check_file(image)
-    return _small(open_image(image), _PREVIEW)
-
-
-def _small(picture: Picture, side: int) -> NDArray[np.uint8]:
-    return _as_srgb(preview(picture.pixels, side, side), picture)
+    picture = open_image(image)
+    return _as_srgb(preview(picture.pixels, _PREVIEW, _PREVIEW), picture)
 
 
 def _as_srgb(shown: NDArray[np.uint8], picture: Picture) -> NDArray[np.uint8]:

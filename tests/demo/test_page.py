@@ -19,7 +19,8 @@ from helpers import EXAMPLES, box_mask
 from PIL import EpsImagePlugin, Image
 
 from harmonizer import Harmonizer, Strength, compose, harmonize_cutout
-from harmonizer.demo import gate
+from harmonizer.demo import gate, work
+from harmonizer.demo.work import Placement
 from harmonizer.zoo.manifest import default_model
 
 pytest.importorskip("gradio", reason="the extra `demo` is not installed")
@@ -123,6 +124,10 @@ class Page:
             percent,
         )
 
+    def number(self, name: str) -> float:
+        """What stands beside a slider."""
+        return float(self.all(f"#{name} input[type=number]")[0].get_attribute("value"))
+
     def download(self) -> Path:
         folder: Path = self.browser.downloads
         for old in folder.iterdir():
@@ -161,24 +166,29 @@ def test_composite_and_mask(browser: Any, address: str, model: Harmonizer) -> No
     assert elsewhere == []  # no fonts, scripts or statistics of others
 
 
-def test_cut_out_over_a_background(
-    browser: Any, address: str, model: Harmonizer, tmp_path: Path
-) -> None:
+@pytest.fixture
+def cutout_and_background(tmp_path: Path) -> tuple[Path, Path]:
     cutout = Image.open(COMPOSITE).convert("RGBA")
     cutout.putalpha(Image.open(MASK))
     cutout.resize((320, 213)).save(tmp_path / "cutout.png")
     Image.new("RGB", (500, 400), (90, 60, 40)).save(tmp_path / "background.png")
+    return tmp_path / "cutout.png", tmp_path / "background.png"
+
+
+def test_cut_out_over_a_background(
+    browser: Any, address: str, model: Harmonizer, cutout_and_background: tuple[Path, Path]
+) -> None:
     page = Page(browser, address)
     page.open_tab("Cut-out")
-    page.upload(cutout=tmp_path / "cutout.png", background=tmp_path / "background.png")
-    wait_for(lambda: page.all("#placed img"), "the pasted picture")
+    page.upload(cutout=cutout_and_background[0], background=cutout_and_background[1])
+    wait_for(lambda: page.all(".stage img"), "the stage")
     page.click("go-cutout")
     before, after = wait_for(page.shown, "the result")
     scale = 0.6 * 500 / 320
     place = (round(250 - scale * 160), round(240 - scale * 213 / 2))
-    files = tmp_path / "cutout.png", tmp_path / "background.png"
-    expected = harmonize_cutout(*files, model, position=place, scale=scale)
-    assert np.array_equal(before, np.asarray(compose(*files, place, scale)[0]))
+    expected = harmonize_cutout(*cutout_and_background, model, position=place, scale=scale)
+    composite = compose(*cutout_and_background, place, scale)[0]
+    assert np.array_equal(before, np.asarray(composite))
     assert not np.array_equal(after, before)
     assert np.array_equal(after, np.asarray(expected))
 
@@ -205,19 +215,56 @@ def test_an_example_shows_all_at_once(browser: Any, address: str) -> None:
     wait_for(lambda: page.all("#editor canvas"), "the editor")
 
 
-def test_a_click_moves_the_cutout(browser: Any, address: str) -> None:
-    from selenium.webdriver import ActionChains
+def test_a_cutout_is_placed_by_hand(
+    browser: Any, address: str, cutout_and_background: tuple[Path, Path]
+) -> None:
+    from selenium.webdriver import ActionChains, Keys
 
     page = Page(browser, address)
     page.open_tab("Cut-out")
-    page.click("example-cutout")
-    wait_for(page.shown, "the result")
-    (picture,) = wait_for(lambda: page.all("#placed img"), "the pasted picture")
-    width = picture.size["width"]
-    assert (browser.find_element("css selector", "#x input").get_attribute("value")) == "30"
-    ActionChains(browser).move_to_element_with_offset(picture, width // 4, 0).click().perform()
-    number = "#x input[type=number]"
-    wait_for(lambda: abs(int(page.all(number)[0].get_attribute("value")) - 75) <= 2, "the move")
+    page.upload(cutout=cutout_and_background[0], background=cutout_and_background[1])
+    (stage,) = wait_for(lambda: page.all(".stage"), "the stage")
+    width, height = stage.size["width"], stage.size["height"]
+
+    def place() -> tuple[float, float, float]:
+        return page.number("x"), page.number("y"), page.number("size")
+
+    def stage_shows() -> bool:
+        """Whether what is seen is what the library pastes there."""
+        x, y, size = place()
+        pasted = work.paste(
+            *map(str, cutout_and_background), Placement(x / 100, y / 100, size / 100)
+        )
+        seen = Image.open(io.BytesIO(stage.screenshot_as_png)).convert("RGB")
+        expected = Image.fromarray(pasted.picture.pixels).resize(seen.size)
+        return (
+            np.abs(np.asarray(seen).astype(int) - np.asarray(expected)).mean() < 2.5
+        )  # between pixels
+
+    assert place() == (50, 60, 60)
+    assert stage_shows()
+
+    # Held anywhere, it moves as far as the pointer does.
+    drag = ActionChains(browser).move_to_element_with_offset(stage, width // 4, 0).click_and_hold()
+    drag.move_by_offset(-width // 8, 0).move_by_offset(
+        -width // 8, -height // 4
+    ).release().perform()
+    assert place() == pytest.approx((25, 35, 60), abs=0.6)
+    wait_for(stage_shows, "the drag")
+
+    # A click puts its centre there.
+    ActionChains(browser).move_to_element_with_offset(stage, width // 4, 0).click().perform()
+    assert place() == pytest.approx((75, 50, 60), abs=0.6)
+    wait_for(stage_shows, "the click")
+
+    x, y, size = place()
+    keys = ActionChains(browser).send_keys(Keys.ARROW_RIGHT, Keys.ARROW_DOWN, "-")  # it has focus
+    keys.key_down(Keys.SHIFT).send_keys(Keys.ARROW_LEFT).key_up(Keys.SHIFT).perform()
+    assert place() == pytest.approx((x + 1 - 10, y + 1, size - 1))
+    wait_for(stage_shows, "the keys")
+
+    page.set_share("size", 70)
+    wait_for(lambda: place()[2] == 70 and stage_shows(), "the slider")
 
 
 def test_names_are_there_for_those_who_do_not_see_the_page(browser: Any, address: str) -> None:
@@ -252,8 +299,29 @@ def test_a_phone_shows_all_tabs_and_no_more_than_its_width(browser: Any, address
             wait_for(lambda n=name: n == "painted" or page.shown(), "the result")
             wide = "return document.documentElement.scrollWidth"
             assert browser.execute_script(wide) <= 390
+            if name == "cutout":
+                drag_by_finger(page)
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def drag_by_finger(page: Page) -> None:
+    """Drag the example's cut-out to the right and up; the page must not scroll meanwhile."""
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+    from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+    (stage,) = wait_for(lambda: page.all(".stage"), "the stage")
+    page.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", stage)
+    scrolled = page.browser.execute_script("return scrollY")
+    x, y = page.number("x"), page.number("y")
+    width, height = stage.size["width"], stage.size["height"]
+    actions = ActionBuilder(page.browser, mouse=PointerInput("touch", "finger"))
+    finger: Any = actions.pointer_action
+    finger.move_to(stage).pointer_down().move_to(stage, width // 8, -height // 8)
+    finger.move_to(stage, width // 4, -height // 4).pointer_up()
+    actions.perform()
+    assert (page.number("x") - x, page.number("y") - y) == pytest.approx((25, -25), abs=1)
+    assert page.browser.execute_script("return scrollY") == scrolled
 
 
 def test_a_painted_mask(browser: Any, address: str) -> None:

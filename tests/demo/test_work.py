@@ -64,8 +64,6 @@ def test_a_cut_out_is_placed_by_its_centre(tmp_path: Path) -> None:
     assert (layers.picture.pixels[75:125, 50:150] == 9).all()
     assert layers.picture.info["dpi"] == pytest.approx((300, 300), abs=0.01)
     assert layers.origin.name == "background_harmonized"
-    shown = work.show_pasted(*files, place)
-    assert np.array_equal(shown, layers.picture.pixels)
     with pytest.raises(InputError, match="nothing of the cut-out"):
         work.paste(*files, work.Placement(9, 9, 1))
 
@@ -94,13 +92,11 @@ def test_what_is_shown_is_srgb(name: str, tmp_path: Path) -> None:
     plain = Image.open(COMPOSITE).convert("RGB")
     wide = Image.fromarray(np.rint(from_srgb(np.asarray(plain) / 255, name) * 255).astype(np.uint8))
     wide.save(tmp_path / "wide.png", icc_profile=rgb_profile(name))
-    path, cutout = str(tmp_path / "wide.png"), str(tmp_path / "cutout.png")
-    wide.putalpha(Image.open(MASK).convert("L"))
-    wide.save(cutout, icc_profile=rgb_profile(name))
+    path = str(tmp_path / "wide.png")
     seen, expected = [
         [
             work.show_file(one),
-            work.show_pasted(cutout, one, work.Placement(0.5, 0.5, 0.5)),
+            work.show_layer(one)[..., :3],
             *map(work.harmonize_layers(work.open_composite(one, MASK), None, "cpu").shown, (0, 1)),
         ]
         for one in (path, COMPOSITE)
@@ -109,10 +105,7 @@ def test_what_is_shown_is_srgb(name: str, tmp_path: Path) -> None:
         assert found.dtype == np.uint8
         assert np.abs(found.astype(int) - wanted).mean() < 1
         assert (
-            np.abs(
-                wanted.astype(int) - np.asarray(wide.convert("RGB").resize(wanted.shape[1::-1]))
-            ).mean()
-            > 2
+            np.abs(wanted.astype(int) - np.asarray(wide.resize(wanted.shape[1::-1]))).mean() > 2
         )  # the file's own numbers are others
 
 
@@ -138,7 +131,7 @@ def test_what_is_too_large_or_no_picture_is_refused(
 
 
 def test_before_there_is_anything_to_work_on() -> None:
-    assert callbacks.show_placed(None, COMPOSITE, 50, 50, 50) is None
+    assert callbacks.show_placed(None, COMPOSITE, 50, 50, 50) == ""
     assert callbacks.load_editor(None) is None
     assert callbacks.show_strength(None, 50, 50) is None
     assert callbacks.show_thumbnail(None) == ""
