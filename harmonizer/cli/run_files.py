@@ -55,6 +55,11 @@ def run_files(parsed: argparse.Namespace) -> int:
         return parsed.usage_error("several pictures need a folder to be written to: -o FOLDER")
     ending = parsed.output.suffix.lower().removeprefix(".")
     if ending in FORMATS and not parsed.output.exists():
+        if parsed.on is not None:
+            return parsed.usage_error(
+                "--on takes cut-outs, whose transparency is the mask, and no MASK; several are "
+                f"written to a folder, and {parsed.output} is called like a file"
+            )
         return parsed.usage_error(
             f"a folder of pictures or masks needs a folder to be written to; {parsed.output} "
             "is called like a file"

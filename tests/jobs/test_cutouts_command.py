@@ -133,6 +133,7 @@ def test_a_format_without_transparency_takes_no_layer(
         (["a.png", "--on", "b.png", "--scale", 0], "above 0"),
         (["a.png", "--on", "b.png", "--at", 0.5, 1], "whole number"),
         (["a.png", "b.png", "--on", "c.png"], "-o FOLDER"),
+        (["a.png", "mask.png", "--on", "c.png", "-o", "out.png"], "no MASK"),
     ],
 )
 def test_what_does_not_go_together(
