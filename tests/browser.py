@@ -29,6 +29,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    # On a crowded machine the browser is busy with a page for minutes before it answers; a test
+    # that hangs ends after ten.
+    started.command_executor.client_config.timeout = 400
     started.downloads = Path(downloads)
     yield started
     started.quit()
