@@ -39,32 +39,68 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             while rest:
                 rest = rest[stream.write(rest) :]
         return
-    place = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
-    if place.is_symlink():  # links in a circle
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    temporary = place.with_name(f".{uuid.uuid4().hex}.tmp")
-    # Who may read it is as before from the start; rights to act as its owner are not passed on.
-    mode = place.stat().st_mode & 0o777 if place.exists() else None
+    draft = Draft(path)
     try:
-        with open(temporary, "xb", opener=_opener(0o666 if mode is None else mode)) as file:
+        with draft.temporary.open("wb") as file:
             file.write(data)
-            file.flush()
+        draft.keep()
+    except BaseException as error:
+        draft.discard()
+        if isinstance(error, OSError):
+            # Name the file that was asked for, not the temporary one.
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+class Draft:
+    """A file that is written beside another one, and takes its place when it is whole.
+
+    Attributes:
+        temporary: Where to write it; an empty file at first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin; `path` is what will be replaced, if it is there.
+
+        Raises:
+            OSError: There is something that is no file, or nothing can be written there.
+        """
+        if is_stream(path):
+            raise OSError(errno.EINVAL, "it is no regular file, and is left as it is", str(path))
+        self._place = Path(os.path.realpath(path))  # what a link points to is replaced, not it
+        if self._place.is_symlink():  # links in a circle
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        # Who may read it is as before from the start; rights to act as its owner are not passed on.
+        there = self._place.exists()
+        self._mode = self._place.stat().st_mode & 0o777 if there else None
+        self.temporary = self._place.with_name(f".{uuid.uuid4().hex}.tmp")
+        mode = 0o666 if self._mode is None else self._mode | stat.S_IWUSR
+        try:
+            with open(self.temporary, "xb", opener=_opener(mode)):
+                pass
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+    def keep(self) -> None:
+        """Give the file its name, once it is on the disk.
+
+        Raises:
+            OSError: It cannot be had.
+        """
+        with self.temporary.open("r+b") as file:
             try:
                 os.fsync(file.fileno())
             except OSError as error:
                 if error.errno not in _NO_SYNC:
                     raise
-        if mode is not None:
+        if self._mode is not None:
             with suppress(OSError):  # some folders have no such rights
-                temporary.chmod(mode)
-        temporary.replace(place)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        # Name the file that was asked for, not the temporary one.
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+                self.temporary.chmod(self._mode)
+        self.temporary.replace(self._place)
+
+    def discard(self) -> None:
+        """Leave nothing behind of a file that was not kept."""
+        self.temporary.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -139,10 +175,17 @@ class RowTable:
         self.path, self.columns = path, list(columns)
 
     def read(self) -> list[list[str]]:
-        """Return the rows that are whole: lines that have an end and a field for each column."""
+        """Return the rows that are whole: lines that have an end and a field for each column.
+
+        Raises:
+            InputError: It is no table.
+        """
         text = self.path.read_bytes().decode(errors="replace") if self.path.is_file() else ""
         ended = io.StringIO(text[: text.rfind("\n") + 1], newline="")
-        rows = [row for row in csv.reader(ended) if len(row) == len(self.columns)]
+        try:
+            rows = [row for row in csv.reader(ended) if len(row) == len(self.columns)]
+        except csv.Error as error:
+            raise InputError(f"the table {self.path} is damaged: {error}; move it away") from error
         return [
             [text.removeprefix(_TEXT_MARK) for text in row] for row in rows if row != self.columns
         ]

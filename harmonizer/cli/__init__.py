@@ -7,6 +7,7 @@ The commands are in `harmonizer.cli`. What needs torch they import when they run
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn, cast
 
 from harmonizer._version import __version__
 from harmonizer.cli.compare import add_compare
@@ -17,7 +18,7 @@ from harmonizer.cli.export import add_export
 from harmonizer.cli.models import add_models
 from harmonizer.cli.process import warnings_in_one_line
 from harmonizer.cli.run import add_run, settle_resize_mask
-from harmonizer.cli.terminal import complain, sound_streams
+from harmonizer.cli.terminal import complain, printable, sound_streams
 from harmonizer.cli.train import add_train
 from harmonizer.cli.video import add_video
 from harmonizer.errors import HarmonizerError
@@ -58,8 +59,17 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with names of files, which a shell may have put in, without harm."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print a message with the usage, and exit."""
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    kind = cast(type[argparse.ArgumentParser], _Parser)  # whose commands are of its own type
+    parser = kind(
         prog="harmonizer",
         description="Change the colours of a pasted foreground until it belongs to its background.",
     )

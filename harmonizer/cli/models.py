@@ -153,7 +153,8 @@ def _convert(parsed: argparse.Namespace) -> int:
     state = convert_state_dict(info.architecture, read_released(parsed.file), **info.arguments)
     network = build_network(info.architecture, **info.arguments)
     network.load_state_dict(state)
-    save_model(network, replace(info, note=f"Converted from {parsed.file.name}."), parsed.output)
+    name = "".join(one if one.isprintable() else "?" for one in parsed.file.name)
+    save_model(network, replace(info, note=f"Converted from {name}."), parsed.output)
     return 0
 
 

@@ -46,7 +46,7 @@ def sound_streams() -> Generator[None]:
 
 def say(text: object) -> None:
     """Write to stdout what a command was asked for; control characters become escapes."""
-    print(_printable(str(text)), flush=True)
+    print(printable(str(text)), flush=True)
 
 
 def complain(text: str) -> None:
@@ -55,11 +55,12 @@ def complain(text: str) -> None:
     Names of files may hold anything: control characters are written as escapes, and further lines
     are indented, so that none passes for a message of its own.
     """
-    shown = _printable(shortened(text))
+    shown = printable(shortened(text))
     print("harmonizer: " + re.sub(r"\n(?! )", "\n  ", shown), file=sys.stderr)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text with escapes in place of what a terminal would act on."""
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 

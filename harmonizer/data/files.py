@@ -38,9 +38,17 @@ def refuse_missing(missing: Sequence[str], where: Path | str, advice: str) -> No
     raise InputError(f"{where}: {len(missing)} missing:{listed}{more}\n{advice}")
 
 
+def is_there(path: Path) -> bool:
+    """Return whether there is a file; there is none whose name no file can have."""
+    try:
+        return path.is_file()
+    except OSError:  # too long
+        return False
+
+
 def refuse_missing_files(files: Iterable[Path], where: Path | str) -> None:
     """Stop if any of these files does not exist, and list all that do not."""
-    missing = [str(path) for path in dict.fromkeys(files) if not path.is_file()]
+    missing = [str(path) for path in dict.fromkeys(files) if not is_there(path)]
     refuse_missing(missing, where, "relative paths are taken from the table's own folder")
 
 

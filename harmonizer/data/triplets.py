@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from harmonizer.data.files import (
     OnError,
+    is_there,
     read_mask,
     read_rgb,
     refuse_missing,
@@ -229,7 +230,7 @@ class TripletDataset:
         if on_missing == "raise":
             refuse_missing_files((file for files in triplets for file in files[:3]), path)
             return cls(triplets)
-        absent = [[str(file) for file in files[:3] if not file.is_file()] for files in triplets]
+        absent = [[str(file) for file in files[:3] if not is_there(file)] for files in triplets]
         whole = [files for files, gone in zip(triplets, absent, strict=True) if not gone]
         return cls(whole, [text for gone in absent for text in gone])
 

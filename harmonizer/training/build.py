@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 from torch import nn
 
-from harmonizer.errors import InputError, WeightsCorruptedError
+from harmonizer.errors import HarmonizerError, InputError, WeightsCorruptedError
 from harmonizer.inference.folding import fold_batch_norm
 from harmonizer.networks import build_network, learning_rate_multipliers
 from harmonizer.networks.color_map import ColorMapNetwork
@@ -65,7 +65,7 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
     wanted = config.model
     torch.manual_seed(config.seed)
     if wanted.start in NEW_STARTS:
-        network = build_network(wanted.network, **wanted.arguments).float()
+        network = _new_network(wanted).float()
         if wanted.start == "imagenet":
             load_backbone_weights(network, _read_backbone_weights(wanted))
         base = replace(
@@ -107,6 +107,17 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
         note=None if wanted.start == "random" else f"Started from {wanted.start}.",
     )
     return network, info
+
+
+def _new_network(wanted: ModelConfig) -> nn.Module:
+    try:
+        return build_network(wanted.network, **wanted.arguments)
+    except HarmonizerError:
+        raise
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as error:
+        raise InputError(
+            f"the network {wanted.network} cannot be built with {dict(wanted.arguments)}: {error}"
+        ) from error
 
 
 def _known_of(network: str) -> ModelInfo:

@@ -16,6 +16,7 @@ from harmonizer.preprocessing import Resampler
 from harmonizer.threads import count_cores
 from harmonizer.training.losses import LossName
 from harmonizer.training.recipes import read_recipe
+from harmonizer.zoo.manifest import printable
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,14 @@ class ModelConfig:
     name: str = "my-model"
     description: str = ""
     licence: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse texts with which the trained model could not be loaded."""
+        for key in ("start", "name", "description", "licence"):
+            try:
+                printable(getattr(self, key))
+            except ValueError as error:
+                raise InputError(f"model.{key}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -238,6 +247,8 @@ class TrainConfig:
 
 def _read(place: str, folder: Path, above: tuple[str, ...]) -> TrainConfig:
     """Read a recipe, or a file whose path is from a folder; `above` is what extends it."""
+    if "\0" in place:
+        raise InputError(f"extends is a recipe's name or a file's path; got {place!r}")
     path = folder / place
     is_file = not above or path.suffix == ".toml"
     name = str(path.resolve()) if is_file else place
@@ -246,9 +257,13 @@ def _read(place: str, folder: Path, above: tuple[str, ...]) -> TrainConfig:
     try:
         text = path.read_text("utf-8-sig") if is_file else read_recipe(place)
         return _parse(text, path.parent, (*above, name))
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"cannot read the configuration {path}: {error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply") from error
+    except ValueError as error:  # beside TOML's own: no UTF-8, numbers of very many digits
         raise InputError(f"{path} is no valid TOML: {error}") from error
 
 
@@ -286,6 +301,7 @@ def _toml(value: Any) -> str:  # noqa: ANN401
     return str(value)
 
 
+_LARGEST_NUMBER = 2**63 - 1
 _WRONG = "the configuration is not right: "
 
 
@@ -337,6 +353,8 @@ def _convert(hint: Any, value: Any) -> Any:  # noqa: ANN401
         if not isinstance(value, dict):
             raise TypeError(f"is a table; got {value!r}")
         return cast(Any, value)
+    if isinstance(value, int) and not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:
+        raise TypeError("is larger than TOML's numbers, of 64 bits, are")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

@@ -83,6 +83,10 @@ def load_backbone_weights(network: nn.Module, state_dict: Mapping[str, object]) 
         for key, value in state_dict.items()
         if key.partition(".")[0] not in CLASSIFIER_PARTS
     }
+    if odd := [key for key, value in features_only.items() if isinstance(_describe(value), str)]:
+        raise WeightsCorruptedError(
+            f"these weights hold what is no tensor of numbers: {', '.join(odd[:_LISTED])}"
+        )
     for part in parts:
         what = f"these weights do not fit the backbone {type(part).__name__}"
         if isinstance(part, EfficientNetLite0):
@@ -117,6 +121,9 @@ def _describe(value: object) -> tuple[int, ...] | str:
             "quantized": value.is_quantized,
             "complex": value.is_complex(),
         }
+        if not any(odd.values()):  # a few bytes that say that they are many
+            held = value.untyped_storage().nbytes()
+            odd["repeated"] = value.numel() * value.element_size() > held
         kinds = [kind for kind, found in odd.items() if found]
         return f"a {kinds[0]} tensor" if kinds else tuple(value.shape)
     array: Any = value

@@ -150,7 +150,7 @@ def _fetch(url: str, part: Path, largest: int, until: float) -> bool:
                 desc=part.name.removesuffix(".part"),
             ) as progress,
         ):
-            while block := response.read(_BLOCK):
+            while block := response.read1(_BLOCK):  # what there is; a whole one may take days
                 file.write(block)
                 progress.update(len(block))
                 if file.tell() > largest or time.monotonic() > until:

@@ -37,9 +37,10 @@ def efficientnet_lite_weights(state_dict: Mapping[str, object]) -> dict[str, tor
             parts.append(f"{convolution}.weight")
             if any(part not in kept for part in parts):
                 continue  # what is missing is named by who takes the result
-            scale, shift, mean, variance, weight = (kept.pop(part).double() for part in parts)
-            if weight.dim() != 4 or not scale.shape == shift.shape == mean.shape == variance.shape:
+            *of_norm, weight = (kept.pop(part).double() for part in parts)
+            if weight.dim() != 4 or any(one.shape != weight.shape[:1] for one in of_norm):
                 raise WeightsCorruptedError(f"{convolution} and {norm} do not belong together")
+            scale, shift, mean, variance = of_norm
             kept.pop(f"{norm}.num_batches_tracked", None)
             factor = scale / (variance + _EPSILON).sqrt()
             kept[f"{name}.weight"] = (weight * factor[:, None, None, None]).float()

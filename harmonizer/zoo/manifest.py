@@ -198,7 +198,15 @@ def _source(entry: Mapping[str, Any]) -> Source:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a text, got {value!r}")
-    # It may come from a stranger, and is printed to terminals.
+    return printable(value)
+
+
+def printable(value: str) -> str:
+    """Return a text that may be printed to terminals and is no book; refuse others.
+
+    Raises:
+        ValueError: It holds control characters, such as line breaks, or is too long.
+    """
     if not value.isprintable() or len(value) > _LONGEST_TEXT:
         raise ValueError(f"expected printable characters, at most {_LONGEST_TEXT:,}; got {value!r}")
     return value

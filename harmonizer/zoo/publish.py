@@ -12,11 +12,11 @@ from safetensors.torch import save
 from torch import nn
 
 from harmonizer._version import __version__
-from harmonizer.errors import InputError, WeightsUnavailableError
+from harmonizer.errors import InputError, WeightsCorruptedError, WeightsUnavailableError
 from harmonizer.files import read_json, write_atomically
 from harmonizer.zoo.find import CONFIG_FILE, WEIGHTS_FILE
 from harmonizer.zoo.loader import load_model
-from harmonizer.zoo.manifest import ModelInfo
+from harmonizer.zoo.manifest import ModelInfo, parse_model_info
 from harmonizer.zoo.options import FetchOptions
 
 CARD_FILE = "README.md"
@@ -33,6 +33,11 @@ def save_model(
     """
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; name a folder to save the model in")
+    known = describe(info)
+    try:  # nobody could load it otherwise
+        parse_model_info(json.loads(json.dumps(known)), "what is known of the model")
+    except WeightsCorruptedError as error:
+        raise InputError(f"the model cannot be saved: {error}") from error
     directory.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     state = {
@@ -41,7 +46,7 @@ def save_model(
     content = save(state, metadata={"format": "pt"})
     write_atomically(directory / WEIGHTS_FILE, content)
     sha256 = hashlib.sha256(content).hexdigest()
-    config = {"library": "image-harmonizer", "library_version": __version__} | describe(info)
+    config = {"library": "image-harmonizer", "library_version": __version__} | known
     config["weights"] = {"file": WEIGHTS_FILE, "sha256": sha256, "size": len(content)}
     write_atomically(directory / CARD_FILE, _card(info, repo_id))
     write_atomically(directory / CONFIG_FILE, json.dumps(config, indent=2) + "\n")

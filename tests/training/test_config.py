@@ -31,7 +31,7 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ['"', "\\", "\n\r\t", "\0\x1f\x7f", "é 漢 🙂", "[model]\nx = 1"])
 def test_texts_of_any_kind_survive_the_file(text: str, tmp_path: Path) -> None:
-    model = ModelConfig(description=text, freeze=(text,), arguments={text: [text, {text: 1}]})
+    model = ModelConfig(backbone_weights=text, freeze=(text,), arguments={text: [text, {text: 1}]})
     config = TrainConfig(model=model)
     (tmp_path / "run.toml").write_bytes(config.to_toml().encode())
     assert TrainConfig.from_toml(tmp_path / "run.toml") == config

@@ -2,7 +2,9 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,24 @@ def test_a_server_that_never_ends(
     monkeypatch.setattr(download_module, "_LONGEST", -1)
     with pytest.raises(WeightsUnavailableError, match="does not end"):
         download(address_of(lambda request: send(request, 200, FIRST)), tmp_path / "file")
+
+
+def test_a_server_that_sends_a_byte_now_and_then(
+    address_of: Callable[[Answer], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        with suppress(OSError):  # nobody listens any more
+            for _ in range(200):
+                request.wfile.write(b"x")
+                threading.Event().wait(0.1)  # the sleep of these tests is none
+
+    monkeypatch.setattr(download_module, "_LONGEST", 1)
+    begin = time.monotonic()
+    with pytest.raises(WeightsUnavailableError, match="does not end"):
+        download(address_of(answer), tmp_path / "file")
+    assert time.monotonic() - begin < 10
 
 
 @pytest.mark.parametrize("location", ["http://[::1", "https://[bad/file", "//", "https:///x"])

@@ -39,9 +39,12 @@ def numbered(folder: Path) -> list[Path]:
     """Return the pictures of a folder that is a clip.
 
     Raises:
-        InputError: They are not all PNG, or all JPEG.
+        InputError: They are not all PNG, or all JPEG, or not all files.
     """
     found = sorted_pictures(folder)
+    for path in found:
+        if not path.is_file():  # nobody may ever write to a pipe
+            raise InputError(f"{path} cannot be read: it is a folder or a device, not a file")
     if {PICTURES.get(path.suffix.lower()) for path in found} not in ({"png_pipe"}, {"jpeg_pipe"}):
         raise InputError(f"the pictures of a clip are PNG or JPEG, all alike; {folder} has others")
     return found

@@ -17,6 +17,9 @@ Content = TypeVar("Content")
 _Key: TypeAlias = tuple[float, Future[NDArray[np.float64]]]  # its time, and what it asks for
 # Key frames in a window: enough for an average, few enough for the network to keep up.
 _KEYS = 4
+# Frames that are held back at most: those of the window, of a clip of usual speed. A file may say
+# that thousands are shown at the same time.
+_MOST_WAITING, _USUAL_RATE = 256, 60
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Track:
         if not isinstance(cut, int | float | np.number) or not 0 < cut <= 1:
             raise InputError(f"cut is above 0 and at most 1; got {cut!r}")
         self._window, self._step, self._cut = float(window), window / _KEYS, cut
+        self._most = max(_MOST_WAITING, round(_USUAL_RATE * (self._window + self._step)))
         self._sum = np.zeros_like(ColorTransform.identity().coefficients)
         self._looks = 0
 
@@ -95,7 +99,10 @@ class Track:
                 if moment.look and (not keys or moment.time - keys[-1][0] >= self._step):
                     keys.append((moment.time, network.submit(self._ask, moment.look)))
                 waiting.append(moment)
-                while waiting and moment.time >= waiting[0].time + self._window + self._step:
+                ahead = self._window + self._step
+                while waiting and (
+                    moment.time >= waiting[0].time + ahead or len(waiting) > self._most
+                ):
                     yield self._changed(waiting.popleft(), keys)
                 # The last key stays, to tell when the next one is due.
                 oldest = waiting[0].time if waiting else moment.time

@@ -1,13 +1,12 @@
 """Write clips: the codec and format that hold what was there, and the streams that are copied."""
 
-import os
-import uuid
 from collections import deque
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import InputError, import_extra, warn
+from harmonizer.files import Draft
 from harmonizer.imaging.video_codecs import Codec, check_ending
 from harmonizer.jobs.video.reading import Clip, Stored
 from harmonizer.jobs.video.yuv import planes_of
@@ -81,8 +80,7 @@ class Output:
             InputError: The format cannot hold what there is.
         """
         self._av = import_extra("av", "video")
-        self._path = Path(os.path.realpath(path))
-        self._temporary = self._path.with_name(f".{uuid.uuid4().hex}.tmp")
+        self._path = path
         self._clip = clip
         self.frames = self.rotation = 0
         self._waiting: deque[Any] = deque()
@@ -98,10 +96,15 @@ class Output:
             options["profile"] = "hq" if "422" in self.format else "4444"
         time_base = Fraction(clip.stream.time_base)
         about = {"movflags": "faststart", "video_track_timescale": str(time_base.denominator)}
-        self._container: Any = self._av.open(
-            str(self._temporary), "w", format=form, options=about if form in ("mp4", "mov") else {}
-        )
+        self._draft = Draft(path)
+        self._container: Any = None
         try:
+            self._container = self._av.open(
+                str(self._draft.temporary),
+                "w",
+                format=form,
+                options=about if form in ("mp4", "mov") else {},
+            )
             self._container.metadata.update(clip.container.metadata)
             self._video = self._container.add_stream(codec.encoder, rate=clip.stream.average_rate)
             self._video.options = options
@@ -203,13 +206,14 @@ class Output:
                 self._mux_copied(self._waiting.popleft())
         self._container.mux(self._video.encode(None))
         self._container.close()
-        self._temporary.replace(self._path)
+        self._draft.keep()
 
     def discard(self) -> None:
         """Leave nothing behind, if it was not finished."""
-        if self._temporary.exists():
-            self._container.close()
-            self._temporary.unlink(missing_ok=True)
+        if self._draft.temporary.exists():
+            if self._container is not None:
+                self._container.close()
+            self._draft.discard()
 
     def _mux_copied(self, packet: Any) -> None:  # noqa: ANN401 - a packet of PyAV
         packet.stream = self._copied[packet.stream.index]

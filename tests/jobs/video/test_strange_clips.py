@@ -1,0 +1,89 @@
+"""Clips, and places to write them to, that were made to do harm."""
+
+import os
+import stat
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import error_line
+from made_clips import object_mask, still, video, write_clip
+from PIL import Image
+
+from harmonizer.jobs.video.cuts import Histogram
+from harmonizer.jobs.video.track import Moment, Track
+from harmonizer.lifting import ColorTransform
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4", [still()] * 2)
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    Image.fromarray(object_mask()).save(tmp_path / "mask.png")
+    return tmp_path / "mask.png"
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_pipe_is_not_replaced(
+    linked: bool, clip: Path, mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe, output = tmp_path / "pipe", tmp_path / "out.mp4"
+    os.mkfifo(pipe if linked else output)
+    if linked:
+        output.symlink_to(pipe)
+    assert video(clip, mask, "-o", output) == 1
+    assert "no regular file, and is left as it is" in error_line(capsys)
+    assert stat.S_ISFIFO(output.stat().st_mode)
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+def test_who_may_read_a_clip_stays(clip: Path, mask: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    output.touch(0o600)
+    assert video(clip, mask, "-o", output, "--force") == 0
+    assert output.stat().st_size > 0
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+
+
+def test_a_pipe_among_pictures_is_no_picture(
+    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.fromarray(still()).save(folder / "1.png")
+    os.mkfifo(folder / "2.png")  # nobody writes to it
+    assert video(folder, mask, "-o", tmp_path / "out.mp4") == 1
+    assert "2.png cannot be read" in error_line(capsys)
+
+
+def test_frames_at_one_time_are_not_all_held() -> None:
+    drawn = 0
+    spread: Histogram = np.full((3, 32), 1 / 32, np.float32)
+
+    def moments() -> Iterator[Moment[int]]:
+        nonlocal drawn
+        for drawn in range(5000):
+            yield Moment(0.0, drawn, spread, ColorTransform.identity)
+
+    held = [drawn - content for content, _ in Track().follow(moments())]
+    assert len(held) == 5000
+    assert max(held) <= 300
+
+
+def test_a_long_window_is_held_as_it_was_asked_for() -> None:
+    spread: Histogram = np.full((3, 32), 1 / 32, np.float32)
+    strong = ColorTransform(np.eye(3, 10, k=1) * 0.5)
+
+    def look(index: int) -> ColorTransform:
+        return strong if index >= 400 else ColorTransform.identity()
+
+    moments = (Moment(index / 50, index, spread, partial(look, index)) for index in range(600))
+    changes = [change for _, change in Track(window=20).follow(moments)]
+    assert changes[0] is not None
+    assert not np.array_equal(changes[0].coefficients, ColorTransform.identity().coefficients)
