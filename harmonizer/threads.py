@@ -1,11 +1,13 @@
 """Threads: how many there are, and work in three steps that overlap."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeVar, cast
+from weakref import WeakSet
 
 import cv2
 
@@ -61,6 +63,39 @@ def survive_forks() -> None:
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+
+class Lock:
+    """A lock that a forked child finds open: who held it is a thread that only the parent has."""
+
+    def __init__(self) -> None:
+        """Make one that nobody holds."""
+        self._lock = threading.Lock()
+        _locks.add(self)
+
+    def __enter__(self) -> None:
+        """Wait for it, and hold it."""
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        """Let it go."""
+        self._lock.release()
+
+    def renew(self) -> None:
+        """Let nobody hold it."""
+        self._lock = threading.Lock()
+
+
+_locks: WeakSet[Lock] = WeakSet()
+
+
+def _renew_locks() -> None:
+    for lock in _locks:
+        lock.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def ahead(sources: Iterable[_Source], count: int) -> Generator[_Source]:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeGuard, cast
@@ -26,6 +25,7 @@ from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
 from harmonizer.preprocessing import Array
+from harmonizer.threads import Lock
 
 # The formats that are read: pictures that Pillow or a plug-in decodes by itself. Others hold no
 # photograph, or a program (PostScript), or open whatever is inside of them.
@@ -41,7 +41,7 @@ _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes]
 # Pillow's images and open files have no locks of their own; a few are enough for all of them.
-_LOCKS = tuple(threading.Lock() for _ in range(64))
+_LOCKS = tuple(Lock() for _ in range(64))
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -234,7 +234,7 @@ def _is_key(mode: str, key: Any) -> bool:  # noqa: ANN401
     return isinstance(key, int) and 0 <= key < (_COLOURS if mode == "P" else 1 << 16)
 
 
-def _locked(source: object) -> threading.Lock:
+def _locked(source: object) -> Lock:
     """Return a lock for what others may be reading at the same time."""
     return _LOCKS[id(source) // 16 % len(_LOCKS)]
 

@@ -1,7 +1,6 @@
 """Harmonize one picture in one call, by a model that is loaded once."""
 
 import os
-import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -12,21 +11,12 @@ from harmonizer.imaging.mask import MaskLike, ResizeMask
 from harmonizer.imaging.picture import Picture
 from harmonizer.lifting import Strength
 from harmonizer.pipeline.harmonizer import Harmonizer
+from harmonizer.threads import Lock
 
 if TYPE_CHECKING:
     import torch
 
-_loading = threading.Lock()
-
-
-def _loading_anew() -> None:
-    """In a forked child: the thread that was loading, if there was one, is the parent's."""
-    global _loading
-    _loading = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_loading_anew)
+_loading = Lock()
 
 
 @lru_cache(maxsize=4)

@@ -108,6 +108,55 @@ thread.join()
 """)
 
 
+def test_forked_while_another_thread_runs_a_model_by_opencv() -> None:
+    forked("""
+import threading
+model = load(backend="opencv")
+expected = model(image, mask)
+running, ended = threading.Event(), threading.Event()
+def work():
+    while not ended.is_set():
+        running.set()
+        model(image, mask)
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+running.wait()
+for _ in range(8):
+    in_child(lambda: near(model(image, mask), expected))
+ended.set()
+for thread in threads:
+    thread.join()
+""")
+
+
+def test_forked_while_another_thread_reads_a_file() -> None:
+    forked("""
+import io
+import threading
+from PIL import Image
+from harmonizer.imaging.files import open_file
+reading, ended = threading.Event(), threading.Event()
+file = io.BytesIO()
+Image.fromarray(image).save(file, "PNG")
+class Slow(io.BytesIO):
+    def read(self, *size):
+        reading.set()
+        ended.wait(60)
+        return super().read(*size)
+slow = Slow(file.getvalue())
+thread = threading.Thread(target=open_file, args=(slow,))
+thread.start()
+reading.wait()
+def child():
+    ended.set()
+    return np.array_equal(open_file(slow)[0], image)
+in_child(child)
+ended.set()
+thread.join()
+""")
+
+
 def test_a_program_that_forks_before_it_loads_keeps_its_threads() -> None:
     forked("""
 in_child(lambda: load()(image, mask).shape == image.shape and torch.get_num_threads() == 2)

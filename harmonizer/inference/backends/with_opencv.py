@@ -1,7 +1,5 @@
 """Run a bundled network by OpenCV's dnn, on the CPU, without torch."""
 
-import threading
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +9,7 @@ from safetensors.numpy import load
 from harmonizer.errors import WeightsCorruptedError
 from harmonizer.inference.backends.run import Run
 from harmonizer.inference.graph import IMAGE, MASK, with_weights
+from harmonizer.threads import Lock
 
 
 def run_with_opencv(graph: bytes, weights: bytes) -> Run:
@@ -29,7 +28,7 @@ def run_with_opencv(graph: bytes, weights: bytes) -> Run:
         network = cv2.dnn.readNetFromONNX(model)
     except (cv2.error, SafetensorError, KeyError, ValueError) as error:
         raise WeightsCorruptedError(f"graph and weights make no network: {error}") from error
-    lock = threading.Lock()  # a network holds its last input
+    lock = Lock()  # a network holds its last input
 
     def run(images: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
         answers: list[NDArray[np.float32]] = []
