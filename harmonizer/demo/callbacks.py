@@ -7,6 +7,7 @@ import base64
 import html
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ MASK = "The mask, as PNG"
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP, lossless": ".webp", "TIFF": ".tif", MASK: ".png"}
 _EXAMPLE, _EXAMPLE_FILES = Path(__file__).parent / "example", ("astronaut.webp", "launch.jpg")
 _EXAMPLE_PLACE = (30.0, 60.0, 82.0)  # per cents, as the sliders have them
+_FAR = 1_000_000  # beyond what any control gives
 _THUMBNAIL = 320  # pixels of the longest side
 
 Pair: TypeAlias = tuple[Array, Array]  # before and after, as they are shown
@@ -45,7 +47,7 @@ def harmonize_composite(
         _given(mask, "mask"),
         invert=invert,
         stretch=stretch,
-        page=int(page) if page else None,
+        page=int(_number(page, "page")) if page else None,
     )
     return _harmonized(layers, model, device, _strength(light, color))
 
@@ -62,7 +64,7 @@ def harmonize_cutout(
     color: float,
 ) -> tuple[work.Harmonized, Pair]:
     """Paste a cut-out into a background, and harmonize that."""
-    place = work.Placement(x / 100, y / 100, size / 100)
+    place = work.Placement(*(share / 100 for share in _numbers(x=x, y=y, size=size)))
     layers = work.paste(_given(cutout, "cut-out"), _given(background, "background"), place)
     return _harmonized(layers, model, device, _strength(light, color))
 
@@ -87,6 +89,7 @@ def show_placed(cutout: str | None, background: str | None, x: float, y: float, 
     """
     if cutout is None or background is None:
         return ""
+    x, y, size = _numbers(x=x, y=y, size=size)
     (height, width), (room_height, room_width) = map(work.size_of, (cutout, background))
     fits = min(1, room_height * width / (room_width * height))
     below, above = map(_source, (work.show_file(background), work.show_layer(cutout)))
@@ -200,7 +203,18 @@ def _harmonized(
 
 
 def _strength(light: float, color: float) -> Strength:
-    return Strength(light / 100, color / 100)
+    return Strength(*(share / 100 for share in _numbers(light=light, colour=color)))
+
+
+def _numbers(**values: object) -> Iterator[float]:
+    return (_number(value, name) for name, value in values.items())
+
+
+def _number(value: object, name: str) -> float:
+    """Return what a control gives; whoever speaks to the page's server may send anything."""
+    if not isinstance(value, int | float) or not -_FAR <= value <= _FAR:
+        raise InputError(f"{name} is a number that its control can give; got {str(value)[:40]}")
+    return value
 
 
 def _given(path: str | None, what: str) -> str:

@@ -16,12 +16,14 @@ from typing import Any, cast
 LARGEST_FILE = 100_000_000  # bytes
 LASTING = 3600  # seconds, after which what a closed page leaves is removed
 _FORM = 1_000_000  # what may stand around a file in the form that brings it
-_LARGEST_BODY = 16_000_000  # of other requests; strokes of the brush are the largest
+_STROKES = 16_000_000  # of the brush, in a form, too
+_DOCUMENT = 1_000_000  # of JSON, which names files and holds none
+_IN_MEMORY = 16  # how many times a byte of JSON counts, for what is made of it
 _QUOTA = 2_000_000_000  # of all uploads and results together
 _LEAST = 65_536  # what a file counts at least, so that there are not too many
 # What the page posts to.
-_UPLOAD = "/gradio_api/upload"
-_FORMS = (_UPLOAD, "/gradio_api/component_server")
+_UPLOAD, _STROKES_TO = "/gradio_api/upload", "/gradio_api/component_server"
+_FORMS = (_UPLOAD, _STROKES_TO)
 _POSTS = (*_FORMS, "/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset")
 _FILE = re.compile(r"/(?:file|proxy)[=/](.*)", re.DOTALL)
 
@@ -50,25 +52,22 @@ class Gate:
             return
         headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
         refusal = self._refusal(scope["method"], scope["path"], headers)
-        length = 0
         if refusal is not None:
             while (await receive()).get("more_body"):
                 pass  # browsers do not listen before they have sent everything
-        elif scope["method"] == "POST":
-            length = int(headers[b"content-length"])
-            if scope["path"].rstrip("/") not in _FORMS:
-                receive, refusal = await self._checked(receive)
-        if refusal is not None:
-            status, text = refusal
-            kind = [(b"content-type", b"text/plain; charset=utf-8")]
-            await send({"type": "http.response.start", "status": status, "headers": kind})
-            await send({"type": "http.response.body", "body": text.encode()})
+            await _refuse(send, *refusal)
             return
-        self._announced += length
+        counted = 0 if scope["method"] != "POST" else _counted(scope["path"], headers)
+        self._announced += counted  # before it is read: there may be many, and slow ones
         try:
-            await self._app(scope, receive, send)
+            if scope["method"] == "POST" and scope["path"].rstrip("/") not in _FORMS:
+                receive, refusal = await self._checked(receive)
+            if refusal is not None:
+                await _refuse(send, *refusal)
+            else:
+                await self._app(scope, receive, send)
         finally:
-            self._announced -= length
+            self._announced -= counted
 
     def _refusal(self, method: str, path: str, headers: dict[bytes, str]) -> tuple[int, str] | None:
         asked = f"//{headers.get(b'host', '')}", headers.get(b"origin", "//localhost")
@@ -84,9 +83,10 @@ class Gate:
         length = headers.get(b"content-length", "")
         if not re.fullmatch(r"[0-9]{1,12}", length) or b"transfer-encoding" in headers:
             return 411, "the length of the content is missing"
-        if int(length) > (LARGEST_FILE + _FORM if path == _UPLOAD else _LARGEST_BODY):
+        largest = {_UPLOAD: LARGEST_FILE + _FORM, _STROKES_TO: _STROKES}
+        if int(length) > largest.get(path, _DOCUMENT):
             return 413, "this is larger than what the page takes"
-        if tidy(self._folder) + self._announced + int(length) > _QUOTA:
+        if tidy(self._folder) + self._announced + _counted(path, headers) > _QUOTA:
             return 413, "there is no room for more pictures now; wait, or start the page again"
         return None
 
@@ -110,6 +110,17 @@ class Gate:
 
     def _is_ours(self, path: str) -> bool:
         return Path(os.path.abspath(path)).is_relative_to(self._folder)  # noqa: PTH100 - asks no disk
+
+
+def _counted(path: str, headers: dict[bytes, str]) -> int:
+    """Return what a request counts: its bytes, or what becomes of them in memory."""
+    return int(headers[b"content-length"]) * (1 if path.rstrip("/") in _FORMS else _IN_MEMORY)
+
+
+async def _refuse(send: Any, status: int, text: str) -> None:  # noqa: ANN401
+    kind = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "http.response.start", "status": status, "headers": kind})
+    await send({"type": "http.response.body", "body": text.encode()})
 
 
 def tidy(folder: Path) -> int:

@@ -138,9 +138,14 @@ def place(
         inner = (slice(*box[0]), slice(*box[1]))
         target = (_part_of(target[0], box[0]), _part_of(target[1], box[1]))
         return _multiplied(colours[source][inner], alpha[source][inner]), target
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    layer = cv2.resize(_multiplied(colours, alpha), size[::-1], interpolation=method)
-    return layer[source].astype(np.float32, copy=False), target
+    layer = _multiplied(colours, alpha).astype(np.float32, copy=False)
+    if scale < 1:
+        return cv2.resize(layer, size[::-1], interpolation=cv2.INTER_AREA)[source], target
+    if (target[0].stop - target[0].start, target[1].stop - target[1].start) == size:
+        return cv2.resize(layer, size[::-1], interpolation=cv2.INTER_LINEAR), target
+    for axis in (0, 1):  # all of it may take gigabytes, of which little shows
+        layer = _enlarged(layer, axis, size[axis], source[axis])
+    return layer, target
 
 
 def covered(layer: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -150,6 +155,17 @@ def covered(layer: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _multiplied(colours: Array, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.dstack([colours * alpha[..., None], alpha])
+
+
+def _enlarged(layer: Array, axis: int, length: int, part: slice) -> NDArray[np.float32]:
+    """Enlarge a layer along an axis as OpenCV's linear resizing does, and make a part alone."""
+    last = layer.shape[axis] - 1
+    centres = np.arange(part.start, part.stop, dtype=np.float64) + 0.5
+    places: NDArray[np.float64] = (centres * ((last + 1) / length) - 0.5).clip(0, last)
+    first = places.astype(np.intp)
+    share = (places - first).astype(np.float32).reshape((-1, 1) if axis else (-1, 1, 1))
+    before, after = layer.take(first, axis), layer.take(np.minimum(first + 1, last), axis)
+    return before + share * (after - before)
 
 
 def _part_of(span: slice, part: Range) -> slice:

@@ -21,6 +21,7 @@ from harmonizer.imaging.exif import (
     upright_info,
     upright_size,
 )
+from harmonizer.imaging.icons import check_icon
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
@@ -35,7 +36,7 @@ _PHOTOGRAPHS = (
     *("BLP", "FTEX", "XBM", "XPM", "PIXAR"),
 )
 _ICONS = ("ICO", "ICNS")
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+_PNG, _JPEG, _PSD = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"8BPS"
 _COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
@@ -119,9 +120,7 @@ def open_file(
     except (InputError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise InputError(
-            f"{name} cannot be read as an image: it begins like no format that is known here"
-        ) from error
+        raise InputError(f"{name} cannot be read as an image: {_unknown(data)}") from error
     except EOFError as error:
         raise InputError(f"{name} has no page {page}; it has fewer") from error
     except Image.DecompressionBombError as error:
@@ -137,15 +136,26 @@ def open_file(
         ) from error
 
 
+def _unknown(data: bytes) -> str:
+    """Say why Pillow takes a file for none of its formats."""
+    if data.startswith(_PSD):
+        return (
+            f"it is a Photoshop file of {int.from_bytes(data[22:24], 'big')} bits a channel, in a "
+            "mode that is not known here; save it as TIFF, which keeps 16"
+        )
+    return "it begins like no format that is known here, or its header is damaged"
+
+
 def open_header(data: bytes) -> ImageFile.ImageFile:
     """Open a file of the formats that are read here, by Pillow, which decodes no pixels yet.
 
     Raises:
-        ValueError: Its metadata would take far more memory than the file has.
+        ValueError: Its metadata or its icons would take far more memory than the file has.
     """
     if data.startswith(_JPEG) or b"ftypavi" in data[:64]:  # EXIF is read with the header
         check_headers(data)
     check_exif(data)  # of TIFF, which is the same
+    check_icon(data)
     Image.preinit()  # JPEG, PNG and some more; what reads the others takes as long to import
     try:
         return Image.open(io.BytesIO(data), formats=_known())

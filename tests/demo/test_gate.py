@@ -159,6 +159,40 @@ def test_uploads_have_a_quota(page: Page, tmp_path: Path, monkeypatch: pytest.Mo
     assert page.post(UPLOAD, bytes(200_000)) == PASSED
 
 
+def test_many_documents_at_once_are_not_held(page: Page) -> None:
+    """Each is read into memory, and may take long to arrive."""
+    large, statuses = b" " * 900_000 + b"{}", list[int]()
+
+    async def send_slowly() -> None:
+        sent: list[Any] = []
+        parts = [large[:-2], large[-2:]]
+
+        async def receive() -> Any:
+            await asyncio.sleep(0.01)
+            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        raw = [(b"host", b"localhost"), (b"content-length", str(len(large)).encode())]
+        scope = {"type": "http", "method": "POST", "path": JOIN, "headers": raw}
+        await page.gate(scope, receive, send)
+        statuses.append(sent[0]["status"])
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(send_slowly() for _ in range(400)))
+
+    asyncio.run(all_at_once())
+    assert 50 < statuses.count(PASSED) < 200
+    assert statuses.count(413) == 400 - statuses.count(PASSED)
+    assert page.join() == PASSED
+
+
+def test_documents_name_files_and_hold_none(page: Page) -> None:
+    assert page.post(JOIN, b" " * 2_000_000 + b"{}") == 413
+    assert page.post("/gradio_api/component_server", bytes(2_000_000)) == PASSED
+
+
 def test_small_files_count_and_old_ones_go(tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / str(number)).mkdir()

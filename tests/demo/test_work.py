@@ -140,3 +140,22 @@ def test_before_there_is_anything_to_work_on() -> None:
         callbacks.harmonize_painted("cpu", COMPOSITE, None, "", 100, 100)
     with pytest.raises(InputError, match="there is nothing to download yet"):
         callbacks.write_file(EXAMPLES, None, 100, 100, "PNG", False)
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), -1e308, None, "1; background: url(//x.example)", [1]]
+)
+def test_what_no_slider_gives_is_refused_in_words(value: Any, tmp_path: Path) -> None:
+    Image.new("RGBA", (20, 10), "red").save(tmp_path / "cutout.png")
+    cutout, unit = str(tmp_path / "cutout.png"), (50.0, 50.0, 50.0)
+    for x, y, size in ((value, 50.0, 50.0), (50.0, value, 50.0), (50.0, 50.0, value)):
+        with pytest.raises(InputError, match=r"(x|y|size) is a number"):
+            callbacks.show_placed(cutout, COMPOSITE, x, y, size)
+        with pytest.raises(InputError, match=r"(x|y|size) is a number"):
+            callbacks.harmonize_cutout("cpu", cutout, COMPOSITE, x, y, size, "idih", 100, 100)
+    for light, color in ((value, 100), (100, value)):
+        with pytest.raises(InputError, match=r"(light|colour) is a number"):
+            callbacks.harmonize_cutout("cpu", cutout, COMPOSITE, *unit, "idih", light, color)
+    if value is not None:
+        with pytest.raises(InputError, match="page is a number"):
+            callbacks.harmonize_composite("cpu", COMPOSITE, MASK, False, False, value, "x", 1, 1)

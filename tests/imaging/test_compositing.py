@@ -1,5 +1,6 @@
 """A cut-out over a background, against values worked out by hand."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,29 @@ def test_without_a_place_a_cut_out_stands_in_the_middle_and_fits() -> None:
         assert (rows.min(), rows.max() + 1) == (top, top + shown)
         assert (columns.min(), columns.max() + 1) == (left, left + shown)
         assert (composite[mask == 1] == 255).all()
+
+
+@pytest.mark.parametrize("position", [(-900, -700), (-3, 5), (2, -1200)])
+def test_what_is_enlarged_and_cut_off_is_the_whole_cut_off(position: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    cutout = Image.fromarray(rng.integers(0, 256, (37, 29, 4), np.uint8))
+    background = rng.integers(0, 256, (60, 80, 3)).astype(np.uint16)
+    composite, mask = compose(cutout, background, position, 40)
+    left, top = max(-position[0], 0), max(-position[1], 0)
+    large = np.zeros((37 * 40 + 1300, 29 * 40 + 1300, 3), np.uint16)
+    right, down = position[0] + left, position[1] + top
+    large[top : top + 60, left : left + 80] = background
+    whole, its_mask = compose(cutout, large, (right, down), 40)
+    shown = whole[top : top + 60, left : left + 80]
+    assert np.abs(np.subtract(composite, shown, dtype=int)).max() <= 1
+    assert np.abs(mask - its_mask[top : top + 60, left : left + 80]).max() < 1e-5
+
+
+def test_what_is_cut_off_of_an_enlarged_cut_out_is_not_made() -> None:
+    cutout = Image.new("RGBA", (400, 400), (200, 100, 50, 255))
+    tracemalloc.start()
+    composite, _ = compose(cutout, np.zeros((60, 80, 3), np.uint8), (-500, -500), 30)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (composite == (200, 100, 50)).all()
+    assert peak < 100 << 20  # the whole has 2.3 GB
