@@ -87,7 +87,8 @@ def _check_size(found: tuple[int, int], size: tuple[int, int], *, resize: Resize
         else:
             advice = (
                 "crop or pad the mask as the image was; if it was stretched, pass "
-                'resize_mask="stretch" (--resize-mask stretch)'
+                'resize_mask="stretch" (--resize-mask stretch); the background of a cut-out is no '
+                "mask: harmonize_cutout (--on) takes it"
             )
         raise InputError(f"image and mask must have the same size: {sizes}; {advice}")
     if not same_aspect:
@@ -172,8 +173,9 @@ def _one_channel(array: Array) -> Array:
         if difference.size and float(difference.mean()) > limit:
             raise InputError(
                 "the mask has 3 channels that differ, so it looks like a picture; a mask has one "
-                "channel, with 1 or 255 for the foreground. Are image and mask swapped? For a "
-                "label map, pass (mask == label).all(axis=2)"
+                "channel, with 1 or 255 for the foreground. Are image and mask swapped? The "
+                "background of a cut-out is taken by harmonize_cutout (--on). For a label map, "
+                "pass (mask == label).all(axis=2)"
             )
     return array[..., 0]
 

@@ -66,7 +66,7 @@ def test_a_folder_of_cut_outs_on_one_background(
     Image.fromarray(noise(10, 10)).save(folder / "no.png")
     assert run(folder, "--on", background, "-o", out, "-r") == 1
     errors = capsys.readouterr().err
-    assert "no.png: the foreground has no alpha channel" in errors
+    assert "no.png: the cut-out has no alpha channel" in errors
     assert "3 written, 1 failed, 0 skipped" in errors
     one = cutout.parent / "one.png"
     assert run(cutout, "--on", background, "-o", one) == 0
