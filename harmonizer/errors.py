@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
+_LACK_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory")
+
 
 class HarmonizerError(Exception):
     """Base class of every error that the library raises on purpose."""
@@ -28,6 +30,17 @@ def shortened(text: str, longest: int = 4000) -> str:
         return text
     half = longest // 2
     return f"{text[:half]} ... ({len(text) - 2 * half:,} characters) ... {text[-half:]}"
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes in place of what a terminal would act on."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that there is too little memory, by Python, OpenCV or torch."""
+    said = str(error)
+    return isinstance(error, MemoryError) or any(text in said for text in _LACK_OF_MEMORY)
 
 
 class InputError(HarmonizerError, ValueError):

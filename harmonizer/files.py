@@ -18,7 +18,7 @@ from harmonizer.errors import InputError
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
 # Where a process finds what it has open already; what is behind must not be replaced.
 _OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
-_LARGEST_JSON = 10_000_000
+LARGEST_JSON = 10_000_000
 # What a spreadsheet takes for a formula, and the mark that keeps it from that.
 _FORMULA, _TEXT_MARK = ("=", "+", "-", "@", "\t", "\r"), "'"
 
@@ -111,9 +111,9 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: It holds something else, or more than such a file of this library ever does.
     """
     with path.open("rb") as file:
-        content = file.read(_LARGEST_JSON + 1)
-    if len(content) > _LARGEST_JSON:
-        raise ValueError(f"it has more than {_LARGEST_JSON:,} bytes")
+        content = file.read(LARGEST_JSON + 1)
+    if len(content) > LARGEST_JSON:
+        raise ValueError(f"it has more than {LARGEST_JSON:,} bytes")
     try:
         document: Any = json.loads(content.decode("utf-8-sig"))
     except RecursionError as error:

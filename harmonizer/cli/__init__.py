@@ -18,10 +18,10 @@ from harmonizer.cli.export import add_export
 from harmonizer.cli.models import add_models
 from harmonizer.cli.process import warnings_in_one_line
 from harmonizer.cli.run import add_run, settle_resize_mask
-from harmonizer.cli.terminal import complain, printable, sound_streams
+from harmonizer.cli.terminal import complain, sound_streams
 from harmonizer.cli.train import add_train
 from harmonizer.cli.video import add_video
-from harmonizer.errors import HarmonizerError
+from harmonizer.errors import HarmonizerError, is_lack_of_memory, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,12 +51,14 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     except (HarmonizerError, OSError) as error:
         complain(f"error: {error}")
         return 1
-    except MemoryError:
-        complain("error: there is not enough memory for this picture")
-        return 1
     except KeyboardInterrupt:
         complain("stopped")
         return 130
+    except Exception as error:
+        if not is_lack_of_memory(error):
+            raise
+        complain("error: there is not enough memory for this picture")
+        return 1
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harmonizer.errors import InputError, shortened
+from harmonizer.errors import InputError, printable, shortened
 from harmonizer.files import is_stream
 
 _CUT_OFF = 128 + 13  # what a shell says of a program that SIGPIPE has ended
@@ -59,11 +59,6 @@ def complain(text: str) -> None:
     print("harmonizer: " + re.sub(r"\n(?! )", "\n  ", shown), file=sys.stderr)
 
 
-def printable(text: str) -> str:
-    """Return a text with escapes in place of what a terminal would act on."""
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
-
-
 def check_output(path: Path, *, force: bool) -> None:
     """Refuse, before the work, a file that could not or must not be written after it."""
     if not path.parent.is_dir():
@@ -72,7 +67,7 @@ def check_output(path: Path, *, force: bool) -> None:
         raise InputError(f"{path} is a folder; name a file, e.g. {path}/out.png")
     if is_stream(path):
         return
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:  # a link may name a file that is yet to come
         raise InputError(f"{path} exists already; add --force to replace it, or name another")
 
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, printable
 from harmonizer.imaging.depth import eight_bits
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.mask import open_mask
@@ -93,7 +93,7 @@ def read_or_replace(
                 raise
             if index not in skipped:
                 skipped[index] = str(error)
-                _logger.warning("skipped (%d so far): %s", len(skipped), error)
+                _logger.warning("skipped (%d so far): %s", len(skipped), printable(str(error)))
             index = int(generator.integers(len(dataset)))
     raise InputError(
         f"{_TRIES} samples drawn one after the other cannot be read; the last: "

@@ -20,6 +20,9 @@ from harmonizer.preprocessing import Array
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+# Of a profile, in bytes; those of printing presses have up to four million. Few are kept, too.
+_LARGEST = 8_000_000
+_KEPT = 8
 Floats = NDArray[np.float32]
 # Spread evenly over a level of each channel: Roberts's sequence.
 _SHIFTS = ((0.5 + np.outer(np.arange(8), (0.8191725, 0.6710436, 0.5497005))) % 1 - 0.5).astype(
@@ -45,7 +48,8 @@ def color_space(profile: object, modes: tuple[str, ...]) -> ColorSpace | None:
     """
     if not isinstance(profile, bytes) or not profile:
         return None
-    found = _usable(profile)
+    large = f"it has more than {_LARGEST:,} bytes"
+    found = _usable(profile) if len(profile) <= _LARGEST else large
     if isinstance(found, str) or found.mode not in modes:
         reason = found if isinstance(found, str) else f"it is for {found.mode}"
         warn(f"the colour profile cannot be used ({reason}); the colours are taken as sRGB")
@@ -53,7 +57,7 @@ def color_space(profile: object, modes: tuple[str, ...]) -> ColorSpace | None:
     return None if _is_srgb(found) else found
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=_KEPT)
 def _usable(profile: bytes) -> ColorSpace | str:
     """Return the space, or the reason why there is none."""
     try:
@@ -71,7 +75,7 @@ def _usable(profile: bytes) -> ColorSpace | str:
     return space
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=_KEPT)
 def _is_srgb(space: ColorSpace) -> bool:
     """Return whether no colour changes by more than a level: many programs' sRGB differ in that."""
     if space.mode != "RGB":
@@ -120,7 +124,7 @@ def change_within(
     return (colours + change).clip(0, 1)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=2 * _KEPT)  # there and back
 def _transform(source: ColorSpace | None, target: ColorSpace | None) -> ImageCms.ImageCmsTransform:
     profiles: list[Any] = [
         io.BytesIO(space.profile) if space else ImageCms.createProfile("sRGB")

@@ -140,10 +140,11 @@ def place(
         target = (_part_of(target[0], box[0]), _part_of(target[1], box[1]))
         return _multiplied(colours[source][inner], alpha[source][inner]), target
     layer = _multiplied(colours, alpha).astype(np.float32, copy=False)
-    if scale < 1:
-        return cv2.resize(layer, size[::-1], interpolation=cv2.INTER_AREA)[source], target
-    if (target[0].stop - target[0].start, target[1].stop - target[1].start) == size:
-        return cv2.resize(layer, size[::-1], interpolation=cv2.INTER_LINEAR), target
+    shown = target[0].stop - target[0].start, target[1].stop - target[1].start
+    if scale < 1 or shown == size:
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        resized = cv2.resize(layer, size[::-1], interpolation=method)
+        return np.asarray(resized[source], np.float32), target
     for axis in (0, 1):  # all of it may take gigabytes, of which little shows
         layer = _enlarged(layer, axis, size[axis], source[axis])
     return layer, target

@@ -4,6 +4,8 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 
+import torch
+
 from harmonizer.errors import InputError, UnknownModelError
 from harmonizer.networks.color_map import ColorMapConfig
 from harmonizer.networks.deeplab import DeepLabConfig
@@ -20,6 +22,8 @@ _IS2AM = UNetConfig(width=32, attention_expansion=0.5, blend=True, initial_gain=
 _W18S = HRNetConfig(width=18, modules=(1, 3, 2), blocks=2)
 _W18 = HRNetConfig(width=18, modules=(1, 4, 3), blocks=4)
 _W32 = HRNetConfig(width=32, modules=(1, 4, 3), blocks=4)
+
+_LARGEST = 1_000_000_000  # weights; the largest of the paper's has 55 million
 
 NETWORKS: Mapping[str, NetworkConfig] = {
     "dih": EncoderDecoderConfig(batchnorm_from=0, blend=False),
@@ -85,6 +89,18 @@ def build_network(name: str, **overrides: object) -> Network:
         InputError: If an override is not a field of the configuration, or has an impossible value.
     """
     config = network_config(name, **overrides)
+    _check_size(name, config)
     network = config.build()
     initialize(network, config.initial_gain)
     return network
+
+
+def _check_size(name: str, config: NetworkConfig) -> None:
+    """Refuse, before memory is taken, a network that nobody's weights are for."""
+    with torch.device("meta"):
+        count = sum(weights.numel() for weights in config.build().parameters())
+    if count > _LARGEST:
+        raise InputError(
+            f"the network {name!r} would have {count:,} weights, more than {_LARGEST:,}; "
+            "is its width right?"
+        )

@@ -114,7 +114,10 @@ def _new_network(wanted: ModelConfig) -> nn.Module:
         return build_network(wanted.network, **wanted.arguments)
     except HarmonizerError:
         raise
-    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as error:
+    except (
+        *(TypeError, ValueError, RuntimeError),
+        *(AttributeError, LookupError, ArithmeticError),
+    ) as error:
         raise InputError(
             f"the network {wanted.network} cannot be built with {dict(wanted.arguments)}: {error}"
         ) from error

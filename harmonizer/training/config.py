@@ -16,7 +16,7 @@ from harmonizer.preprocessing import Resampler
 from harmonizer.threads import count_cores
 from harmonizer.training.losses import LossName
 from harmonizer.training.recipes import read_recipe
-from harmonizer.zoo.manifest import printable
+from harmonizer.zoo.manifest import LARGEST_INPUT, printable
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,8 @@ class TrainConfig:
         ):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} is 0 or above; got {getattr(self, name)}")
+        if self.size > LARGEST_INPUT:
+            raise InputError(f"models have a size of at most {LARGEST_INPUT}; got {self.size}")
         if self.batch_size % self.accumulate:
             raise InputError(
                 f"a batch of {self.batch_size} cannot be computed in {self.accumulate} equal parts"

@@ -17,7 +17,7 @@ from harmonizer.files import read_json
 
 _BLOCK = 1 << 20
 _ATTEMPTS = 5
-_LARGEST = 4 * 2**30  # bytes; ten times what the largest network has
+LARGEST_DOWNLOAD = 4 * 2**30  # bytes; ten times what the largest network has
 _LONGEST = 6 * 3600  # seconds; a server that sends a byte a minute never ends
 _BROKEN = (
     http.client.HTTPException,
@@ -44,7 +44,7 @@ def download(url: str, destination: Path, *, size: int | None = None) -> None:
     destination.parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(_ATTEMPTS):
         try:
-            if _fetch(url, part, size or _LARGEST, until):
+            if _fetch(url, part, size or LARGEST_DOWNLOAD, until):
                 break
         except WeightsUnavailableError:
             raise

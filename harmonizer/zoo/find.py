@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harmonizer.errors import InputError, WeightsCorruptedError, WeightsUnavailableError
-from harmonizer.files import read_json
+from harmonizer.files import LARGEST_JSON, read_json
 from harmonizer.zoo.bundled import bundled_graph, bundled_weights
 from harmonizer.zoo.integrity import Weights
 from harmonizer.zoo.manifest import BundledFile, ModelInfo, model_info, parse_model_info
@@ -73,7 +73,7 @@ def _find_in_zoo(info: ModelInfo, options: FetchOptions) -> StoredModel:
 def _fetch_repository(repo: str, revision: str | None, options: FetchOptions) -> StoredModel:
     from harmonizer.zoo.sources import fetch_from_hub
 
-    config = fetch_from_hub(repo, CONFIG_FILE, revision, options)
+    config = fetch_from_hub(repo, CONFIG_FILE, revision, options, largest=LARGEST_JSON)
     # Both files have to be of one commit, also if the repository changes in between.
     commit = config.parent.name
     path = fetch_from_hub(repo, WEIGHTS_FILE, commit, options)

@@ -14,7 +14,7 @@ from harmonizer.errors import UnknownModelError, WeightsCorruptedError
 from harmonizer.preprocessing import Preprocessing, Resampler
 
 # Networks work at hundreds of pixels; a file that asks for more than this is no model.
-_LARGEST_INPUT = 4096
+LARGEST_INPUT = 4096
 _LONGEST_TEXT = 20_000
 
 Status: TypeAlias = Literal["bundled", "available", "origin-only", "unpublished"]
@@ -241,8 +241,8 @@ def _input_size(values: Any) -> tuple[int, int]:  # noqa: ANN401
     if not isinstance(values, list) or len(cast(list[Any], values)) != 2:
         raise ValueError(f"expected height and width, got {values!r}")
     height, width = map(_whole, cast(list[Any], values))
-    if max(height, width) > _LARGEST_INPUT:
-        raise ValueError(f"expected sizes of at most {_LARGEST_INPUT}, got {values!r}")
+    if max(height, width) > LARGEST_INPUT:
+        raise ValueError(f"expected sizes of at most {LARGEST_INPUT}, got {values!r}")
     return height, width
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from harmonizer.files import read_json, write_atomically
 from harmonizer.zoo.archive import read_archive
 from harmonizer.zoo.bundled import bundled_weights
 from harmonizer.zoo.convert import convert_state_dict
-from harmonizer.zoo.download import download
+from harmonizer.zoo.download import LARGEST_DOWNLOAD, download
 from harmonizer.zoo.integrity import Weights
 from harmonizer.zoo.manifest import BundledFile, HubFile, ModelInfo, ReleasedFile, Source
 from harmonizer.zoo.options import FetchOptions
@@ -77,9 +78,21 @@ def _fetch(info: ModelInfo, source: Source, options: FetchOptions) -> Weights:
 # --- the Hub ------------------------------------------------------------------------------------
 
 
-def fetch_from_hub(repo: str, file: str, revision: str | None, options: FetchOptions) -> Path:
-    """Fetch one file of a repository on the Hub into its cache; its content is not checked."""
+def fetch_from_hub(
+    repo: str,
+    file: str,
+    revision: str | None,
+    options: FetchOptions,
+    *,
+    largest: int = LARGEST_DOWNLOAD,
+) -> Path:
+    """Fetch one file of a repository on the Hub into its cache; its content is not checked.
+
+    One that is not in the cache yet, and has more than `largest` bytes, is not downloaded.
+    """
     try:
+        if not options.offline:
+            _refuse_large(repo, file, revision, options, largest)
         return Path(
             huggingface_hub.hf_hub_download(
                 repo,
@@ -92,10 +105,30 @@ def fetch_from_hub(repo: str, file: str, revision: str | None, options: FetchOpt
                 library_name="image-harmonizer",
             )
         )
+    except WeightsUnavailableError:
+        raise
     # Beside its own errors the client lets those of its HTTP library through, which changed once.
     except Exception as error:
         reason = _explain(error, repo, file, revision, options)
         raise WeightsUnavailableError(reason) from error
+
+
+def _refuse_large(
+    repo: str, file: str, revision: str | None, options: FetchOptions, largest: int
+) -> None:
+    cached = huggingface_hub.try_to_load_from_cache(
+        repo, file, cache_dir=options.cache_dir, revision=revision
+    )
+    if isinstance(cached, str):
+        return
+    size = None
+    with suppress(Exception):  # the download itself fails by the same, and says why
+        address = huggingface_hub.hf_hub_url(repo, file, revision=revision)
+        size = huggingface_hub.get_hf_file_metadata(address, token=options.token).size
+    if size is not None and size > largest:
+        raise WeightsUnavailableError(
+            f"{file} of {repo} has {size:,} bytes, more than {largest:,}, and is not downloaded"
+        )
 
 
 def _explain(

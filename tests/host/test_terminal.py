@@ -5,8 +5,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from helpers import EXAMPLES
+from PIL import Image
+
+from harmonizer import Harmonizer
+from harmonizer.cli import main
+from harmonizer.cli.terminal import check_output
+from harmonizer.data.files import read_or_replace
+from harmonizer.errors import InputError
+from harmonizer.files import write_atomically
+from harmonizer.pipeline import prepared
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a POSIX shell starts the programs")
 
@@ -94,3 +105,55 @@ def test_a_picture_as_text_in_place_of_a_path() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(b"harmonizer: error: ")
     assert len(done.stderr) < 5_000
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        cv2.error("OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."),
+    ],
+)
+def test_too_little_memory_is_said(
+    error: Exception,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Harmonizer, "harmonize", fail)
+    monkeypatch.setattr(prepared, "open_image", fail)
+    picture, mask = (str(EXAMPLES / name) for name in ("composite.png", "mask.png"))
+    assert main(["run", picture, mask, "-o", str(tmp_path / "b.png")]) == 1
+    assert "error: there is not enough memory" in capsys.readouterr().err
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_a_link_to_what_is_not_there_yet_is_not_followed_unasked(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "elsewhere.png")
+    with pytest.raises(InputError, match="exists already; add --force"):
+        check_output(tmp_path / "b.png", force=False)
+    check_output(tmp_path / "b.png", force=True)
+    write_atomically(tmp_path / "b.png", b"new")  # then as `open` does
+    assert (tmp_path / "b.png").is_symlink()
+    assert (tmp_path / "elsewhere.png").read_bytes() == b"new"
+
+
+def test_what_a_log_says_of_a_file_does_nothing_to_a_terminal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken:
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> object:
+            raise InputError("\x1b]0;title\x07 cannot be read")
+
+    with pytest.raises(InputError):
+        read_or_replace(Broken(), 0, np.random.default_rng(0), "skip", {})
+    assert "\\x1b]0;title\\x07 cannot be read" in caplog.text
+    assert "\x1b" not in caplog.text

@@ -1,5 +1,7 @@
 """A picture's colours are what its profile says, for the network as for everybody else."""
 
+import io
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -204,3 +206,27 @@ def test_a_cut_out_is_pasted_as_the_colours_it_shows(
     assert np.array_equal(
         np.asarray(composite)[~there], np.asarray(stored(background, below))[~there]
     )
+
+
+def test_large_profiles_are_not_kept() -> None:
+    padded = SRGB + bytes(9_000_000)
+    padded = len(padded).to_bytes(4, "big") + padded[4:]
+    with pytest.warns(UserWarning, match="it has more than"):
+        picture = open_image(as_file(np.zeros((4, 4, 3), np.uint8), padded, "TIFF"))
+    assert picture.space is None
+    assert picture.info["icc_profile"] == padded
+
+
+def test_few_profiles_are_kept() -> None:
+    """Each may have megabytes."""
+    file = as_file(np.zeros((4, 4, 3), np.uint8), None)
+    tracemalloc.start()
+    for number in range(40):
+        padded = SRGB + bytes([number]) * 3_000_000
+        padded = len(padded).to_bytes(4, "big") + padded[4:]
+        image = Image.open(io.BytesIO(file))
+        image.info["icc_profile"] = padded
+        open_image(image)
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 70 << 20

@@ -57,6 +57,7 @@ def test_texts_of_any_kind_survive_the_file(text: str, tmp_path: Path) -> None:
         ("learning_rate = -1.0", ["learning_rate has to be above 0"]),
         ("batch_size = 10\naccumulate = 3", ["cannot be computed in 3 equal parts"]),
         ("seed = -1", ["seed is 0 or above"]),
+        ("size = 8192", ["a size of at most 4096"]),
         ("epochs = 0", ["steps, or epochs"]),
         ("steps = -5", ["steps is 0 or above"]),
         ("[train]\nlimit = -1", ["limit is 0 or above; got -1"]),

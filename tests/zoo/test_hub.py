@@ -305,3 +305,13 @@ def test_names_and_disks_that_do_not_do(
         monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
     with pytest.raises(WeightsUnavailableError, match=reason):
         fetch_from_hub(repo, "config.json", None, options)
+
+
+def test_a_config_of_any_size_is_not_downloaded(
+    server: Server, repository: str, options: FetchOptions
+) -> None:
+    files = server.repos[repository]
+    files["config.json"] += b" " * 11_000_000
+    with pytest.raises(WeightsUnavailableError, match="more than 10,000,000, and is not"):
+        load_model(repository, None, options)
+    assert not server.asked("GET", "/resolve/")

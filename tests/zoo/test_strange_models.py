@@ -54,3 +54,20 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be saved"):
         Harmonizer(network, info).save_pretrained(tmp_path / "model")
     assert not (tmp_path / "model" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("idih", {"width": 10**6}),
+        ("idih", {"depth": 10**9}),
+        ("is2am", {"width": 10**5}),
+        ("dovenet", {"width": 10**5}),
+        ("colormap-lite0", {"hidden": 10**6}),
+    ],
+)
+def test_a_network_that_nobody_has_weights_of_is_not_built(
+    name: str, arguments: dict[str, int]
+) -> None:
+    with pytest.raises(InputError, match=r"weights, more than|a depth from"):
+        build_network(name, **arguments)
