@@ -129,8 +129,8 @@ def _reduced(
     height, width = preprocessing.input_size
     if mask.shape[0] <= height or mask.shape[1] <= width:
         return low, low_mask
-    solid = mask > _LEAST_SOLID
-    touched = resample(solid.astype(np.float32), (height, width), "opencv-area") > 0
+    solid = cv2.compare(mask, _LEAST_SOLID, cv2.CMP_GT)  # in bytes, which are quicker to reduce
+    touched = resample(solid, (height, width), "opencv-area") > 0
     missed = touched & (cv2.dilate(low_mask, np.ones((3, 3), np.uint8)) <= _LEAST_SOLID)
     if not missed.any():
         return low, low_mask
@@ -139,7 +139,7 @@ def _reduced(
     places: list[list[int]] = np.argwhere(missed).tolist()
     for row, column in places:
         rows, columns = _touching(row, tall), _touching(column, wide)
-        colour = pixels[rows, columns][solid[rows, columns]].mean(axis=0)
+        colour = pixels[rows, columns][solid[rows, columns] > 0].mean(axis=0)
         low[row, column] = np.rint(colour) if low.dtype.kind == "u" else colour
         low_mask[row, column] = 1
     return low, low_mask
