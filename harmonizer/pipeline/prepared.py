@@ -129,7 +129,7 @@ def _reduced(
     height, width = preprocessing.input_size
     if mask.shape[0] <= height or mask.shape[1] <= width:
         return low, low_mask
-    solid = cv2.compare(mask, _LEAST_SOLID, cv2.CMP_GT)  # in bytes, which are quicker to reduce
+    solid: Array = (mask > _LEAST_SOLID).view(np.uint8) * np.uint8(255)  # bytes reduce quickly
     touched = resample(solid, (height, width), "opencv-area") > 0
     missed = touched & (cv2.dilate(low_mask, np.ones((3, 3), np.uint8)) <= _LEAST_SOLID)
     if not missed.any():

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -119,7 +119,7 @@ print(result.finished)
 @contextmanager
 def started(
     config: TrainConfig, tmp_path: Path, *arguments: str
-) -> Iterator[subprocess.Popen[str]]:
+) -> Generator[subprocess.Popen[str]]:
     """Train in another process, which does not outlive the test."""
     path = tmp_path / f"{Path(config.output).name}.toml"
     path.write_text(config.to_toml())
