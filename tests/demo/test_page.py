@@ -91,7 +91,18 @@ class Page:
         return self.browser.find_element("css selector", "body").text
 
     def click(self, element: str) -> None:
-        self.all(f"#{element}")[0].click()
+        from selenium.common.exceptions import WebDriverException
+
+        def clicked() -> bool:
+            try:
+                self.all(f"#{element}")[0].click()
+            except WebDriverException as error:  # a thumbnail that comes moves what is below it
+                if "click intercepted" not in str(error):
+                    raise
+                return False
+            return True
+
+        wait_for(clicked, f"{element} to lie still", 10)
 
     def shown(self) -> list[Any]:
         """The two pictures of the comparison as the browser has them, as pixels.
