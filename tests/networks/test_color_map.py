@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from bundle_model import scale_answer
 from skimage import data
 
+from harmonizer.lifting.strength import LUMA, Strength
 from harmonizer.networks import build_network, color_map
 from harmonizer.networks.color_map import ColorMapNetwork, apply_color_map
 
@@ -217,3 +219,19 @@ def test_the_border_is_what_is_near_the_other_side() -> None:
     near[..., 56:64, :] = 1
     assert torch.allclose(color_map._along_border(far, sides, means), before, atol=1e-6)
     assert (color_map._along_border(near, sides, means) - before).abs().max() > 0.1
+
+
+def test_shares_of_a_change_can_be_put_into_the_last_layer() -> None:
+    network = random_network()
+    image, mask = torch.rand(1, 3, 256, 256) * 2 - 1, torch.zeros(1, 1, 256, 256)
+    mask[..., 60:190, 40:160] = 1
+    with torch.no_grad():
+        network.answer.weight.normal_(std=0.3)
+        full = network(image, mask) - image
+        scale_answer(network, Strength(light=0.9, color=0.5))
+        shares = network(image, mask) - image
+    luma = torch.from_numpy(LUMA)[:, None, None]
+    before, after = ((luma * change[0]).sum(0) for change in (full, shares))
+    assert before.abs().max() > 0.05
+    torch.testing.assert_close(after, 0.9 * before, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(shares[0] - after, 0.5 * (full[0] - before), atol=1e-5, rtol=1e-4)
