@@ -31,7 +31,7 @@ def low_res_weight(image: NDArray[Any], mask: Floats, low: Floats, scale: float)
     """
     height, width = low.shape[:2]
     shown: Floats = resample(mask, (height, width), "opencv-linear")
-    sampled = _sampled(image, height, width, _EVERY)
+    sampled = _sampled(image, height, width)
     sampling = np.abs(sampled / scale - low[::_EVERY, ::_EVERY]).max() < GREY_LEVEL
     if not sampling:
         shown = np.minimum(shown, resample(mask, (height, width), "opencv-area"))
@@ -47,14 +47,14 @@ def low_res_weight(image: NDArray[Any], mask: Floats, low: Floats, scale: float)
     return inner if inner.any() else weight
 
 
-def _sampled(image: NDArray[Any], height: int, width: int, every: int) -> Floats:
+def _sampled(image: NDArray[Any], height: int, width: int) -> Floats:
     """Resize by linear interpolation between the nearest pixels (H x W x C to h x w x C).
 
-    Returned is each ``every``-th row and column of it.
+    Returned is each ``_EVERY``-th row and column of it.
     """
     ends: list[list[tuple[NDArray[np.intp], Floats]]] = []
     for size, low_size in zip(image.shape[:2], (height, width), strict=True):
-        centres = (np.arange(0, low_size, every) + 0.5) * (size / low_size) - 0.5
+        centres = (np.arange(0, low_size, _EVERY) + 0.5) * (size / low_size) - 0.5
         position = np.minimum(np.maximum(centres, 0), size - 1)
         first = position.astype(np.intp)
         share = (position - first).astype(np.float32)

@@ -16,7 +16,7 @@ from harmonizer.preprocessing import Resampler
 from harmonizer.threads import count_cores
 from harmonizer.training.losses import LossName
 from harmonizer.training.recipes import read_recipe
-from harmonizer.zoo.manifest import LARGEST_INPUT, printable
+from harmonizer.zoo.manifest import LARGEST_INPUT, check_printable
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ModelConfig:
         """Refuse texts with which the trained model could not be loaded."""
         for key in ("start", "name", "description", "licence"):
             try:
-                printable(getattr(self, key))
+                check_printable(getattr(self, key))
             except ValueError as error:
                 raise InputError(f"model.{key}: {error}") from error
 

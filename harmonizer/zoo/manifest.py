@@ -198,10 +198,10 @@ def _source(entry: Mapping[str, Any]) -> Source:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a text, got {value!r}")
-    return printable(value)
+    return check_printable(value)
 
 
-def printable(value: str) -> str:
+def check_printable(value: str) -> str:
     """Return a text that may be printed to terminals and is no book; refuse others.
 
     Raises:
