@@ -259,3 +259,8 @@ def test_a_profile_too_large_for_a_reader_costs_no_picture(noise: Any, tmp_path:
     with pytest.warns(UserWarning, match="its metadata cannot be read and is left out"):
         image, _ = open_file(tmp_path / "a.png")
     assert np.array_equal(np.asarray(image), pixels)
+
+
+def test_a_picture_wider_than_png_allows_is_refused() -> None:
+    with pytest.raises(InputError, match=r"1000001 x 1: a side is 1,000,000 at most"):
+        encode_image(np.zeros((1, 1_000_001, 3), np.uint8), "PNG", {})
