@@ -23,6 +23,9 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 # Of a profile, in bytes; those of printing presses have up to four million. Few are kept, too.
 _LARGEST = 8_000_000
 _KEPT = 8
+_MOST_TAGS = 100  # LittleCMS refuses more
+_GREYS_APART = 32  # levels; what does not tell them apart cannot bring colours back
+_GREYS = np.arange(2 * _GREYS_APART, 256 - _GREYS_APART, _GREYS_APART, np.uint8)[None]
 Floats = NDArray[np.float32]
 # Spread evenly over a level of each channel: Roberts's sequence.
 _SHIFTS = ((0.5 + np.outer(np.arange(8), (0.8191725, 0.6710436, 0.5497005))) % 1 - 0.5).astype(
@@ -61,18 +64,35 @@ def color_space(profile: object, modes: tuple[str, ...]) -> ColorSpace | None:
 def _usable(profile: bytes) -> ColorSpace | str:
     """Return the space, or the reason why there is none."""
     try:
-        opened = cast(Any, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+        opened = cast(Any, ImageCms.ImageCmsProfile(_without_chains(profile)))
         kind = str(opened.profile.xcolor_space).strip()
         if kind not in _MODES:
             return f"it is for {kind}"
         space = ColorSpace(profile, cast(Literal["RGB", "L", "CMYK"], _MODES[kind]))
-        _transform(None, space)
-        _transform(space, None)
+        back, there = _transform(None, space), _transform(space, None)
     except MemoryError:
         raise
     except Exception as error:  # LittleCMS refuses what is damaged by whatever comes up
         return str(error) or type(error).__name__
+    if space.mode != "CMYK":  # pictures in inks are brought to sRGB, and stay there
+        greys = Image.fromarray(_GREYS).convert(space.mode)
+        returned = ImageCms.applyTransform(ImageCms.applyTransform(greys, there), back)
+        if np.abs(np.subtract(returned, greys, dtype=np.int16)).max() > _GREYS_APART // 2:
+            return "greys do not come back from it"
     return space
+
+
+def _without_chains(profile: bytes) -> io.BytesIO:
+    """Open a profile without its chains of processing elements (D2B0 to B2D3).
+
+    An element may stand in them any number of times: a few kilobytes take gigabytes or hours. Every
+    profile has tables or curves, too (ICC.1:2022, 8.2), and 8 bits need no more.
+    """
+    data = bytearray(profile)
+    for place in range(132, min(132 + 12 * _MOST_TAGS, len(data)), 12):
+        if data[place : place + 3] in (b"D2B", b"B2D"):
+            data[place : place + 4] = data[place : place + 4].lower()  # a name that says nothing
+    return io.BytesIO(data)
 
 
 @lru_cache(maxsize=_KEPT)
@@ -127,7 +147,7 @@ def change_within(
 @lru_cache(maxsize=2 * _KEPT)  # there and back
 def _transform(source: ColorSpace | None, target: ColorSpace | None) -> ImageCms.ImageCmsTransform:
     profiles: list[Any] = [
-        io.BytesIO(space.profile) if space else ImageCms.createProfile("sRGB")
+        _without_chains(space.profile) if space else ImageCms.createProfile("sRGB")
         for space in (source, target)
     ]
     from_mode, to_mode = (space.mode if space else "RGB" for space in (source, target))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import EXAMPLES, box_mask
 from PIL import Image, ImageCms
-from profiles import SPACES, from_srgb, grey_profile, press_profile, rgb_profile
+from profiles import SPACES, chained_profile, from_srgb, grey_profile, press_profile, rgb_profile
 from torch import nn
 
 from harmonizer import Harmonizer, compose, model_info
@@ -166,6 +166,7 @@ def test_cmyk_is_what_its_profile_says(noise: Any, brighten: Harmonizer) -> None
         ("RGB", grey_profile(2.2), "it is for L"),
         ("P", press_profile(), "it is for CMYK"),
         ("CMYK", SRGB[:300], "cannot be used"),
+        ("L", grey_profile(200), "greys do not come back"),  # everything is black
     ],
 )
 def test_a_profile_that_cannot_be_used_is_ignored_with_a_word(
@@ -215,6 +216,20 @@ def test_large_profiles_are_not_kept() -> None:
         picture = open_image(as_file(np.zeros((4, 4, 3), np.uint8), padded, "TIFF"))
     assert picture.space is None
     assert picture.info["icc_profile"] == padded
+
+
+@pytest.mark.parametrize("elements", [1, 20_000])
+def test_chains_of_elements_are_not_followed(elements: int) -> None:
+    """The second has 320 KB, 1 KB in a PNG, and takes minutes if they are."""
+    colours = np.linspace(0.1, 0.9, 30, dtype=np.float32).reshape(1, -1, 3)
+    plain, chained = (
+        ColorSpace(profile, "RGB")
+        for profile in (rgb_profile("Display P3"), chained_profile("Display P3", elements))
+    )
+    assert np.array_equal(convert(colours, chained, None), convert(colours, plain, None))
+    assert np.array_equal(convert(colours, None, chained), convert(colours, None, plain))
+    picture = open_image(as_file(np.zeros((4, 4, 3), np.uint8), chained.profile))
+    assert picture.space == chained
 
 
 def test_few_profiles_are_kept() -> None:
