@@ -104,6 +104,11 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
         check_outputs([Job(image, mask or parsed.on, output)])
     # An unknown ending is better known before the work than after.
     if parsed.format is None:
+        if not to_stdout and parsed.output is not None and not output.suffix:
+            raise InputError(
+                f"{output} is no folder that exists, and has no ending that says which format to "
+                "write; make the folder first, or end the name in .png, .jpg, ..."
+            )
         source = _beside(image, ending) if image != _PIPE else Path("stdin.png")
         format_name = output_format(source if to_stdout else output)
     else:

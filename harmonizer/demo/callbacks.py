@@ -26,6 +26,8 @@ _EXAMPLE, _EXAMPLE_FILES = Path(__file__).parent / "example", ("astronaut.webp",
 _EXAMPLE_PLACE = (30.0, 60.0, 82.0)  # per cents, as the sliders have them
 _FAR = 1_000_000  # beyond what any control gives
 _THUMBNAIL = 320  # pixels of the longest side
+_NOT_CUT_OUT = "Nothing of it is transparent: cut the object out first. Or is it the background?"
+_NOT_OPAQUE = "Parts of it are transparent: is it the cut-out?"
 
 Pair: TypeAlias = tuple[Array, Array]  # before and after, as they are shown
 
@@ -103,14 +105,20 @@ def show_placed(cutout: str | None, background: str | None, x: float, y: float, 
     )
 
 
-def show_thumbnail(path: str | None) -> str:
-    """Return a small copy of an upload, as HTML; nothing where there is none."""
+def show_thumbnail(opaque: bool | None, path: str | None) -> str:
+    """Return a small copy of an upload, as HTML; nothing where there is none.
+
+    What is `opaque` and should not be, or the other way round, is told; None is for either.
+    """
     if path is None:
         return ""
     shown, (height, width) = work.show_layer(path, _THUMBNAIL), work.size_of(path)
-    caption = f"<figcaption>{width} x {height}</figcaption>"
+    caption = f"{width} x {height}"
+    if opaque is not None and opaque != bool((shown[..., 3] == 255).all()):
+        caption += f'<p role="alert">{_NOT_OPAQUE if opaque else _NOT_CUT_OUT}</p>'
     name = html.escape(Path(path).name)
-    return f'<figure><img src="{_source(shown)}" alt="{name}">{caption}</figure>'
+    picture = f'<img src="{_source(shown)}" alt="{name}">'
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 
 def _source(pixels: Array) -> str:

@@ -114,14 +114,14 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
     first = model or default_model()
     names = [first, *(name for name in list_models(with_weights=True) if name != first)]
 
-    thumbnails: list[tuple[Any, Any]] = []
+    thumbnails: list[tuple[Any, Any, bool | None]] = []
 
-    def upload(label: str, name: str, *, shown: bool = True) -> Any:  # noqa: ANN401
+    def upload(label: str, name: str, *, shown: bool = True, opaque: bool | None = None) -> Any:  # noqa: ANN401
         kinds = list(work.ENDINGS)
         file = gr.File(label=label, file_types=kinds, type="filepath", height=140, elem_id=name)
         if shown:
             small = gr.HTML(elem_classes="thumbnail", padding=False)
-            thumbnails.append((file, small))
+            thumbnails.append((file, small, opaque))
         return file
 
     def button(name: str) -> tuple[Any, Any]:
@@ -167,8 +167,8 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
                         )
                     try_composite, go_composite = button("composite")
                 with gr.Tab("Cut-out"):
-                    cutout = upload("Cut-out: a picture with transparency", "cutout")
-                    background = upload("Background", "background")
+                    cutout = upload("Cut-out: a picture with transparency", "cutout", opaque=False)
+                    background = upload("Background", "background", opaque=True)
                     placed = gr.HTML(elem_id="placed", padding=False)
                     size = gr.Slider(
                         5, 200, 60, step=1, label="Size, % of what fits", elem_id="size"
@@ -246,8 +246,8 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
         for one in (cutout.change, background.change):
             one(bound(callbacks.show_placed), where, placed, **live)
         gr.on([x.change, y.change, size.change], None, [x, y, size], None, js=_FOLLOW)
-        for upload_of, small in thumbnails:
-            upload_of.change(bound(callbacks.show_thumbnail), upload_of, small, **live)
+        for upload_of, small, opaque in thumbnails:
+            upload_of.change(bound(callbacks.show_thumbnail, opaque), upload_of, small, **live)
         painted_file.change(bound(callbacks.load_editor), painted_file, editor)
         for one in (light.input, color.input):
             one(bound(callbacks.show_strength), [outcome, light, color], comparison, **live)

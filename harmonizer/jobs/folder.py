@@ -93,6 +93,12 @@ def find_jobs(
     ]
     if not jobs:
         raise InputError(f"{images if isinstance(images, Path) else masks} holds no pictures")
+    if masks is not None and all(job.mask is None for job in jobs):
+        stem = jobs[0].image.stem
+        raise InputError(
+            f"{masks} holds no mask of these pictures; that of {jobs[0].image.name} is called "
+            f"{stem}.png, {stem}_mask.png or {stem}-mask.png"
+        )
     check_outputs(jobs)
     return jobs
 

@@ -171,6 +171,7 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ((COMPOSITE, EXAMPLES, tmp_path, "-o", tmp_path / "o"), "give one folder, or files"),
         ((COMPOSITE, MASK, "-o", tmp_path / "no" / "out.png"), "there is no folder"),
         ((COMPOSITE, MASK, "-o", tmp_path / "out.xyz"), "cannot write the format"),
+        ((COMPOSITE, MASK, "-o", f"{tmp_path}/new/"), "new is no folder that exists"),
         ((COMPOSITE, MASK, "-o", out, "--model", "nonsense"), "there is no model 'nonsense'"),
         ((COMPOSITE, MASK, "-o", out, "--device", "nonsense"), "no device 'nonsense'"),
         ((tmp_path / "a", MASK, "-o", out), "there is no file"),

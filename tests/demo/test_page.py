@@ -361,6 +361,9 @@ def test_mistakes_are_told(browser: Any, address: str, tmp_path: Path) -> None:
     page.upload(composite=COMPOSITE, mask=tmp_path / "small.png")
     page.click("go-composite")
     wait_for(lambda: "the image is 640 x 427, the mask 10 x 10" in page.text(), "the reason")
+    page.open_tab("Cut-out")
+    page.upload(cutout=COMPOSITE)
+    wait_for(lambda: "cut the object out first" in page.text(), "what is wrong with the upload")
 
 
 def status(url: str, data: bytes | None = None, **headers: str) -> int:

@@ -130,11 +130,23 @@ def test_what_is_too_large_or_no_picture_is_refused(
             call(COMPOSITE)
 
 
+def test_an_upload_that_can_be_no_cutout_or_no_background_is_told(tmp_path: Path) -> None:
+    Image.new("RGBA", (20, 10), (9, 9, 9, 128)).save(cutout := str(tmp_path / "cutout.png"))
+    Image.new("RGBA", (20, 10), (9, 9, 9, 255)).save(opaque := str(tmp_path / "opaque.png"))
+    for path, clear in ((cutout, True), (opaque, False), (COMPOSITE, False)):
+        as_cutout, as_background, as_either = (
+            callbacks.show_thumbnail(kind, path) for kind in (False, True, None)
+        )
+        assert ("cut the object out first" in as_cutout) != clear
+        assert ("is it the cut-out?" in as_background) == clear
+        assert "alert" not in as_either
+
+
 def test_before_there_is_anything_to_work_on() -> None:
     assert callbacks.show_placed(None, COMPOSITE, 50, 50, 50) == ""
     assert callbacks.load_editor(None) is None
     assert callbacks.show_strength(None, 50, 50) is None
-    assert callbacks.show_thumbnail(None) == ""
+    assert callbacks.show_thumbnail(None, None) == ""
     assert callbacks.describe(None, 100, 100, "PNG", False) == ("", "", "")
     with pytest.raises(InputError, match="nothing is painted"):
         callbacks.harmonize_painted("cpu", COMPOSITE, None, "", 100, 100)

@@ -223,7 +223,18 @@ def test_a_picture_is_not_its_own_mask(
     Image.fromarray(noise(40, 60)[..., 0]).save(tmp_path / "in" / "grey.png")
     monkeypatch.chdir(tmp_path)
     assert run("in", tmp_path / "in", "-o", "out") == 1
-    assert "no mask is called grey" in capsys.readouterr().err
+    assert "holds no mask" in error_line(capsys)
+
+
+def test_masks_that_are_all_missing_are_told_once(
+    folders: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, _, out = folders
+    (tmp_path / "others").mkdir()
+    Image.new("L", (9, 9)).save(tmp_path / "others" / "z.png")
+    assert run(images, tmp_path / "others", "-o", out) == 1
+    assert "others holds no mask of these pictures; that of a.png is called" in error_line(capsys)
+    assert not out.exists()
 
 
 def test_a_folder_names_the_pictures_it_warns_of(

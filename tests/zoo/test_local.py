@@ -1,6 +1,7 @@
 """Saved models on this machine, what names mean, and the manifest itself."""
 
 import json
+import shutil
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -206,6 +207,13 @@ def test_a_missing_file_is_named(file: str, saved: Path) -> None:
         load(saved)
     with pytest.raises(WeightsUnavailableError, match="there is no file"):
         load(saved / "nowhere")
+
+
+def test_a_folder_of_a_run_names_the_model_in_it(tmp_path: Path, saved: Path) -> None:
+    for name in ("model", "best"):
+        shutil.copytree(saved, tmp_path / "run" / name)
+    with pytest.raises(WeightsUnavailableError, match=r"Did you mean .*run.best\?"):
+        load(tmp_path / "run")
 
 
 def lying(header: dict[str, Any], length: int | None = None) -> bytes:
