@@ -25,7 +25,7 @@ _LARGEST = 8_000_000
 _KEPT = 8
 _MOST_TAGS = 100  # LittleCMS refuses more
 _GREYS_APART = 32  # levels; what does not tell them apart cannot bring colours back
-_GREYS = np.arange(2 * _GREYS_APART, 256 - _GREYS_APART, _GREYS_APART, np.uint8)[None]
+_GREYS: NDArray[np.uint8] = np.arange(64, 224, _GREYS_APART, dtype=np.uint8)
 Floats = NDArray[np.float32]
 # Spread evenly over a level of each channel: Roberts's sequence.
 _SHIFTS = ((0.5 + np.outer(np.arange(8), (0.8191725, 0.6710436, 0.5497005))) % 1 - 0.5).astype(
@@ -69,15 +69,16 @@ def _usable(profile: bytes) -> ColorSpace | str:
         if kind not in _MODES:
             return f"it is for {kind}"
         space = ColorSpace(profile, cast(Literal["RGB", "L", "CMYK"], _MODES[kind]))
-        back, there = _transform(None, space), _transform(space, None)
+        _transform(None, space)
+        _transform(space, None)
     except MemoryError:
         raise
     except Exception as error:  # LittleCMS refuses what is damaged by whatever comes up
         return str(error) or type(error).__name__
     if space.mode != "CMYK":  # pictures in inks are brought to sRGB, and stay there
-        greys = Image.fromarray(_GREYS).convert(space.mode)
-        returned = ImageCms.applyTransform(ImageCms.applyTransform(greys, there), back)
-        if np.abs(np.subtract(returned, greys, dtype=np.int16)).max() > _GREYS_APART // 2:
+        greys = np.repeat(_GREYS, 3).reshape(1, -1, 3)
+        returned = apply(apply(greys, space, None), None, space)
+        if np.abs(returned.astype(np.int16) - greys).max() > _GREYS_APART // 2:
             return "greys do not come back from it"
     return space
 
@@ -90,8 +91,9 @@ def _without_chains(profile: bytes) -> io.BytesIO:
     """
     data = bytearray(profile)
     for place in range(132, min(132 + 12 * _MOST_TAGS, len(data)), 12):
-        if data[place : place + 3] in (b"D2B", b"B2D"):
-            data[place : place + 4] = data[place : place + 4].lower()  # a name that says nothing
+        name = profile[place : place + 4]
+        if name[:3] in (b"D2B", b"B2D"):
+            data[place : place + 4] = name.lower()  # a name that says nothing
     return io.BytesIO(data)
 
 
