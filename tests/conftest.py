@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from helpers import Brighten
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
@@ -51,6 +50,8 @@ def model() -> Harmonizer:
 
 @pytest.fixture(scope="session")
 def brighten() -> Harmonizer:
+    from small_networks import Brighten  # torch, which most tests do without
+
     return Harmonizer(Brighten(), model_info("idih"), device="cpu")
 
 

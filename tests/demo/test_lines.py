@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import EXAMPLES, small_idih
+from helpers import EXAMPLES
 from PIL import Image
+from small_networks import small_idih
 
 from harmonizer.cli import main
 from harmonizer.demo import callbacks, work

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Brighten, small_idih
 from PIL import Image
 from small_iharmony4 import PICTURES
+from small_networks import Brighten, small_idih
 
 from harmonizer import Harmonizer
 from harmonizer.data import TripletDataset

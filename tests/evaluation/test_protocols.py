@@ -7,9 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from helpers import Brighten
 from PIL import Image
 from small_iharmony4 import PICTURES
+from small_networks import Brighten
 from ssim_formula import similarity
 
 from harmonizer import Harmonizer, model_info

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from helpers import small_idih
 from programs import program
+from small_networks import small_idih
 
 ANSWERS = """
 import hashlib

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import Brighten, box_mask
+from helpers import box_mask
+from small_networks import Brighten
 from torch import nn
 
 from harmonizer import Harmonizer, harmonize, model_info

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import small_idih
+from small_networks import small_idih
 
 from harmonizer import Harmonizer
 from harmonizer.pipeline.look import Frame, frame_around

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import EXAMPLES, Brighten, box_mask, small_idih
+from helpers import EXAMPLES, box_mask
 from PIL import Image
+from small_networks import Brighten, small_idih
 
 import harmonizer
 from harmonizer import Harmonizer, harmonize, list_models, model_info
