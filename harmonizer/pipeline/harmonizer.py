@@ -109,11 +109,9 @@ class Harmonizer:
                 which torch need not be imported; else torch); `"torch"`; `"opencv"`; or, on the
                 CPU, `"onnx"` (ONNX Runtime, the extra `onnx`) or `"openvino"` (OpenVINO, the extra
                 `openvino`), which take seconds to load and answer faster on some processors.
-            revision: Branch, tag or commit of a repository on the Hub. The zoo's own models are
-                pinned.
+            revision: Branch, tag or commit on the Hub. The zoo's own models are pinned.
             cache_dir: Where downloads are kept; None is what HF_HOME says.
-            local_files_only: Never connect; use what is on this machine. HF_HUB_OFFLINE=1 does the
-                same.
+            local_files_only: Never connect, as under HF_HUB_OFFLINE=1; use what is here already.
             force_download: Download again what is on this machine already.
             token: For private repositories of the Hub; None takes the one of `hf auth login`.
 
@@ -162,8 +160,7 @@ class Harmonizer:
         """Write the model as a folder that `from_pretrained` loads.
 
         Args:
-            save_directory: Made if it is not there; `config.json`, `model.safetensors` and
-                `README.md` in it are replaced.
+            save_directory: Made if need be; its config, weights and `README.md` are replaced.
 
         Raises:
             OSError: A file cannot be written.
