@@ -94,10 +94,11 @@ def _open_local(path: Path) -> StoredModel:
     for file in (weights, config):
         if not file.is_file():
             within = sorted(path.glob(f"*/{WEIGHTS_FILE}"))  # `best` of a training run is first
+            meant = within and os.path.join(os.curdir, within[0].parent)  # noqa: PTH118 - drops `./`
             raise WeightsUnavailableError(
                 f"there is no file {file}; a saved model is a folder with {CONFIG_FILE} and "
                 f"{WEIGHTS_FILE}, as save_pretrained writes it"
-                + (f". Did you mean {within[0].parent}?" if within else "")
+                + (f". Did you mean {meant}?" if meant else "")
             )
     return _read_config(config, weights, str(path), cached=False)
 
