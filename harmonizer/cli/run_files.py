@@ -100,8 +100,8 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
     from harmonizer.imaging.saving import encode_image, output_format
     from harmonizer.jobs.folder import Job, check_outputs, harmonize_file
 
-    if not to_stdout:
-        check_outputs([Job(image, mask or parsed.on, output)])
+    written = (None if to_stdout else output, parsed.lut)
+    check_outputs([Job(image, mask or parsed.on, one) for one in written if one is not None])
     # An unknown ending is better known before the work than after.
     if parsed.format is None:
         if not to_stdout and parsed.output is not None and not output.suffix:

@@ -1,7 +1,9 @@
 """Harmonize a clip: `harmonizer video`."""
 
 import argparse
+import os
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,14 +99,16 @@ def add_video(commands: Commands) -> None:
 
 
 def _video(parsed: argparse.Namespace) -> int:
-    check_output(parsed.output, force=parsed.force)
-    if parsed.lut is not None:
-        check_output(parsed.lut, force=parsed.force)
+    written: list[Path] = [one for one in (parsed.output, parsed.lut) if one is not None]
+    for output in written:
+        check_output(output, force=parsed.force)
     if parsed.on is None and (parsed.at is not None or parsed.scale is not None):
         parsed.usage_error("--at and --scale place a cut-out: name the background by --on")
-    for path in filter(None, (parsed.clip, parsed.masks, parsed.on)):
-        if parsed.output.exists() and path.exists() and parsed.output.samefile(path):
-            raise InputError(f"{parsed.output} is read; name another file to write")
+    for output, path in product(written, filter(None, (parsed.clip, parsed.masks, parsed.on))):
+        if output.exists() and path.exists() and output.samefile(path):
+            raise InputError(f"{output} is read; name another file to write")
+    if len(set(map(os.path.realpath, written))) < len(written):
+        raise InputError(f"clip and table would both be written to {parsed.output}; name another")
 
     from tqdm import tqdm
 

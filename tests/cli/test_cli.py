@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -51,6 +52,18 @@ def test_the_change_as_a_table_beside_the_picture(
     assert not out.exists()
     with pytest.raises(SystemExit, match="2"):
         run(COMPOSITE, COMPOSITE, EXAMPLES, "-o", tmp_path / "out", "--lut", table)
+
+
+def test_a_table_replaces_nothing_that_is_read_or_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, mask = shutil.copy(COMPOSITE, tmp_path / "a.png"), shutil.copy(MASK, tmp_path / "m.png")
+    for table in (image, mask, tmp_path / "x" / ".." / "out.png"):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        assert run(image, mask, "-o", tmp_path / "out.png", "--lut", table, "--force") == 1
+        assert re.search("would (replace|both be written)", error_line(capsys))
+    assert Path(mask).read_bytes() == Path(MASK).read_bytes()
+    assert not (tmp_path / "out.png").exists()
 
 
 def test_the_network_runs_once_for_a_picture_and_its_table(

@@ -228,6 +228,10 @@ def test_a_table_for_the_clip_is_written(tmp_path: Path, mask: Path) -> None:
     clip = write_clip(tmp_path / "in.mkv", [still()] * 3)
     assert video(clip, mask, "-o", tmp_path / "out.mkv", "--lut", tmp_path / "c.cube") == 0
     assert "LUT_3D_SIZE 33" in (tmp_path / "c.cube").read_text()
+    for table in (clip, mask, tmp_path / "new.mkv"):
+        assert video(clip, mask, "-o", tmp_path / "new.mkv", "--lut", table, "--force") == 1
+    assert mask.read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "new.mkv").exists()
 
 
 def test_subtitles_are_copied(tmp_path: Path, mask: Path) -> None:
