@@ -4,6 +4,7 @@ Gradio's own routes do more: they look up addresses that stand where a file's pa
 take files and requests of any number.
 """
 
+import asyncio
 import json
 import os
 import re
@@ -21,11 +22,18 @@ _DOCUMENT = 1_000_000  # of JSON, which names files and holds none
 _IN_MEMORY = 16  # how many times a byte of JSON counts, for what is made of it
 _QUOTA = 2_000_000_000  # of all uploads and results together
 _LEAST = 65_536  # what a file counts at least, so that there are not too many
+_PATIENCE = 60  # seconds for the next part of a request
 # What the page posts to.
 _UPLOAD, _STROKES_TO = "/gradio_api/upload", "/gradio_api/component_server"
 _FORMS = (_UPLOAD, _STROKES_TO)
 _POSTS = (*_FORMS, "/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset")
-_FILE = re.compile(r"/(?:file|proxy)[=/](.*)", re.DOTALL)
+# And what it gets. Gradio has more, of which one prints what is asked of it.
+_GETS = re.compile(
+    r"/|/(?:config|theme\.css|manifest\.json|favicon\.ico)|/(?:assets|static|svelte)/.*"
+    r"|/gradio_api/(?:file=.*|heartbeat/\w+|queue/data|upload_progress|startup-events|info|app_id)",
+    re.DOTALL,
+)
+_FILE = re.compile(r"/file=(.*)", re.DOTALL)
 
 
 class Gate:
@@ -51,6 +59,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
+        receive = client = _Client(receive)
         refusal = self._refusal(scope["method"], scope["path"], headers)
         if refusal is not None:
             while (await receive()).get("more_body"):
@@ -66,6 +75,9 @@ class Gate:
                 await _refuse(send, *refusal)
             else:
                 await self._app(scope, receive, send)
+        except Exception:
+            if not client.gone:  # nobody waits for an answer, and nobody needs a traceback
+                raise
         finally:
             self._announced -= counted
 
@@ -75,7 +87,7 @@ class Gate:
             return 403, "not for this address"
         if (file := _FILE.search(path)) and not self._is_ours(file[1]):
             return 403, "no file of this page"
-        if method in ("GET", "HEAD"):
+        if method in ("GET", "HEAD") and _GETS.fullmatch(path):
             return None
         path = path.rstrip("/")
         if method != "POST" or path not in _POSTS:
@@ -115,6 +127,23 @@ class Gate:
 def _counted(path: str, headers: dict[bytes, str]) -> int:
     """Return what a request counts: its bytes, or what becomes of them in memory."""
     return int(headers[b"content-length"]) * (1 if path.rstrip("/") in _FORMS else _IN_MEMORY)
+
+
+class _Client:
+    """Whoever asks; who sends a part of a request, and then nothing for long, is gone."""
+
+    def __init__(self, receive: Any) -> None:  # noqa: ANN401
+        self._receive, self._complete, self.gone = receive, False, False
+
+    async def __call__(self) -> Any:  # noqa: ANN401
+        try:
+            async with asyncio.timeout(None if self._complete else _PATIENCE):
+                message = await self._receive()
+        except TimeoutError:
+            message = {"type": "http.disconnect"}
+        self._complete = self._complete or not message.get("more_body")
+        self.gone = self.gone or message["type"] == "http.disconnect"
+        return message
 
 
 async def _refuse(send: Any, status: int, text: str) -> None:  # noqa: ANN401

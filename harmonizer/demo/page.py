@@ -57,7 +57,7 @@ def serve(
         model: What is chosen at first; None is the bundled default.
         device: Where networks run.
     """
-    with tempfile.TemporaryDirectory(prefix="harmonizer-demo-") as folder:
+    with _own_folder() as folder:
         # Gradio reads these when it is imported and when a page is built.
         os.environ["GRADIO_TEMP_DIR"] = folder
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -105,6 +105,20 @@ def serve(
             yield address
         finally:
             page.close(verbose=False)
+
+
+@contextmanager
+def _own_folder() -> Generator[str, None, None]:
+    """Have temporary files lie in a folder that is removed at the end.
+
+    Gradio leaves some where `tempfile` puts them, if whoever sends one breaks off.
+    """
+    with tempfile.TemporaryDirectory(prefix="harmonizer-demo-") as folder:
+        others, tempfile.tempdir = tempfile.tempdir, folder
+        try:
+            yield folder
+        finally:
+            tempfile.tempdir = others
 
 
 def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: ANN401 - Gradio's `Blocks`

@@ -217,7 +217,8 @@ def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, str | None]]:
     except (OSError, ValueError) as error:  # pyarrow's own errors are among these
         raise InputError(f"the table {path} cannot be read: {error}") from error
     for batch in table.to_batches():
-        yield from batch.to_pylist()
+        for row in batch.to_pylist():  # numbers are names, too, as they are in a CSV file
+            yield {key: None if value is None else str(value) for key, value in row.items()}
 
 
 _TABLES: Mapping[str, Callable[[Path], Iterable[Mapping[str, str | None]]]] = {
@@ -257,7 +258,8 @@ def _find_room(
         cpus = max(1, min(2, int(total.get("CPU", 0))))
     if gpus is None:
         gpus = 1 if total.get("GPU") and backend == "torch" else 0
-    if cpus < 1 or gpus < 0 or (workers is not None and workers < 1):
+    counts = [cpus] if workers is None else [cpus, workers]
+    if not all(isinstance(one, int) and one >= 1 for one in counts) or not gpus >= 0:
         raise InputError(
             "workers and cpus_per_worker are whole numbers of at least 1, and gpus_per_worker is "
             f"not below 0; got {workers}, {cpus} and {gpus}"

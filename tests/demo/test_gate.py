@@ -93,8 +93,8 @@ def test_a_path_is_of_an_upload(page: Page, tmp_path: Path) -> None:
         ):
             assert page.join(*data) == 400, wrong
         assert page.get(f"/gradio_api/file={wrong}") == 403
-        assert page.get(f"/gradio_api/file/{wrong}") == 403
-    assert page.get("/gradio_api/proxy=https://x.hf.space/a") == 403
+        assert page.get(f"/gradio_api/file/{wrong}") == 405
+    assert page.get("/gradio_api/proxy=https://x.hf.space/a") == 405
     assert page.get(f"/gradio_api/file={ours}") == PASSED
     assert len(page.bodies) == 2
 
@@ -123,6 +123,12 @@ def test_addresses_are_found_in_every_encoding_that_is_read(page: Page) -> None:
         ("PUT", UPLOAD),
         ("DELETE", "/"),
         ("OPTIONS", JOIN),
+        # It prints what is asked of it, and sites may ask as an image.
+        ("GET", "/gradio_api/custom_component/\x1b]0;a/client/x/y"),
+        ("GET", "/gradio_api/dev/reload"),
+        ("GET", "/gradio_api/deep_link"),
+        ("GET", "/monitoring"),
+        ("GET", "/config/\n"),
     ],
 )
 def test_what_the_page_does_not_ask_is_refused(method: str, path: str, page: Page) -> None:
@@ -157,6 +163,46 @@ def test_uploads_have_a_quota(page: Page, tmp_path: Path, monkeypatch: pytest.Mo
     assert page.get("/") == PASSED
     (tmp_path / "a").unlink()
     assert page.post(UPLOAD, bytes(200_000)) == PASSED
+
+
+async def _unsaid(_: Any) -> None:
+    raise AssertionError("nobody is there to be answered")
+
+
+@pytest.mark.parametrize("path", [UPLOAD, "/gradio_api/component_server"])
+def test_who_sends_nothing_more_is_gone(
+    path: str, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is announced counts for the quota; and a traceback each would fill the terminal."""
+    monkeypatch.setattr(gate, "_PATIENCE", 0.05)
+    parts = [{"type": "http.request", "body": b"x", "more_body": True}]
+
+    async def receive() -> Any:
+        return parts.pop() if parts else await asyncio.sleep(30)
+
+    async def broken_off(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        raise ConnectionError("as Starlette says it")
+
+    raw = [(b"host", b"localhost"), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
+    stopped = Gate(broken_off, page.gate._folder)
+    asyncio.run(asyncio.wait_for(stopped(scope, receive, _unsaid), 10))
+    assert stopped._announced == 0
+
+
+def test_faults_of_the_page_are_not_kept_quiet(tmp_path: Path) -> None:
+    async def fault(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise ConnectionError("of ours")
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    scope = {"type": "http", "method": "GET", "path": "/config", "headers": []}
+    with pytest.raises(ConnectionError):
+        asyncio.run(Gate(fault, tmp_path)(scope, receive, _unsaid))
 
 
 def test_many_documents_at_once_are_not_held(page: Page) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -63,9 +64,27 @@ def test_the_page_is_for_this_machine_alone_and_leaves_nothing(
     assert status(address, Origin="https://other.example") == 403
     assert status(address, Origin="null") == 403
     assert [path.name for path in tmp_path.glob("harmonizer-demo-*")] != []
+    break_off(address)
     process.send_signal(getattr(signal, name))
     assert process.wait(30) == 0
-    assert list(tmp_path.glob("harmonizer-demo-*")) == []
+    assert list(tmp_path.iterdir()) == []
+    assert process.stdout is not None
+    assert "Traceback" not in process.stdout.read()
+
+
+def break_off(address: str) -> None:
+    """Send half a file to each route that takes one."""
+    host, port = address.rstrip("/").removeprefix("http://").split(":")
+    for route in ("upload", "component_server"):
+        with socket.create_connection((host, int(port)), timeout=20) as sender:
+            lines = (
+                f"POST /gradio_api/{route} HTTP/1.1", f"Host: {host}", "Content-Length: 9000",
+                "Content-Type: multipart/form-data; boundary=b", "", "--b",
+                'Content-Disposition: form-data; name="files"; filename="a.png"', "", "x" * 4000,
+            )  # fmt: skip
+            sender.sendall("\r\n".join(lines).encode())
+            time.sleep(0.5)
+    time.sleep(0.5)
 
 
 def test_messages_are_text_and_name_the_upload() -> None:

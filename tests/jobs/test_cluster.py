@@ -153,6 +153,22 @@ def test_a_table_names_the_pictures(tmp_path: Path, kind: str) -> None:
     assert cluster_jobs._find(table, None, out, ending=None)[1].output == out / "1.png"
 
 
+def test_numbers_in_a_table_are_names(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="the extra `ray` is not installed")
+    table = pyarrow.table({"image": [0, 1], "mask": [10, 11], "output": [None, 7]})
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "table.parquet")
+    assert cluster_jobs._find(tmp_path / "table.parquet", None, tmp_path / "out", ".png") == [
+        Job(tmp_path / "0", tmp_path / "10", tmp_path / "out" / "0.png"),
+        Job(tmp_path / "1", tmp_path / "11", tmp_path / "out" / "7.png"),
+    ]
+
+
+@pytest.mark.parametrize(("workers", "cpus", "gpus"), [(1.5, 1, 0), (1, 1.5, 0), (1, 1, np.nan)])
+def test_workers_and_their_cores_are_whole_numbers(workers: Any, cpus: Any, gpus: Any) -> None:
+    with pytest.raises(InputError, match="whole numbers of at least 1"):
+        cluster_jobs._find_room({"CPU": 4}, "torch", workers, cpus, gpus)
+
+
 @needs_ray
 @pytest.mark.usefixtures("cluster")
 def test_wrong_arguments_are_refused(tmp_path: Path, noise: Any) -> None:
