@@ -28,9 +28,10 @@ def make_picture(height: int, width: int, seed: int = 0) -> tuple[Picture, Pictu
 
 
 def write_picture(image: Path, mask: Path, height: int, width: int, seed: int = 0) -> None:
-    """Write one as a JPEG file of the usual size for its pixels, and a PNG file."""
+    """Write one, as JPEG of the usual size for its pixels or as PNG, and its mask."""
     picture, plane = make_picture(height, width, seed)
     for path in (image, mask):
         path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(image), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    options = [cv2.IMWRITE_JPEG_QUALITY, 92] if image.suffix == ".jpg" else []
+    cv2.imwrite(str(image), picture, options)
     cv2.imwrite(str(mask), plane)
