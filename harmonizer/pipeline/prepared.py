@@ -13,7 +13,7 @@ from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
 from harmonizer.lifting import ColorTransform, Strength, as_strength
-from harmonizer.pipeline.look import Frame, frame_around, lies_right
+from harmonizer.pipeline.framing import Frame, frame_around, lies_right
 from harmonizer.preprocessing import Array, Preprocessing, full_scale, resample
 
 _COLORS = 4096  # of a foreground are enough to know it by
@@ -107,7 +107,7 @@ def open_composite(
         mask: As `Harmonizer.harmonize` takes it.
         preprocessing: The network's.
         resize_mask: As `Harmonizer.harmonize` takes it.
-        whole: Show the network the whole picture as it is, and not what `look` chooses.
+        whole: Show the network the whole picture as it is, and not the frame around the foreground.
     """
     picture = open_image(image)
     plane = open_mask(mask, picture.size, resize=resize_mask)

@@ -433,7 +433,7 @@ def learning_rate_factor(config: TrainConfig, step: int, total: int) -> float:
 
 @torch.no_grad()
 def _follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move the running average of the weights towards the network's."""
+    """Move the running average of the weights (EMA) towards the network's."""
     # At the start the average would remember the random weights for too long.
     decay = min(decay, (1 + step) / (10 + step))
     pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)

@@ -8,7 +8,7 @@ import pytest
 from small_networks import small_idih
 
 from harmonizer import Harmonizer
-from harmonizer.pipeline.look import Frame, frame_around
+from harmonizer.pipeline.framing import Frame, frame_around
 
 SIZE = (600, 800)
 INPUT = (256, 256)
