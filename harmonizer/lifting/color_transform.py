@@ -34,7 +34,8 @@ class ColorTransform:
         strength: From 0 (no change) to 1 (the full change); or a `Strength` of light and colour.
 
     Raises:
-        InputError: The coefficients have another shape, or the strength is out of its range.
+        InputError: The coefficients have another shape or are no finite numbers, or the strength is
+            out of its range.
     """
 
     coefficients: NDArray[np.float64]
@@ -47,6 +48,8 @@ class ColorTransform:
                 f"a colour transform has coefficients of shape (3, {TERMS}); got "
                 f"{self.coefficients.shape}"
             )
+        if not np.isfinite(self.coefficients).all():
+            raise InputError("the coefficients of a colour transform are finite numbers")
         as_strength(self.strength)
 
     @classmethod
@@ -144,12 +147,13 @@ class ColorTransform:
             size: Steps along each axis, from 2 to 129.
 
         Raises:
-            InputError: `size` is out of this range.
+            InputError: `size` is no whole number in this range.
             OSError: The file cannot be written.
         """
-        if not _SMALLEST_CUBE <= size <= _LARGEST_CUBE:
+        if not (isinstance(size, int | np.integer) and _SMALLEST_CUBE <= size <= _LARGEST_CUBE):
             raise InputError(
-                f"the size of a table is from {_SMALLEST_CUBE} to {_LARGEST_CUBE}; got {size}"
+                f"the size of a table is a whole number from {_SMALLEST_CUBE} to {_LARGEST_CUBE}; "
+                f"got {size!r}"
             )
         steps = np.linspace(0, 1, size)
         # Red changes fastest.

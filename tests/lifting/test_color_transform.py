@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -111,10 +111,14 @@ def test_a_fit_finds_the_map_that_made_an_answer() -> None:
 def test_what_is_wrong_is_said(pixels: NDArray[Any], mask: NDArray[Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="strength is a number from 0"):
         TRANSFORM.at(1.5)
-    with pytest.raises(InputError, match="from 2 to 129"):
-        TRANSFORM.to_cube(tmp_path / "change.cube", size=1)
+    for size in (1, 130, 33.5, "33", None):
+        with pytest.raises(InputError, match="whole number from 2 to 129"):
+            TRANSFORM.to_cube(tmp_path / "change.cube", size=cast(int, size))
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="height and width"):
         TRANSFORM.apply(pixels, mask[1:])
     with pytest.raises(InputError, match="floating point"):
         TRANSFORM.apply(pixels * 255, mask)
+    for value in (np.nan, np.inf):
+        with pytest.raises(InputError, match="finite numbers"):
+            ColorTransform(np.full((3, 10), value))
