@@ -101,6 +101,9 @@ class DataConfig:
             raise InputError(f"limit is 0 or above; got {self.limit}")
 
 
+_MOST_WORKERS = 1024
+
+
 def _usual_workers() -> int:
     return min(2, count_cores())
 
@@ -142,8 +145,8 @@ class TrainConfig:
         precision: `float32`, `bfloat16` or `float16`: of the network's arithmetic, by autocast.
         channels_last: Memory order that convolutions are faster in.
         compile: Compile the network with `torch.compile`: minutes at the start, faster after.
-        workers: Processes that prepare pictures; 0: the training process itself. If it is left
-            out, 2, or 1 where there is one core.
+        workers: Processes that prepare pictures, 1024 at most; 0: the training process itself. If
+            it is left out, 2, or 1 where there is one core.
         validate_every: Updates between validations; 0: once, at the end. A run that starts from a
             trained model validates before its first update, too.
         checkpoint_every: Updates between checkpoints.
@@ -202,6 +205,8 @@ class TrainConfig:
                 raise InputError(f"{name} is 0 or above; got {getattr(self, name)}")
         if self.size > LARGEST_INPUT:
             raise InputError(f"models have a size of at most {LARGEST_INPUT}; got {self.size}")
+        if self.workers > _MOST_WORKERS:
+            raise InputError(f"workers is at most {_MOST_WORKERS}; got {self.workers}")
         if self.batch_size % self.accumulate:
             raise InputError(
                 f"a batch of {self.batch_size} cannot be computed in {self.accumulate} equal parts"

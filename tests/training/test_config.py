@@ -62,6 +62,7 @@ def test_texts_of_any_kind_survive_the_file(text: str, tmp_path: Path) -> None:
         ("steps = -5", ["steps is 0 or above"]),
         ("[train]\nlimit = -1", ["limit is 0 or above; got -1"]),
         ("workers = -1", ["workers is 0 or above"]),
+        ("workers = 1000000", ["workers is at most 1024; got 1000000"]),
         ("betas = [0.9, 1.5]", ["betas are decays"]),
         ("ema = 1.0", ["ema is a decay"]),
         ("milestones = [160.0]", ["milestones are shares"]),
