@@ -1,5 +1,6 @@
 """What a run begins with: a network, its weights, and which of them are trained."""
 
+from copy import deepcopy
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -194,6 +195,28 @@ def set_training_mode(network: nn.Module, patterns: tuple[str, ...]) -> None:
         for name, module in cast(Any, network).named_modules():
             if any(fnmatchcase(f"{name}.", pattern) for pattern in patterns):
                 module.eval()
+
+
+def check_single_pictures(network: nn.Module, config: TrainConfig) -> None:
+    """Refuse to train a network by single pictures if it normalises single values over a batch.
+
+    Raises:
+        InputError: It cannot be trained by fewer than two pictures at once.
+    """
+    shapes_only = deepcopy(network).to("meta")  # which computes nothing
+    set_training_mode(shapes_only, config.model.freeze)
+    composite = torch.empty(1, 3, config.size, config.size, device="meta")
+    try:
+        with torch.no_grad():
+            shapes_only(composite, composite[:, :1])
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"{config.model.network} cannot be trained at {config.size} x {config.size} by single "
+            "pictures: it normalises over a batch what is one pixel large. Let batch_size be 2 or "
+            "more, for each process and each of the parts that accumulate makes"
+        ) from error
 
 
 def parameter_groups(network: nn.Module, config: TrainConfig) -> list[dict[str, object]]:

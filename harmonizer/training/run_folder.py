@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -37,6 +37,49 @@ def load_checkpoint(folder: Path) -> dict[str, Any]:
         return read_released(path)
     except WeightsCorruptedError as error:
         raise InputError(f"the checkpoint {path} is damaged: {error}") from error
+
+
+def read_progress(state: Mapping[str, Any]) -> tuple[int, float, dict[str, float]]:
+    """Return how far the run of a checkpoint is: its step, its best fMSE, and its last validation.
+
+    Raises:
+        LookupError: One of them is not there.
+        ValueError: One is not what a run writes.
+    """
+    step, best = state["step"], state["best"]
+    if type(step) is not int or step < 0:
+        raise ValueError(f"its step is no whole number of at least 0: {step!r}")
+    if not isinstance(best, int | float):
+        raise ValueError(f"its best fMSE is no number: {best!r}")
+    if not isinstance(state["metrics"], dict):
+        raise ValueError("its last validation is no table")
+    metrics = cast(dict[str, Any], state["metrics"])
+    if not all(isinstance(value, int | float) for value in metrics.values()):
+        raise ValueError(f"its last validation is no table of numbers: {metrics}")
+    if metrics and not {"fmse", "composite_fmse"} <= set(metrics):
+        raise ValueError(f"its last validation lacks an fMSE: {metrics}")
+    return step, best, metrics
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Give Adam the moments of a checkpoint; its settings stay, for the configuration has them.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: They are not what Adam keeps of these weights.
+    """
+    settings = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state["state"], "param_groups": settings})
+    for parameter, moments in cast(dict[torch.Tensor, Any], optimizer.state).items():
+        for key, like in (
+            ("step", torch.tensor(0)),
+            ("exp_avg", parameter),
+            ("exp_avg_sq", parameter),
+        ):
+            kept = moments[key]
+            if not isinstance(kept, torch.Tensor) or kept.shape != like.shape:
+                raise ValueError(f"the optimizer's {key} is no tensor of {tuple(like.shape)}")
+            if kept.layout != torch.strided or not bool(kept.isfinite().all()):
+                raise ValueError(f"the optimizer's {key} is NaN or infinite")
 
 
 class Log:

@@ -28,6 +28,7 @@ from harmonizer.training.batches import Batch, batches, lost_workers_explained
 from harmonizer.training.build import (
     NEW_STARTS,
     build_model,
+    check_single_pictures,
     parameter_groups,
     set_training_mode,
     settle,
@@ -40,6 +41,8 @@ from harmonizer.training.run_folder import (
     Log,
     load_checkpoint,
     open_board,
+    read_progress,
+    restore_optimizer,
     save_checkpoint,
 )
 from harmonizer.training.team import Team, joined_team
@@ -121,6 +124,8 @@ class _Run:
         saved = self._read_checkpoint(resume)
 
         self.network, self.info = build_model(config)
+        if config.batch_size == team.size * config.accumulate:
+            check_single_pictures(self.network, config)
         self.network.to(device)
         # The compiler for CPUs orders memory by the pictures; the optimizer copies such weights.
         if config.channels_last and not (config.compile and device.type == "cpu"):
@@ -405,13 +410,13 @@ class _Run:
             )
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        self.step, self.best, self.metrics = saved["step"], saved["best"], saved["metrics"]
+        self.step, self.best, self.metrics = read_progress(saved)
         self.network.load_state_dict(saved["network"])
         if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
             raise ValueError("its weights are NaN or infinite")
         if self.average is not None:
             self.average.load_state_dict(saved["average"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        restore_optimizer(self.optimizer, saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
         torch.set_rng_state(saved["random"])
         if saved["random_cuda"] and torch.cuda.is_available():

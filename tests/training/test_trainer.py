@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +256,58 @@ def test_a_damaged_checkpoint_is_refused_and_code_in_it_not_run(
         with pytest.raises(InputError, match="is damaged"):
             train(config, resume=True)
     assert not (tmp_path / "trace").exists()
+
+
+def test_a_checkpoint_with_something_else_in_it_is_refused(small_run: SmallRun) -> None:
+    config = small_run(steps=1, validation=DataConfig())
+    train(config)
+    path = Path(config.output) / "checkpoint.pth"
+    state = load_checkpoint(path.parent)
+    wrong = {
+        "step": (None, "2", 1.5, -1, [], torch.zeros(3)),
+        "best": (None, "x", [], torch.zeros(3)),
+        "metrics": (None, "x", 1, [], {"fmse": 1.0}, {"fmse": "x"}),
+    }
+    for key, values in wrong.items():
+        for value in values:
+            torch.save({**state, key: value}, path)
+            with pytest.raises(InputError, match="is damaged"):
+                train(config, resume=True)
+
+
+def test_moments_of_other_weights_are_refused_and_settings_of_others_not_taken(
+    small_run: SmallRun,
+) -> None:
+    config = small_run(steps=1, validation=DataConfig())
+    train(config)
+    path = Path(config.output) / "checkpoint.pth"
+    state = load_checkpoint(path.parent)
+    for key, kept in state["optimizer"]["state"][0].items():
+        for value in (None, "x", [], torch.zeros(2, 3), kept * nan):
+            moments = deepcopy(state["optimizer"])
+            moments["state"][0][key] = value
+            torch.save({**state, "optimizer": moments}, path)
+            with pytest.raises(InputError, match="is damaged"):
+                train(config, resume=True)
+    for key in ("lr", "betas", "multiplier", "amsgrad", "capturable", "fused"):
+        moments = deepcopy(state["optimizer"])
+        moments["param_groups"][0][key] = "x"
+        torch.save({**state, "step": 0, "optimizer": moments}, path)
+        assert train(config, resume=True).finished
+
+
+@pytest.mark.parametrize("changes", [{"batch_size": 1}, {"batch_size": 4, "accumulate": 4}])
+def test_single_pictures_are_refused_where_a_batch_is_needed(
+    changes: dict[str, int], small_run: SmallRun
+) -> None:
+    config = small_run(
+        steps=1, validation=DataConfig(), **changes
+    )  # of 32 x 32 pixels its encoder makes one
+    with pytest.raises(InputError, match="batch_size be 2 or more"):
+        train(config)
+    assert not Path(config.output).exists()
+    assert train(replace(config, batch_size=2 * config.accumulate)).finished
+    assert train(replace(config, size=64, output=f"{config.output}2")).finished
 
 
 def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint(
