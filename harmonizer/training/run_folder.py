@@ -65,7 +65,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
     """Give Adam the moments of a checkpoint; its settings stay, for the configuration has them.
 
     Raises:
-        LookupError, TypeError, ValueError, AttributeError: They are not what Adam keeps of these weights.
+        LookupError, TypeError, ValueError, AttributeError: They are not what Adam keeps of these
+            weights.
     """
     settings = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state["state"], "param_groups": settings})
