@@ -199,7 +199,7 @@ def _unit_range(values: Array) -> NDArray[np.float32]:
         return (values / np.float32(full)).astype(np.float32, copy=False)
     if kind == "f" and low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE:
         plane = values.astype(np.float32, copy=False)
-        return plane if 0 <= low and high <= 1 else plane.clip(0, 1)
+        return plane if low >= 0 and high <= 1 else plane.clip(0, 1)
     if kind == "f" and np.isin(values, (0, 255)).all():
         return (values / 255).astype(np.float32)
     hint = "; divide it by 255" if kind == "f" and low >= 0 and 1 < high <= 255 else ""
