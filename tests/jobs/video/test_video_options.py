@@ -1,0 +1,79 @@
+"""No option of `harmonizer video` is ignored."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_clips import frames_of, object_mask, planes, still, video, write_clip
+from numpy.typing import NDArray
+from PIL import Image
+
+from harmonizer import Harmonizer, Strength
+
+MASK = object_mask()
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    path = tmp_path / "mask.png"
+    Image.fromarray(MASK).save(path)
+    return path
+
+
+def written(clip: Path, mask: Path, *options: object) -> list[NDArray[np.float64]]:
+    """Harmonize a clip without loss; return its frames' brightness."""
+    out = clip.with_name("out.mkv")
+    assert video(clip, mask, "-o", out, "--codec", "ffv1", "--force", *options) == 0
+    return [planes(frame)[0].astype(float) for frame in frames_of(out)]
+
+
+@pytest.mark.parametrize(
+    ("options", "strength"),
+    [
+        (["--strength", 0.4], 0.4),
+        (["--light", 0.2], Strength(light=0.2)),
+        (["--color", 0, "--strength", 0.6], Strength(light=0.6, color=0)),
+    ],
+)
+def test_strength_light_and_colour_reach_frames_and_table(
+    options: list[object], strength: float | Strength, tmp_path: Path, mask: Path, model: Any
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 2, pix_fmt="yuv444p16le")
+    shown = frames_of(clip)[0].to_ndarray(format="rgb48le")
+    change = model.color_transform(shown, MASK)
+    table, expected = tmp_path / "c.cube", tmp_path / "expected.cube"
+    written(clip, mask, *options, "--lut", table)
+    found = frames_of(tmp_path / "out.mkv")[0].to_ndarray(format="rgb48le").astype(int)
+    near, full = (one.apply(shown, MASK).astype(int) for one in (change.at(strength), change))
+    assert np.abs(found - near)[MASK].mean() < 0.2 * np.abs(full - near)[MASK].mean()
+    change.at(strength).to_cube(expected)
+    rows = [np.loadtxt(one, skiprows=4) for one in (table, expected)]
+    assert np.abs(rows[0] - rows[1]).max() < 0.02
+    change.to_cube(expected)
+    assert np.abs(rows[0] - np.loadtxt(expected, skiprows=4)).max() > 0.02
+
+
+def test_window_and_cut_decide_what_is_averaged(tmp_path: Path, mask: Path) -> None:
+    darker = (still() * 0.7).astype(np.uint8)
+    darker[MASK] = still()[MASK]  # the object is too bright there, and not before
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 10 + [darker] * 10, pix_fmt="yuv444p")
+    alone = written(clip, mask, "--window", 0)
+    one_scene, two_scenes = (written(clip, mask, "--cut", cut)[10] for cut in (1, 0.01))
+    assert np.abs(two_scenes - alone[10])[MASK].max() <= 1
+    assert np.abs(one_scene - alone[10])[MASK].max() > 2
+
+
+def test_model_and_device_reach_what_is_loaded(
+    tmp_path: Path, mask: Path, brighten: Harmonizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+
+    def load(name: Any = None, **options: Any) -> Harmonizer:
+        calls.append((name, options))
+        return brighten
+
+    monkeypatch.setattr(Harmonizer, "from_pretrained", load)
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 2)
+    written(clip, mask, "--model", "a model", "--device", "cuda:1")
+    assert calls == [("a model", {"device": "cuda:1"})]
