@@ -17,7 +17,7 @@ from harmonizer.data.files import (
 )
 from harmonizer.errors import InputError
 from harmonizer.files import read_table
-from harmonizer.imaging.files import list_pictures
+from harmonizer.imaging.files import is_folder, list_pictures
 from harmonizer.imaging.pairing import find_mask
 
 IHARMONY4_PARTS = ("HCOCO", "HFlickr", "HAdobe5k", "Hday2night")
@@ -112,9 +112,9 @@ class TripletDataset:
             InputError: Something is missing or misnamed; all of it is named.
         """
         path = Path(path)
-        if path.is_file():
+        if is_there(path):
             return cls.from_csv(path, on_missing=on_missing)
-        if not path.is_dir():
+        if not is_folder(path):
             raise InputError(f"there is no folder or table {path}")
         if _parts_in(path, parts or ()):
             return cls.from_iharmony4(path, split=split, parts=parts, on_missing=on_missing)
@@ -258,7 +258,7 @@ def _parts_in(root: Path, wanted: Sequence[str] = ()) -> dict[str, Path]:
     if (root / composites).is_dir():
         listed = any((root / f"{root.name}_{split}.txt").is_file() for split in ("train", "test"))
         return {root.name: root} if listed or root.name in IHARMONY4_PARTS else {}
-    others = [name for name in wanted if (root / name / composites).is_dir()]
+    others = [name for name in wanted if is_folder(root / name / composites)]
     found = [name for name in IHARMONY4_PARTS if (root / name).is_dir()]
     return {name: root / name for name in dict.fromkeys([*found, *others])}
 

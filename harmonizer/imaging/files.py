@@ -47,19 +47,20 @@ _LOCKS = tuple(Lock() for _ in range(64))
 
 def list_pictures(folder: Path) -> list[Path]:
     """Return the picture files of a folder, sorted; folders in it and hidden files are left out."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"there is no folder {folder}")
     formats = Image.registered_extensions()
     endings = {ending for ending, name in formats.items() if name in _PHOTOGRAPHS}
     with os.scandir(folder) as entries:
-        names = sorted(one.name for one in entries if not (one.name[0] == "." or _is_folder(one)))
+        names = sorted(one.name for one in entries if not (one.name[0] == "." or is_folder(one)))
     return [folder / name for name in names if Path(name).suffix.lower() in endings]
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str] | Path) -> bool:
+    """Return whether there is a folder; there is none whose name leads nowhere."""
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself
+    except OSError:  # a link to itself, or too long
         return False
 
 

@@ -259,7 +259,9 @@ def _find_room(
     if gpus is None:
         gpus = 1 if total.get("GPU") and backend == "torch" else 0
     counts = [cpus] if workers is None else [cpus, workers]
-    if not all(isinstance(one, int) and one >= 1 for one in counts) or not gpus >= 0:
+    if not all(isinstance(one, int) and one >= 1 for one in counts) or not (
+        isinstance(gpus, int | float) and gpus >= 0
+    ):
         raise InputError(
             "workers and cpus_per_worker are whole numbers of at least 1, and gpus_per_worker is "
             f"not below 0; got {workers}, {cpus} and {gpus}"

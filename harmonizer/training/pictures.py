@@ -15,7 +15,7 @@ from harmonizer.data import (
     Triplet,
     TripletDataset,
 )
-from harmonizer.data.files import OnError
+from harmonizer.data.files import OnError, is_there
 from harmonizer.errors import InputError
 from harmonizer.training.config import DataConfig, TrainConfig
 
@@ -68,7 +68,7 @@ def _open(wanted: DataConfig, augmentation: Augmentation, size: int, seed: int) 
         return AugmentedTriplets(
             chosen, size=size, seed=seed, augmentation=augmentation, on_error=on_error
         )
-    if root.is_file():
+    if is_there(root):
         found = PhotoDataset.from_csv(root, split=wanted.split or None, group=wanted.group)
     else:
         found = PhotoDataset.from_folder(root)

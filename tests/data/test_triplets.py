@@ -8,7 +8,7 @@ import pytest
 from pictures import save, write_triplet
 from PIL import Image
 
-from harmonizer.data import IHARMONY4_PARTS, TripletDataset
+from harmonizer.data import IHARMONY4_PARTS, PhotoDataset, TripletDataset
 from harmonizer.errors import InputError
 
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
@@ -256,3 +256,21 @@ def test_a_list_that_is_no_text_is_named(iharmony4: Path) -> None:
     (iharmony4 / "HCOCO" / "HCOCO_test.txt").write_bytes(b"\xff\xfe\0\xd8")
     with pytest.raises(InputError, match=r"the list .*HCOCO_test\.txt cannot be read"):
         TripletDataset.open(iharmony4, split="test")
+
+
+def test_names_that_no_folder_can_have_are_of_no_folder(iharmony4: Path) -> None:
+    with pytest.raises(InputError, match="there is no folder or table"):
+        TripletDataset.open(iharmony4 / ("x" * 5000))
+    with pytest.raises(InputError, match="wanted xxx"):
+        TripletDataset.open(iharmony4, parts=["x" * 5000])
+    with pytest.raises(InputError, match="there is no folder xxx"):
+        PhotoDataset.from_folder("x" * 5000)
+
+
+@pytest.mark.parametrize("line", ["../../../{}", "{}\0", "..", "/", ".", "/etc/{}"])
+def test_a_list_names_pictures_of_its_part_alone(line: str, iharmony4: Path) -> None:
+    (iharmony4.parent / "out_1_1.jpg").touch()
+    for listing in iharmony4.glob("*/*_train.txt"):
+        listing.write_text(line.format("out_1_1.jpg"))
+    with pytest.raises(InputError, match="composite_images for"):
+        TripletDataset.open(iharmony4)

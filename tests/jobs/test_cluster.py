@@ -163,7 +163,9 @@ def test_numbers_in_a_table_are_names(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("workers", "cpus", "gpus"), [(1.5, 1, 0), (1, 1.5, 0), (1, 1, np.nan)])
+@pytest.mark.parametrize(
+    ("workers", "cpus", "gpus"), [(1.5, 1, 0), (1, 1.5, 0), (1, 1, np.nan), (1, 1, "1")]
+)
 def test_workers_and_their_cores_are_whole_numbers(workers: Any, cpus: Any, gpus: Any) -> None:
     with pytest.raises(InputError, match="whole numbers of at least 1"):
         cluster_jobs._find_room({"CPU": 4}, "torch", workers, cpus, gpus)
