@@ -221,6 +221,29 @@ def test_the_border_is_what_is_near_the_other_side() -> None:
     assert (color_map._along_border(near, sides, means) - before).abs().max() > 0.1
 
 
+@torch.inference_mode()
+def test_all_that_is_measured_reaches_the_layers_that_answer() -> None:
+    network = random_network()
+    image, mask = picture(256)
+    given: list[torch.Tensor] = []
+    network.hidden.register_forward_pre_hook(lambda *call: given.append(call[1][0]))
+    network.color_map(image, mask)
+    small, small_mask = (torch.nn.functional.avg_pool2d(one, 2) for one in (image, mask))
+    sides = torch.cat([small_mask, 1 - small_mask], dim=1)
+    statistics, means, _ = network._statistics(small, sides)
+    kept = network._features(small, small_mask, means)
+    measured = [
+        network._averages(kept, small_mask),
+        statistics,
+        mask.mean().reshape(1, 1),
+        network._by_kind(kept, small, sides, means),
+        color_map._along_border(small, sides, means),
+        network._encode(image, mask),
+    ]
+    assert all(part.abs().max() > 1e-3 for part in measured)
+    torch.testing.assert_close(given[0], torch.cat(measured, dim=1))
+
+
 def test_shares_of_a_change_can_be_put_into_the_last_layer() -> None:
     network = random_network()
     image, mask = torch.rand(1, 3, 256, 256) * 2 - 1, torch.zeros(1, 1, 256, 256)
