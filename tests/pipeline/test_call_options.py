@@ -193,3 +193,8 @@ def test_floats_are_not_rounded_to_8_bits_on_the_way(noise: Any, harmonizer: Har
     image = noise(*SIZE).astype(np.float32) / 255
     result = harmonizer(image, MASK)[MASK] * 255
     assert np.abs(result - np.rint(result)).max() > 0.2
+
+
+def test_the_device_that_one_call_asks_for_is_used(noise: Any) -> None:
+    with pytest.raises(InputError, match="there is no device"):
+        harmonize(noise(*SIZE), MASK, device="cpu:of another machine")

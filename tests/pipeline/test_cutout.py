@@ -85,3 +85,12 @@ def test_a_layer_is_of_the_backgrounds_kind_and_gives_the_picture(
 def test_a_cut_out_without_alpha_is_refused(noise: Any, brighten: Harmonizer) -> None:
     with pytest.raises(InputError, match="no alpha channel"):
         harmonize_cutout(noise(*CUTOUT_SIZE), noise(*SIZE), brighten)
+
+
+def test_the_device_that_is_asked_for_is_minded(
+    cutout: Any, noise: Any, brighten: Harmonizer
+) -> None:
+    with pytest.raises(InputError, match="there is no device"):
+        harmonize_cutout(cutout, noise(*SIZE), device="cpu:of another machine")
+    with pytest.raises(InputError, match="runs on 'cpu' already"):
+        harmonize_cutout(cutout, noise(*SIZE), brighten, device="cpu")
