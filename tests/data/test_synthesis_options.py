@@ -95,6 +95,17 @@ def test_what_a_file_loses_composite_and_target_lose_alike(photos: PhotoDataset)
     assert np.std(off) > 0.2, "qualities differ"
 
 
+def test_files_are_of_many_qualities(photos: PhotoDataset) -> None:
+    """The background of one photograph is the same in each epoch, and loses more or less."""
+    plain, saved = transfers(photos), transfers(photos, compressed=1.0)
+    lost = []
+    for epoch in range(12):
+        before, after = plain.draw(0, epoch), saved.draw(0, epoch)
+        outside = before.mask == 0
+        lost.append(float(np.abs(after.real.astype(int) - before.real)[outside].mean()))
+    assert np.std(lost) > 0.08 * np.mean(lost)
+
+
 def test_another_cameras_texture_is_the_foregrounds_alone(photos: PhotoDataset) -> None:
     moved = []
     for index in range(24):

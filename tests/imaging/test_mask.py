@@ -217,3 +217,10 @@ def test_an_inverted_mask_is_hinted_at(rows: slice, columns: slice, hinted: bool
         warnings.simplefilter("always")
         assert not warn_if_nothing_to_do(mask)
     assert ["invert the mask" in str(one.message) for one in given] == [True] * hinted
+
+
+def test_floats_that_resizing_took_a_little_beyond_their_range_are_clipped() -> None:
+    plane = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    beyond = plane.copy()
+    beyond[0, 0], beyond[-1, -1] = -5e-4, 1 + 5e-4
+    assert np.array_equal(open_mask(beyond, plane.shape), plane)

@@ -44,6 +44,15 @@ def test_triplets_are_learnt_from_and_measured(small_run: SmallRun, triplets: Pa
         assert np.array_equal(one.composite[one.mask == 0], one.real[one.mask == 0])
 
 
+def test_what_is_measured_on_is_whole_and_not_mirrored(small_run: SmallRun, triplets: Path) -> None:
+    data = DataConfig(kind="triplets", root=str(triplets))
+    measured = validation_pictures(small_run(train=data, validation=data))
+    assert len(measured) == 8
+    for one in measured:
+        columns = np.flatnonzero(one.mask.max(axis=0) > 0.5)
+        assert (columns[0], columns[-1]) == (10, 24)  # of 32; of 64 they are 20 to 49
+
+
 def test_damaged_triplets_stop_or_are_replaced(small_run: SmallRun, triplets: Path) -> None:
     (triplets / "real" / "3.png").write_bytes(b"no picture")
     data = DataConfig(kind="triplets", root=str(triplets))

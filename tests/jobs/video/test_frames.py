@@ -88,6 +88,18 @@ def test_a_cut_is_followed_at_once(model: Harmonizer, noise: Noise) -> None:
     assert np.abs(alone[0][0] - alone[1][0]).max() > 1
 
 
+def test_cut_says_how_much_of_a_picture_another_scene_changes(
+    model: Harmonizer, noise: Noise
+) -> None:
+    one = noise(*SIZE, seed=1)
+    other = one.copy()
+    other[:, :60] = 255 - other[:, :60]
+    expected = changes([other] * 5, model)[0]
+    parted, together = (changes([one] * 5 + [other] * 5, model, cut=c)[5] for c in (0.1, 0.9))
+    np.testing.assert_allclose(parted, expected, rtol=0, atol=1e-9)
+    assert np.abs(together - expected).max() > 1
+
+
 def test_frames_are_drawn_while_the_network_looks(brighten: Harmonizer, noise: Noise) -> None:
     drawn = threading.Semaphore(0)
     waited: list[bool] = []
