@@ -78,3 +78,15 @@ def test_surroundings_are_all_that_a_small_object_needs(model: Harmonizer) -> No
     far[:, 1500:] = 255 - far[:, 1500:]
     one, other = model(pixels, mask), model(far, mask)
     assert np.array_equal(one[mask == 1], other[mask == 1])
+
+
+@pytest.mark.parametrize("make", [disc, specks, thin_line])
+def test_small_objects_are_shown_in_their_own_colours(make: Any, model: Harmonizer) -> None:
+    mask = make()
+    image = np.full((*mask.shape, 3), 100, np.uint8)
+    image[mask > 0] = 250, 30, 60
+    preprocessing = replace(model.info.preprocessing, resampler="opencv-nearest")
+    composite = open_composite(image, mask, preprocessing, whole=True)
+    shown = composite.low_res[composite.low_res_mask == 1]
+    assert len(shown)
+    assert (shown == (250, 30, 60)).all()
