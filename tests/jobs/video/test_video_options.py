@@ -54,6 +54,24 @@ def test_strength_light_and_colour_reach_frames_and_table(
     assert np.abs(rows[0] - np.loadtxt(expected, skiprows=4)).max() > 0.02
 
 
+def test_the_mask_counts_within_its_box_too(tmp_path: Path, model: Any) -> None:
+    plane = MASK.astype(np.uint8) * 255
+    plane[24:48, 40:64] = 0
+    plane[48:72, 64:88] = 128
+    Image.fromarray(plane).save(tmp_path / "soft.png")
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 2, pix_fmt="yuv444p16le")
+    shown = frames_of(clip)[0].to_ndarray(format="rgb48le")
+    soft = plane / np.float32(255)
+    written(clip, tmp_path / "soft.png")
+    found = frames_of(tmp_path / "out.mkv")[0].to_ndarray(format="rgb48le").astype(int)
+    change = model.color_transform(shown, soft)
+    expected, hard = (change.apply(shown, one).astype(int) for one in (soft, MASK))
+    assert np.array_equal(found[plane == 0], shown[plane == 0])
+    half = plane == 128
+    off = np.abs(found - expected)[half].mean()
+    assert off < 0.2 * np.abs(hard - expected)[half].mean()
+
+
 def test_window_and_cut_decide_what_is_averaged(tmp_path: Path, mask: Path) -> None:
     darker = (still() * 0.7).astype(np.uint8)
     darker[MASK] = still()[MASK]  # the object is too bright there, and not before
