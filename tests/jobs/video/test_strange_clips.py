@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import error_line
-from made_clips import object_mask, still, video, write_clip
+from made_clips import still, video, write_clip
 from PIL import Image
 
 from harmonizer.jobs.video.cuts import Histogram
@@ -20,12 +20,6 @@ from harmonizer.lifting import ColorTransform
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "clip.mp4", [still()] * 2)
-
-
-@pytest.fixture
-def mask(tmp_path: Path) -> Path:
-    Image.fromarray(object_mask()).save(tmp_path / "mask.png")
-    return tmp_path / "mask.png"
 
 
 @pytest.mark.parametrize("linked", [True, False])

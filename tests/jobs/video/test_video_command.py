@@ -34,13 +34,6 @@ from harmonizer.jobs.video import scenes, yuv
 MASK = object_mask()
 
 
-@pytest.fixture
-def mask(tmp_path: Path) -> Path:
-    path = tmp_path / "mask.png"
-    Image.fromarray(MASK).save(path)
-    return path
-
-
 def assert_only_the_foreground_changed(before: list[Any], after: list[Any]) -> None:
     assert len(before) == len(after)
     for old, new in zip(before, after, strict=True):

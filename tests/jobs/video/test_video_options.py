@@ -14,13 +14,6 @@ from harmonizer import Harmonizer, Strength
 MASK = object_mask()
 
 
-@pytest.fixture
-def mask(tmp_path: Path) -> Path:
-    path = tmp_path / "mask.png"
-    Image.fromarray(MASK).save(path)
-    return path
-
-
 def written(clip: Path, mask: Path, *options: object) -> list[NDArray[np.float64]]:
     """Harmonize a clip without loss; return its frames' brightness."""
     out = clip.with_name("out.mkv")
