@@ -9,26 +9,25 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import pytest
-from helpers import EXAMPLES, box_mask
+from desk import lay_out_clips, lay_out_pictures, much_shorter, with_released_models
+from hub_server import ask_instead_of_the_hub, serving
 from PIL import Image
 
 from harmonizer import errors, list_models, model_info
 from harmonizer.cli import _parser, main
 from harmonizer.training import TrainConfig
+from harmonizer.zoo import manifest
 from harmonizer.zoo.manifest import default_model
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-
-# Commands that only read and write files here; the others connect, train, or serve until stopped.
-OFFLINE = {"run", "list", "info", "completion"}
 
 
 @dataclass(frozen=True)
@@ -76,50 +75,33 @@ def test_named_files_exist(page: Path) -> None:
         assert (ROOT / name).exists(), name
 
 
-def make_iharmony4(folder: Path, picture: Image.Image, mask: Image.Image) -> None:
-    for part in ("HFlickr", "Hday2night"):
-        for kind in ("composite_images", "masks", "real_images"):
-            (folder / part / kind).mkdir(parents=True)
-        picture.save(folder / part / "composite_images" / "a_1_1.jpg")
-        mask.save(folder / part / "masks" / "a_1.png")
-        picture.save(folder / part / "real_images" / "a.jpg")
-        for split in ("train", "test"):
-            (folder / part / f"{part}_{split}.txt").write_text("a_1_1.jpg\n")
-
-
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory that holds what the pages speak of."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # processes of one picture are faster with one
-    composite = Image.open(EXAMPLES / "composite.png")
-    mask = Image.open(EXAMPLES / "mask.png")
-    for folder in ("composites", "masks", "my-photographs", "my photos", "examples"):
-        (tmp_path / folder).mkdir()
-    for name in ("a", "b"):
-        composite.resize((160, 107)).save(f"composites/{name}.png")
-        mask.resize((160, 107)).save(f"masks/{name}.png")
-        composite.save(f"{name}.jpg")
-        mask.save(f"{name}_mask.png")
-        for folder in ("my-photographs", "my photos"):
-            composite.resize((160, 107)).save(f"{folder}/{name}.jpg")
-            mask.resize((160, 107)).save(f"{folder}/{name}_mask.png")
-    for folder in (".", "examples"):
-        composite.save(f"{folder}/composite.png")
-        mask.save(f"{folder}/mask.png")
-    composite.resize((500, 400)).save("background.jpg")
-    make_iharmony4(tmp_path / "iHarmony4", composite.resize((160, 107)), mask.resize((160, 107)))
-    cutout = composite.convert("RGBA")
-    cutout.putalpha(mask)
-    cutout.save("cutout.png")
-    (tmp_path / "cutouts").mkdir()
-    cutout.save("cutouts/a.png")
+    lay_out_pictures(tmp_path)
     # Stands in for rembg, which gives a picture back with transparency.
+    mask = Image.open("mask.png")
     rembg = SimpleNamespace(remove=lambda image: image.putalpha(mask) or image)
     monkeypatch.setitem(sys.modules, "rembg", cast(ModuleType, rembg))
-    composite.save("person.jpg")
-    Image.fromarray(box_mask(427, 640).astype(np.uint8) * 3).save("labels.png")
     return tmp_path
+
+
+@pytest.fixture
+def authors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A server on this machine in place of the authors' pages and of the Hub; an empty cache."""
+    pytest.importorskip("torch")
+    with serving() as server:
+        ask_instead_of_the_hub(server.address, monkeypatch)
+        text = with_released_models(server, manifest._manifest_text())
+        monkeypatch.setattr(manifest, "_manifest_text", lambda: text)
+        (tmp_path / "idih256.pth").write_bytes(server.files["/idih256.pth"])
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("HF_TOKEN", "a token")
+        manifest._manifest.cache_clear()
+        yield
+    manifest._manifest.cache_clear()
 
 
 def commands(page: Path) -> Iterator[tuple[int, str]]:
@@ -148,21 +130,38 @@ def test_every_command_is_understood(page: Path, capsys: pytest.CaptureFixture[s
 
 
 @each_page
+@pytest.mark.usefixtures("authors")
 def test_commands_do_what_the_page_says(page: Path, desk: Path) -> None:
+    """As they stand there, in order; only what serves until it is stopped is left out."""
     program = "import sys; from harmonizer.cli import main; sys.exit(main())"
     shell = f'harmonizer() {{ {shlex.quote(sys.executable)} -c {shlex.quote(program)} "$@"; }}\n'
+    if page.name == "video.md":
+        lay_out_clips(desk)
+    for text in (block.text for block in blocks(ROOT / "docs" / "training.md", "toml")[:1]):
+        (desk / "run.toml").write_text(much_shorter(text))
+    trained = False
     for line, command in commands(page):
         words = shlex.split(command, comments=True)
-        if words[0] not in ("harmonizer", "cat") or "--model" in words:
-            continue  # --model downloads, or takes the result of a training
-        if words[words.index("harmonizer") + 1] not in OFFLINE:
+        if words[0] not in ("harmonizer", "cat"):
+            continue  # in an environment of its own, or on several GPUs
+        name = words[words.index("harmonizer") + 1]
+        if name == "demo":
             continue
+        if "runs/mine/best" in command and not trained:
+            assert main(["train", "--config", "run.toml"]) == 0
+            trained = True
+        if name == "train" and "--resume" not in words:
+            shutil.rmtree("runs", ignore_errors=True)  # the page shows it twice
+        trained |= name == "train"
         where = f"{page.name}:{line}: {command}"
         if {"<", ">", "|"} & set(words):
             done = subprocess.run(["bash", "-c", shell + command], capture_output=True, check=False)
             assert done.returncode == 0, f"{where}\n{done.stderr.decode()}"
         else:  # patterns are expanded by the command itself
             assert main(words[1:]) == 0, where
+        for option, written in pairwise(words):
+            if option in (">", "-o", "--report", "--sheet", "--lut") and written != "-":
+                assert Path(written).exists(), where
 
 
 @each_page
