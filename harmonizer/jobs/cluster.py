@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harmonizer.errors import InputError, import_extra
+from harmonizer.errors import HarmonizerError, InputError, import_extra
 from harmonizer.files import RowTable, read_table
 from harmonizer.imaging.mask import ResizeMask
 from harmonizer.inference.backends import Backend
@@ -284,16 +284,22 @@ class _Worker:
     def __init__(self, settings: _Settings) -> None:
         set_threads(settings.cores)
         self.settings = settings
-        self.harmonizer = settings.load()
+        # An error here would reach the caller as the death of a worker, its text among Ray's.
+        try:
+            self.loaded: Harmonizer | HarmonizerError = settings.load()
+        except HarmonizerError as error:
+            self.loaded = error
 
     def __call__(self, batch: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        settings = self.settings
+        settings, loaded = self.settings, self.loaded
         paths = zip(*(batch[name] for name in ("image", "mask", "output")), strict=True)
         jobs = [Job(*map(Path, row)) for row in paths]
+        if isinstance(loaded, HarmonizerError):
+            return _columns([Outcome(job, None, ()) for job in jobs], unable=_text(loaded))
         if _begin(settings.attempts, jobs) > _ATTEMPTS:
             return _columns([Outcome(job, InputError(_LOST), ()) for job in jobs])
         outcomes = run_jobs(
-            lambda: self.harmonizer,
+            lambda: loaded,
             jobs,
             **settings.options,
             workers=settings.cores + 1,  # writing waits for the disk
@@ -310,11 +316,13 @@ def _begin(folder: Path, jobs: Sequence[Job]) -> int:
         return file.tell()
 
 
-def _columns(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
+def _columns(outcomes: Sequence[Outcome], unable: str = "") -> dict[str, list[str]]:
+    """Return a task's rows; `unable` is why its worker can do none at all."""
     return {
         "output": [str(one.job.output) for one in outcomes],
         "error": ["" if one.error is None else _text(one.error) for one in outcomes],
         "warnings": ["; ".join(one.warnings) for one in outcomes],
+        "unable": [unable] * len(outcomes),
     }
 
 
@@ -356,6 +364,8 @@ def _work(
                 num_gpus=room.gpus,
             )
             for row in done.iter_rows():
+                if row["unable"]:
+                    raise InputError(f"a worker cannot load the model: {row['unable']}")
                 if row["error"] == _LOST and pictures > 1:
                     continue
                 error = InputError(row["error"]) if row["error"] else None

@@ -411,11 +411,11 @@ class _Run:
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self.step, self.best, self.metrics = read_progress(saved)
-        self.network.load_state_dict(saved["network"])
-        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
-            raise ValueError("its weights are NaN or infinite")
-        if self.average is not None:
-            self.average.load_state_dict(saved["average"])
+        for network, name in ((self.network, "network"), (self.average, "average")):
+            if network is not None:
+                network.load_state_dict(saved[name])
+                if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+                    raise ValueError(f"its weights ({name}) are NaN or infinite")
         restore_optimizer(self.optimizer, saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
         torch.set_rng_state(saved["random"])

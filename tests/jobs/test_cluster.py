@@ -218,6 +218,9 @@ def test_wrong_arguments_are_refused(tmp_path: Path, noise: Any) -> None:
             harmonize_dataset(tmp_path / "same.csv", tmp_path / "out", report=tmp_path / own)
     assert (tmp_path / "images/0.bmp").read_bytes() == before
     assert not (tmp_path / "out").exists()
+    # What only a worker can know comes back as it said it, and not as its death.
+    with pytest.raises(InputError, match=r"a worker cannot load the model: .*cuda:9"):
+        harmonize(tmp_path, device="cuda:9")
 
 
 @needs_ray

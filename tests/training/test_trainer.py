@@ -275,6 +275,23 @@ def test_a_checkpoint_with_something_else_in_it_is_refused(small_run: SmallRun) 
                 train(config, resume=True)
 
 
+@pytest.mark.parametrize("which", ["network", "average"])
+def test_a_checkpoint_whose_weights_are_no_numbers_is_refused(
+    which: str, small_run: SmallRun
+) -> None:
+    config = small_run(steps=1, ema=0.9, validation=DataConfig())
+    train(config)
+    path = Path(config.output) / "checkpoint.pth"
+    state = load_checkpoint(path.parent)
+    for name in state[which]:  # weights and batch norm's statistics
+        broken = {**state[which], name: state[which][name] * nan}
+        if not broken[name].is_floating_point() or name.endswith("tracked"):
+            continue
+        torch.save({**state, which: broken}, path)
+        with pytest.raises(InputError, match=rf"is damaged: .*\({which}\) are NaN"):
+            train(config, resume=True)
+
+
 def test_moments_of_other_weights_are_refused_and_settings_of_others_not_taken(
     small_run: SmallRun,
 ) -> None:
