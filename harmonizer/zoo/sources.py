@@ -1,9 +1,10 @@
 """Fetch weights from their sources, as checked safetensors files on this machine."""
 
+import errno
 import hashlib
 import json
-from contextlib import suppress
 from pathlib import Path
+from socket import gaierror
 from typing import Any
 
 import huggingface_hub
@@ -33,6 +34,7 @@ from harmonizer.zoo.options import FetchOptions
 
 # Part of the names of converted files: raised when this project's names of tensors change.
 _CONVERSION = 1
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 
 
 def fetch_weights(info: ModelInfo, options: FetchOptions) -> Path:
@@ -122,9 +124,12 @@ def _refuse_large(
     if isinstance(cached, str):
         return
     size = None
-    with suppress(Exception):  # the download itself fails by the same, and says why
+    try:
         address = huggingface_hub.hf_hub_url(repo, file, revision=revision)
         size = huggingface_hub.get_hf_file_metadata(address, token=options.token).size
+    except Exception as error:  # the download itself fails by the same, and says why
+        if _is_without_connection(error):  # only after half a minute of asking again
+            raise WeightsUnavailableError(_unreachable(error, repo, file)) from error
     if size is not None and size > largest:
         raise WeightsUnavailableError(
             f"{file} of {repo} has {size:,} bytes, more than {largest:,}, and is not downloaded"
@@ -147,10 +152,7 @@ def _explain(
         case LocalEntryNotFoundError() | OfflineModeIsEnabled() if options.offline:
             return _offline_advice(f"{file} of {repo}")
         case LocalEntryNotFoundError() | OfflineModeIsEnabled():
-            return (
-                f"cannot reach {constants.ENDPOINT} for {file} of {repo} ({_first_line(error)}); "
-                "check the connection, or set HF_ENDPOINT to a mirror"
-            )
+            return _unreachable(error, repo, file)
         case EntryNotFoundError():
             return f"{repo} holds no {file} at {revision or 'its newest commit'}"
         case HfHubHTTPError():
@@ -164,6 +166,23 @@ def _explain(
             )
         case _:
             return f"downloading {file} of {repo} broke off: {_first_line(error)}; try again"
+
+
+def _is_without_connection(error: BaseException) -> bool:
+    """Return whether no address was found, or no way to it, whatever wraps the system's error."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, gaierror) or getattr(found, "errno", None) in _NO_WAY:
+            return True
+        found = found.__cause__ or found.__context__
+    return False
+
+
+def _unreachable(error: Exception, repo: str, file: str) -> str:
+    return (
+        f"cannot reach {constants.ENDPOINT} for {file} of {repo} ({_first_line(error)}); "
+        "check the connection, or set HF_ENDPOINT to a mirror"
+    )
 
 
 def _first_line(error: Exception) -> str:

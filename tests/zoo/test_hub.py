@@ -1,7 +1,9 @@
 """Models on the Hugging Face Hub: the real client against a server on this machine."""
 
+import errno
 import hashlib
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -195,6 +197,26 @@ def test_no_connection_at_all(
         load_model(repository, None, FetchOptions(cache_dir=tmp_path))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [socket.gaierror(-2, "Name or service not known"), OSError(errno.ENETUNREACH, "unreachable")],
+)
+def test_without_a_network_nothing_is_asked_again(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*_: object, **__: object) -> None:
+        raise error
+
+    def sleep(_: float) -> None:
+        raise AssertionError("it is waited for a network that is not there")
+
+    monkeypatch.setattr("socket.create_connection", connect)
+    monkeypatch.setattr("time.sleep", sleep)
+    ask_instead_of_the_hub("http://nowhere.invalid", monkeypatch)
+    with pytest.raises(WeightsUnavailableError, match=r"cannot reach http://nowhere\.invalid "):
+        load_model("owner/none", None, FetchOptions(cache_dir=tmp_path))
+
+
 LOAD = """
 import sys
 from harmonizer import Harmonizer
@@ -291,6 +313,7 @@ def test_a_refused_upload_says_what_to_do(
         push_folder(saved, "owner/new")
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(
     ("repo", "reason"),
     [("owner/a name", "cannot be a repository of the Hub"), ("owner/full", "cannot store .* free")],
