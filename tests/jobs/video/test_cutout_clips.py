@@ -107,14 +107,18 @@ def test_a_picture_stands_still_behind_a_clip_whose_timing_and_sound_stay(tmp_pa
     assert np.abs(shown(frames[0])[0, 0].astype(int) - still(9)[0, 0]).max() <= 3
 
 
-def test_the_background_is_what_is_shown_at_each_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begin", [0, 6])
+def test_the_background_is_what_is_shown_at_each_time(begin: int, tmp_path: Path) -> None:
+    """Since the clip began, whose first frame need not be at 0."""
     behind = write_clip(  # half as many frames a second, and a longer clip
         tmp_path / "behind.mkv",
         [np.full_like(still(), 20 * index) for index in range(1, 9)],
         times=[index * 2 * TICKS for index in range(8)],
     )
     out = tmp_path / "out.mkv"
-    assert video(prores(tmp_path), "--on", behind, "-o", out, "--codec", "ffv1") == 0
+    cutout = prores(tmp_path, times=[(begin + index) * TICKS for index in range(8)])
+    assert frames_of(cutout)[0].time == pytest.approx(begin / 25)
+    assert video(cutout, "--on", behind, "-o", out, "--codec", "ffv1") == 0
     found = [int(shown(one)[0, 0, 0]) for one in frames_of(out)]
     np.testing.assert_allclose(found, [20, 20, 40, 40, 60, 60, 80, 80], atol=2)
 
