@@ -94,10 +94,10 @@ def find_jobs(
     if not jobs:
         raise InputError(f"{images if isinstance(images, Path) else masks} holds no pictures")
     if masks is not None and all(job.mask is None for job in jobs):
-        stem = jobs[0].image.stem
+        first = jobs[0].image
         raise InputError(
-            f"{masks} holds no mask of these pictures; that of {jobs[0].image.name} is called "
-            f"{stem}.png, {stem}_mask.png or {stem}-mask.png"
+            f"{masks} holds no mask of these pictures; that of {first.name} is called "
+            f"{_names_of_mask(first)}"
         )
     check_outputs(jobs)
     return jobs
@@ -148,7 +148,11 @@ def real_paths() -> Callable[[Path], Path]:
 
 def missing_mask(job: Job) -> InputError:
     """Return the error of a job whose mask was not found."""
-    return InputError(f"no mask is called {job.image.stem} or {job.image.stem}_mask")
+    return InputError(f"no mask is called {_names_of_mask(job.image)}")
+
+
+def _names_of_mask(image: Path) -> str:
+    return f"{image.stem}.png, {image.stem}_mask.png or {image.stem}-mask.png"
 
 
 def harmonize_file(
