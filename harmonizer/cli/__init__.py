@@ -7,7 +7,8 @@ The commands are in `harmonizer.cli`. What needs torch they import when they run
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, cast
+from difflib import get_close_matches
+from typing import Any, NoReturn, cast
 
 from harmonizer._version import __version__
 from harmonizer.cli.compare import add_compare
@@ -62,7 +63,24 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with names of files, which a shell may have put in, without harm."""
+    """Says what is wrong as its commands' users need it, and names of files without harm."""
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - its overloads
+        self,
+        args: Any = None,  # noqa: ANN401
+        namespace: Any = None,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Refuse what is unknown: here the command is known, and so are its usage and options."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._guess(unknown)}")
+        return parsed, unknown
+
+    def _guess(self, words: Sequence[str]) -> str:
+        options = list(self._option_string_actions)  # listed nowhere else
+        names = [word.partition("=")[0] for word in words]
+        close = [one for name in names for one in get_close_matches(name, options, n=1)]
+        return f"; did you mean {' '.join(close)}?" if close else ""
 
     def error(self, message: str) -> NoReturn:
         """Print a message with the usage, and exit."""

@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -227,4 +228,8 @@ def _load(model: str | os.PathLike[str] | None, device: str | torch.device) -> H
     try:
         return Harmonizer.from_pretrained(model, device=device)
     except UnknownModelError as error:
-        raise UnknownModelError(f"{error}. The baselines are: {', '.join(BASELINES)}") from error
+        close = get_close_matches(str(model).lower(), BASELINES, n=1)
+        guess = f" Did you mean {close[0]}?" if close else ""
+        raise UnknownModelError(
+            f"{error}. The baselines are: {', '.join(BASELINES)}.{guess}"
+        ) from error

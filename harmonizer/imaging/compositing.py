@@ -93,9 +93,9 @@ def paste(
     cutout, alpha = open_layer(foreground)
     if alpha is None:
         raise InputError(
-            "the cut-out has no alpha channel, which has to mark what to paste; save it with "
-            "transparency (PNG, WebP or TIFF), or call cutout.putalpha(mask) with its mask. Are "
-            "cut-out and background swapped?"
+            "the cut-out has no alpha channel, which has to mark what to paste. Are cut-out and "
+            "background swapped? If not, save it with transparency (PNG, WebP or TIFF); in Python "
+            "cutout.putalpha(mask) gives it its mask"
         )
     picture = open_background(background)
     colours = cutout.pixels.astype(np.float32) / np.float32(full_scale(cutout.pixels.dtype))

@@ -83,18 +83,18 @@ def _check_size(found: tuple[int, int], size: tuple[int, int], *, resize: Resize
         if found[::-1] == size:
             advice = "one of them was turned, perhaps by EXIF: turn the other one too"
         elif same_aspect:
-            advice = "pass resize_mask=True (--resize-mask) to resize the mask"
+            advice = "--resize-mask (in Python resize_mask=True) resizes the mask"
         else:
             advice = (
-                "crop or pad the mask as the image was; if it was stretched, pass "
-                'resize_mask="stretch" (--resize-mask stretch); the background of a cut-out is no '
-                "mask: harmonize_cutout (--on) takes it"
+                "if the second one is the background of a cut-out, name it by --on (in Python "
+                "harmonize_cutout); if it is a mask, crop or pad it as the image was, or, if it "
+                'was stretched, add --resize-mask stretch (in Python resize_mask="stretch")'
             )
         raise InputError(f"image and mask must have the same size: {sizes}; {advice}")
     if not same_aspect:
         raise InputError(
             f"a mask can only be resized if its shape is the image's: {sizes}; crop or pad it; if "
-            'it was stretched, pass resize_mask="stretch" (--resize-mask stretch)'
+            'it was stretched, --resize-mask stretch (in Python resize_mask="stretch") stretches it'
         )
 
 

@@ -266,6 +266,11 @@ def _read(place: str, folder: Path, above: tuple[str, ...]) -> TrainConfig:
         return _parse(text, path.parent, (*above, name))
     except InputError:
         raise
+    except FileNotFoundError as error:
+        raise InputError(
+            f"there is no configuration {path}; `harmonizer train --print-recipe NAME` prints one "
+            "to begin with, and docs/training.md has one for fine-tuning"
+        ) from error
     except OSError as error:
         raise InputError(f"cannot read the configuration {path}: {error}") from error
     except RecursionError as error:

@@ -196,6 +196,24 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["run", "a.png", "b.png", "--strenght", "0.5"], "--strength"),
+        (["run", "a.png", "b.png", "--colour=0.2"], "--color"),
+        (["compare", "a.png", "b.png", "-o", "c.png", "--modles", "idih"], "--models"),
+    ],
+)
+def test_a_misspelt_option_is_guessed_and_its_command_explained(
+    arguments: list[str], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    said = capsys.readouterr().err
+    assert f"; did you mean {option}?" in said
+    assert said.startswith(f"usage: harmonizer {arguments[0]} ")
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         [],
