@@ -24,6 +24,7 @@ from harmonizer.imaging.exif import (
 from harmonizer.imaging.icons import check_icon
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
+from harmonizer.imaging.scans import check_scans
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
 from harmonizer.preprocessing import Array
 from harmonizer.threads import Lock
@@ -151,12 +152,13 @@ def open_header(data: bytes) -> ImageFile.ImageFile:
     """Open a file of the formats that are read here, by Pillow, which decodes no pixels yet.
 
     Raises:
-        ValueError: Its metadata or its icons would take far more memory than the file has.
+        ValueError: Its metadata, icons or scans would take far more than the file has.
     """
     if data.startswith(_JPEG) or b"ftypavi" in data[:64]:  # EXIF is read with the header
         check_headers(data)
     check_exif(data)  # of TIFF, which is the same
     check_icon(data)
+    check_scans(data)
     Image.preinit()  # JPEG, PNG and some more; what reads the others takes as long to import
     try:
         return Image.open(io.BytesIO(data), formats=_known())

@@ -264,3 +264,38 @@ def test_a_photoshop_file_of_16_bits_is_called_one() -> None:
     data = struct.pack(">4sH6xHIIHHIIIH", b"8BPS", 1, 3, 4, 4, 16, 3, 0, 0, 0, 0) + bytes(96)
     with pytest.raises(InputError, match="a Photoshop file of 16 bits a channel"):
         open_file(data)
+
+
+def of_scans(count: int) -> bytes:
+    """A grey JPEG file of 64 x 64 pixels that goes over them so often."""
+    values = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, 1, 63, 0) + b"\xbf\x7f"
+    return b"".join(
+        (
+            b"\xff\xd8\xff\xdb" + struct.pack(">HB", 67, 0) + bytes([1] * 64),
+            b"\xff\xc2" + struct.pack(">HBHHBBBB", 11, 8, 64, 64, 1, 1, 0x11, 0),
+            # Two codes: to the end of 32 blocks or more, and of one.
+            b"\xff\xc4" + struct.pack(">HB", 21, 0x10) + bytes([1, 1, *[0] * 14, 0x50, 0]),
+            values * count,
+            b"\xff\xd9",
+        )
+    )
+
+
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    image, _ = open_file(of_scans(100))
+    assert isinstance(image, Image.Image)
+    assert image.size == (64, 64)
+    with pytest.raises(InputError, match="goes over its picture more than 100 times"):
+        open_file(of_scans(101))
+    # Hidden behind a first picture that is whole, and where Blizzard's games have a JPEG file.
+    for data in (of_scans(1) + of_scans(101), b"BLP1" + bytes(4) + of_scans(101)):
+        with pytest.raises(InputError, match="goes over its picture more than 100 times"):
+            open_file(data)
+
+
+def test_what_looks_like_scans_elsewhere_is_none() -> None:
+    """As in a thumbnail, a profile, or the clip that phones put behind a picture."""
+    whole = of_scans(3)
+    noise = b"\xff\xfe" + struct.pack(">H", 60_002) + b"\xff\xda" * 30_000
+    image, _ = open_file(whole[:2] + noise + whole[2:] + noise)
+    assert isinstance(image, Image.Image)
