@@ -147,11 +147,14 @@ def _check_count(clip: Clip, masks: Path | None) -> None:
 
 
 def _moments(shots: Iterable[Shot], clip: Clip, harmonizer: Harmonizer) -> Generator[Moment[Shot]]:
-    time = 0.0
+    time, mask_before = 0.0, None
     for index, shot in enumerate(shots):
         time = max(time, clip.time_of(index, shot.frame))
         look = partial(shot.look, harmonizer) if shot.mask.size else None
-        yield Moment(time, shot, histogram(shot.planes[:3], shot.layout.bits), look)
+        # One mask for all frames is held once.
+        own = [*shot.planes, *(() if shot.mask is mask_before else (shot.mask,))]
+        mask_before, size = shot.mask, sum(part.nbytes for part in own)
+        yield Moment(time, shot, histogram(shot.planes[:3], shot.layout.bits), look, size)
 
 
 def _apply(shot: Shot, change: ColorTransform, *, strength: float | Strength) -> Any:  # noqa: ANN401 - PyAV

@@ -139,7 +139,8 @@ def _moments(
             raise InputError(f"frame {index}: {error}") from error
         look = partial(harmonizer.color_transform, pixels, opened) if opened.any() else None
         spread = histogram([pixels[..., i] for i in range(3)], _BITS[pixels.dtype.name])
-        yield Moment(index / fps, _Frame(pixels, opened), spread, look)
+        size = pixels.nbytes + (0 if still else opened.nbytes)
+        yield Moment(index / fps, _Frame(pixels, opened), spread, look, size)
 
 
 def _is_single(masks: object) -> bool:

@@ -20,6 +20,8 @@ _KEYS = 4
 # Frames that are held back at most: those of the window, of a clip of usual speed. A file may say
 # that thousands are shown at the same time.
 _MOST_WAITING, _USUAL_RATE = 256, 60
+# Bytes of them, for a second ahead: 4K in 10 bits at 43 frames a second.
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Moment(Generic[Content]):
         content: Whatever is to be changed.
         histogram: Of its colours, for finding cuts.
         look: Asks the network for the frame's change; None where the mask is empty.
+        size: Bytes that it keeps in memory.
     """
 
     time: float
     content: Content
     histogram: Histogram
     look: Callable[[], ColorTransform] | None
+    size: int = 0
 
 
 class Track:
@@ -63,7 +67,9 @@ class Track:
         if not isinstance(cut, int | float | np.number) or not 0 < cut <= 1:
             raise InputError(f"cut is above 0 and at most 1; got {cut!r}")
         self._window, self._step, self._cut = float(window), window / _KEYS, cut
-        self._most = max(_MOST_WAITING, round(_USUAL_RATE * (self._window + self._step)))
+        ahead = self._window + self._step
+        self._most = max(_MOST_WAITING, round(_USUAL_RATE * ahead))
+        self._most_bytes = round(_MOST_BYTES * max(1.0, ahead))
         self._sum = np.zeros_like(ColorTransform.identity().coefficients)
         self._looks = 0
 
@@ -76,8 +82,9 @@ class Track:
     ) -> Iterator[tuple[Content, ColorTransform | None]]:
         """Yield each content with its change, None where there is nothing to change.
 
-        A window of moments is held back, to look ahead, and a little more: the network runs in a
-        thread meanwhile. What drawing one raises is raised after all that came before it.
+        A window of moments is held back, to look ahead, and a little more (of very large frames a
+        part of a window): the network runs in a thread meanwhile. What drawing one raises is raised
+        after all that came before it.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="harmonizer-network") as network:
             yield from self._follow(moments, network)
@@ -89,20 +96,26 @@ class Track:
         keys: deque[_Key] = deque()
         before: Histogram | None = None
         failure: Exception | None = None
+        held = 0
         try:
             for moment in moments:
                 if before is None or difference(before, moment.histogram) >= self._cut:
                     yield from (self._changed(one, keys) for one in waiting)
                     waiting.clear()
                     keys.clear()
+                    held = 0
                 before = moment.histogram
                 if moment.look and (not keys or moment.time - keys[-1][0] >= self._step):
                     keys.append((moment.time, network.submit(self._ask, moment.look)))
                 waiting.append(moment)
+                held += moment.size
                 ahead = self._window + self._step
                 while waiting and (
-                    moment.time >= waiting[0].time + ahead or len(waiting) > self._most
+                    moment.time >= waiting[0].time + ahead
+                    or len(waiting) > self._most
+                    or held > self._most_bytes
                 ):
+                    held -= waiting[0].size
                     yield self._changed(waiting.popleft(), keys)
                 # The last key stays, to tell when the next one is due.
                 oldest = waiting[0].time if waiting else moment.time

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from helpers import error_line
 from made_clips import still, video, write_clip
 from PIL import Image
 
+from harmonizer import Harmonizer
 from harmonizer.jobs.video.cuts import Histogram
+from harmonizer.jobs.video.frames import _moments  # pyright: ignore[reportPrivateUsage]
 from harmonizer.jobs.video.track import Moment, Track
 from harmonizer.lifting import ColorTransform
 
@@ -81,3 +84,26 @@ def test_a_long_window_is_held_as_it_was_asked_for() -> None:
     changes = [change for _, change in Track(window=20).follow(moments)]
     assert changes[0] is not None
     assert not np.array_equal(changes[0].coefficients, ColorTransform.identity().coefficients)
+
+
+def test_very_large_frames_are_not_all_held() -> None:
+    """A clip of 8K takes few bytes where nothing moves."""
+    drawn, size = 0, 100 << 20
+    spread: Histogram = np.full((3, 32), 1 / 32, np.float32)
+
+    def moments() -> Iterator[Moment[int]]:
+        nonlocal drawn
+        for drawn in range(200):
+            yield Moment(drawn / 60, drawn, spread, ColorTransform.identity, size)
+
+    held = [drawn - content for content, _ in Track().follow(moments())]
+    assert len(held) == 200
+    assert max(held) * size <= 1.5 * (1 << 30)
+
+
+def test_what_a_frame_holds_is_known(model: Harmonizer, noise: Any) -> None:
+    frames, mask = [noise(64, 96)] * 3, np.ones((64, 96), np.float32)
+    shared = list(_moments(frames, mask, model, 25.0))
+    assert [one.size for one in shared] == [frames[0].nbytes] * 3
+    own = list(_moments(frames, [mask.copy() for _ in frames], model, 25.0))
+    assert [one.size for one in own] == [frames[0].nbytes + mask.nbytes] * 3
