@@ -114,7 +114,11 @@ def _configuration(
     methods: Sequence[Method], dataset: TripletDataset, protocol: Protocol
 ) -> dict[str, Any]:
     """What decides over the rows of an evaluation."""
-    names = "\n".join(f"{files.part}\t{files.name}" for files in dataset.files)
+    # Pictures of two datasets often have the same names.
+    names = "\n".join(
+        "\t".join((files.part, files.name, *map(os.path.abspath, files[:3])))
+        for files in dataset.files
+    )
     return {
         "version": __version__,
         "protocol": asdict(protocol),

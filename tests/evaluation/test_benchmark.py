@@ -267,7 +267,7 @@ def test_a_stopped_evaluation_goes_on(
 
 
 def test_rows_of_another_evaluation_are_never_mixed_in(
-    iharmony4: Path, tmp_path: Path, brighten: Harmonizer, model: Harmonizer
+    iharmony4: Path, copy: Path, tmp_path: Path, brighten: Harmonizer, model: Harmonizer
 ) -> None:
     out = tmp_path / "out"
     evaluate({"a": brighten}, iharmony4, output=out)
@@ -279,6 +279,7 @@ def test_rows_of_another_evaluation_are_never_mixed_in(
         ({"a": other}, iharmony4, {}, "differs in models"),
         ({"b": brighten}, iharmony4, {}, "differs in models"),
         ({"a": brighten}, iharmony4 / "HCOCO", {}, "differs in pictures"),
+        ({"a": brighten}, copy, {}, "differs in pictures"),  # other ones, of the same names
         ({"a": brighten}, iharmony4, {"protocol": "dccf"}, "differs in protocol"),
     ]:
         with pytest.raises(InputError, match=said):
