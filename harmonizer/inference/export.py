@@ -28,7 +28,10 @@ def trace_network(network: nn.Module, input_size: tuple[int, int]) -> torch.expo
     """Trace a network into a graph of a fixed height and width; its batch norms are folded."""
     height, width = input_size
     # Two pictures, because torch takes a batch of one for a size that never changes.
-    example = (torch.zeros(2, 3, height, width), torch.zeros(2, 1, height, width))
+    example = tuple(  # whatever the program around has set
+        torch.zeros(2, channels, height, width, dtype=torch.float32, device="cpu")
+        for channels in (3, 1)
+    )
     batch = {0: torch.export.Dim("batch", min=1)}
     with _quiet_torch():
         return torch.export.export(

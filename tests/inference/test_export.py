@@ -4,10 +4,12 @@ import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from harmonizer import Harmonizer, model_info
 from harmonizer.cli import main
@@ -84,3 +86,25 @@ def test_a_model_that_answers_differently_is_not_written(
     with pytest.raises(ExportError, match="differs from torch by"):
         export.export_onnx(network, replace(info, preprocessing=small), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_what_a_program_has_set_does_not_reach_the_graph(backend: str) -> None:
+    """Types and devices that a notebook has set for itself."""
+    pytest.importorskip("onnxruntime" if backend == "onnx" else backend)
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        found = Harmonizer.from_pretrained(device="cpu", backend=cast(Any, backend))
+        answer = found(*_picture())
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    expected = Harmonizer.from_pretrained(device="cpu", backend="torch")(*_picture())
+    assert np.abs(answer.astype(int) - expected).max() <= 1
+
+
+def _picture() -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    mask = np.zeros((40, 60), np.float32)
+    mask[10:30, 10:40] = 1
+    return np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8), mask
