@@ -13,6 +13,7 @@ from typing import Any
 from harmonizer.errors import HarmonizerError, InputError, import_extra
 from harmonizer.files import RowTable, read_table
 from harmonizer.imaging.mask import ResizeMask
+from harmonizer.imaging.saving import output_format
 from harmonizer.inference.backends import Backend
 from harmonizer.jobs.folder import (
     Job,
@@ -22,6 +23,7 @@ from harmonizer.jobs.folder import (
     missing_mask,
     real_paths,
     run_jobs,
+    unfinished,
 )
 from harmonizer.jobs.scene import Scene
 from harmonizer.lifting import Strength, as_strength
@@ -34,6 +36,7 @@ from harmonizer.zoo.names import LocalPath, parse_name
 _TASK_PICTURES = 64
 # How often a task is begun: Ray hands it to another worker without end where each is lost with it.
 _ATTEMPTS = 3
+_TABLE_ROWS = 1024  # at a time: a table of a few kilobytes may hold billions
 _LOST = "its worker was lost again and again: the picture may be too large for its memory"
 
 
@@ -138,6 +141,8 @@ def harmonize_dataset(
     ray = import_extra("ray", "ray")
     import_extra("ray.data", "ray")
     as_strength(strength)
+    if ending is not None:
+        _check_ending(ending)
     if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
     output = Path(output).absolute()
@@ -148,7 +153,7 @@ def harmonize_dataset(
     used = (path for job in jobs for path in (job.image, job.mask, job.output))
     if where(report) in {where(source), *(where(path) for path in used if path is not None)}:
         raise InputError(f"the report would replace {report}; name another with report=")
-    waiting = [job for job in jobs if force or not job.output.exists()]
+    waiting = unfinished(jobs, force=force)
     outcomes: Iterable[Outcome] = ()
     if waiting:
         if not ray.is_initialized():
@@ -183,6 +188,12 @@ def harmonize_dataset(
 # --- What is to be done ---------------------------------------------------------------------------
 
 
+def _check_ending(ending: Any) -> None:  # noqa: ANN401 - a caller's mistake
+    if not isinstance(ending, str) or ending[:1] != "." or Path(f"any{ending}").parent != Path():
+        raise InputError(f"ending is one of a file's name, such as '.png'; got {ending!r}")
+    output_format(Path(f"any{ending}"))
+
+
 def _find(source: Path, masks: Path | None, output: Path, ending: str | None) -> list[Job]:
     if source.suffix.lower() not in _TABLES:
         return find_jobs(
@@ -191,6 +202,7 @@ def _find(source: Path, masks: Path | None, output: Path, ending: str | None) ->
     if masks is not None:
         raise InputError("a table names the masks itself; leave out masks=")
     jobs: list[Job] = []
+    taken: set[Path] = set()
     for number, row in enumerate(_TABLES[source.suffix.lower()](source), 1):
         image, mask = row.get("image"), row.get("mask")
         if not image or not mask:
@@ -199,11 +211,16 @@ def _find(source: Path, masks: Path | None, output: Path, ending: str | None) ->
                 "image and mask (and output, if results shall not be called as the images)"
             )
         named = Path(row.get("output") or Path(image).name)
+        if named.name in ("", ".."):
+            raise InputError(f"row {number} of {source} names no file to write: {named}")
         target = output / (named if ending is None else named.with_suffix(ending))
         target = Path(os.path.normpath(target))
         if not target.is_relative_to(os.path.normpath(output)):
             raise InputError(f"row {number} of {source} leads out of the output folder: {named}")
         jobs.append(Job(source.parent / image, source.parent / mask, target))
+        if target in taken:  # which is refused below; a small table may repeat a row for ever
+            break
+        taken.add(target)
     if not jobs:
         raise InputError(f"the table {source} holds no pictures")
     check_outputs(jobs)
@@ -211,14 +228,17 @@ def _find(source: Path, masks: Path | None, output: Path, ending: str | None) ->
 
 
 def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, str | None]]:
-    parquet = import_extra("pyarrow.parquet", "ray")
+    arrow, dataset = import_extra("pyarrow", "ray"), import_extra("pyarrow.dataset", "ray")
     try:
-        table: Any = parquet.read_table(path)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are among these
+        table: Any = dataset.dataset(path, format="parquet", partitioning="hive")
+        names = [name for name in ("image", "mask", "output") if name in table.schema.names]
+        batches = table.to_batches(columns=names, batch_size=_TABLE_ROWS, batch_readahead=1)
+        for batch in batches:  # numbers are names, too, as they are in a CSV file
+            columns = [batch[name].cast(arrow.string()).to_pylist() for name in names]
+            for row in zip(*columns, strict=True):
+                yield dict(zip(names, row, strict=True))
+    except (OSError, ValueError, arrow.ArrowException) as error:
         raise InputError(f"the table {path} cannot be read: {error}") from error
-    for batch in table.to_batches():
-        for row in batch.to_pylist():  # numbers are names, too, as they are in a CSV file
-            yield {key: None if value is None else str(value) for key, value in row.items()}
 
 
 _TABLES: Mapping[str, Callable[[Path], Iterable[Mapping[str, str | None]]]] = {

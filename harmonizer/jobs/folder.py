@@ -1,7 +1,7 @@
 """Harmonize files: find their masks, skip what is done, go on past bad files."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harmonizer.errors import InputError, collected_warnings
 from harmonizer.files import write_atomically
-from harmonizer.imaging.files import list_pictures
+from harmonizer.imaging.files import is_folder, list_pictures
 from harmonizer.imaging.pairing import pair_masks
 from harmonizer.imaging.saving import encode_image, output_format
 from harmonizer.jobs.scene import Scene
@@ -141,9 +141,16 @@ def real_paths() -> Callable[[Path], Path]:
         if path.parent not in folders:
             folders[path.parent] = Path(os.path.realpath(path.parent))
         place = folders[path.parent] / path.name
-        return Path(os.path.realpath(place)) if place.is_symlink() else place
+        linked = os.path.islink(place)  # noqa: PTH114 - which minds no name that is too long
+        return Path(os.path.realpath(place)) if linked else place
 
     return where
+
+
+def unfinished(jobs: Iterable[Job], *, force: bool) -> list[Job]:
+    """Return the jobs whose results are not there yet, or all of them."""
+    there = os.path.exists  # which minds no name that is too long: that is one job's error
+    return [job for job in jobs if force or not there(job.output) or is_folder(job.output)]
 
 
 def missing_mask(job: Job) -> InputError:
@@ -211,7 +218,7 @@ def run_jobs(
     Yields:
         What became of each job, in their order, once it is done or skipped.
     """
-    waiting = [job for job in jobs if force or not job.output.exists()]
+    waiting = unfinished(jobs, force=force)
     lacking = {job.output for job in waiting if job.mask is None and not scene.background}
     tasks = {job.output: _Task(job) for job in waiting if job.output not in lacking}
     finished: Iterator[Future[None]] = iter(())

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,7 +22,7 @@ from harmonizer import Harmonizer
 from harmonizer.errors import InputError, UnknownModelError
 from harmonizer.jobs import cluster as cluster_jobs
 from harmonizer.jobs.cluster import DatasetSummary, harmonize_dataset
-from harmonizer.jobs.folder import Job
+from harmonizer.jobs.folder import Job, unfinished
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
 
@@ -163,6 +164,50 @@ def test_numbers_in_a_table_are_names(tmp_path: Path) -> None:
     ]
 
 
+def test_odd_columns_and_bytes_of_a_table(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="the extra `ray` is not installed")
+    parquet, place = pytest.importorskip("pyarrow.parquet"), tmp_path / "table.parquet"
+    taken = pyarrow.array([2**62], pyarrow.timestamp("us"))  # when no clock of Python's was there
+    parquet.write_table(pyarrow.table({"image": [b"a.png"], "mask": ["m"], "taken": taken}), place)
+    out = tmp_path / "out"
+    assert cluster_jobs._find(place, None, out, None) == [
+        Job(tmp_path / "a.png", tmp_path / "m", out / "a.png")
+    ]
+    for image in ([b"\xff.png"], [["a.png"]]):
+        parquet.write_table(pyarrow.table({"image": image, "mask": ["m"]}), place)
+        with pytest.raises(InputError, match=r"table\.parquet cannot be read"):
+            cluster_jobs._find(place, None, out, None)
+
+
+def test_a_table_that_says_one_row_very_often(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="the extra `ray` is not installed")
+    place, count = tmp_path / "table.parquet", 3_000_000
+    same = pyarrow.DictionaryArray.from_arrays(np.zeros(count, np.int32), ["a.png"])
+    table = pyarrow.table({"image": same, "mask": same})
+    pytest.importorskip("pyarrow.parquet").write_table(table, place, compression="zstd")
+    tracemalloc.start()
+    with pytest.raises(InputError, match="both be written"):
+        cluster_jobs._find(place, None, tmp_path / "out", None)
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+
+
+def test_names_too_long_for_files_are_errors_of_their_own(tmp_path: Path) -> None:
+    long, folder = "a" * 300 + ".png", tmp_path / "out.png"
+    folder.mkdir()
+    (tmp_path / "table.csv").write_text(f"image,mask,output\n{long},m.png,b{long}\n")
+    jobs = cluster_jobs._find(tmp_path / "table.csv", None, tmp_path, None)
+    jobs.append(Job(tmp_path / "b.png", tmp_path / "m.png", folder))
+    assert unfinished(jobs, force=False) == jobs
+
+
+@pytest.mark.parametrize("ending", ["png", "/../../x.png", ".xyz", 3])
+def test_an_ending_is_one(ending: Any, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    with pytest.raises(InputError, match=r"ending is one of a file's|cannot write the format"):
+        harmonize_dataset(tmp_path, tmp_path / "out", ending=ending)
+
+
 @pytest.mark.parametrize(
     ("workers", "cpus", "gpus"), [(1.5, 1, 0), (1, 1.5, 0), (1, 1, np.nan), (1, 1, "1")]
 )
@@ -191,6 +236,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path, noise: Any) -> None:
         "empty.csv": ("image,mask\n", "has no rows"),
         "comma.csv": ("image,mask\na,1.png,b.png\n", "line 2: more fields than the header"),
         "columns.csv": ("picture,mask\na.png,b.png\n", "row 1 of .* lacks an image or a mask"),
+        "folder.csv": ("image,mask,output\na.png,b.png,.\n", "names no file to write"),
         "double.csv": ("image,mask\nx/a.png,b.png\ny/a.png,b.png\n", "both be written"),
         "broken.parquet": ("nothing", "cannot be read"),
     }
