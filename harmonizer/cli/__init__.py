@@ -49,7 +49,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
             return parsed.command(parsed)
     except BrokenPipeError:
         raise
-    except (HarmonizerError, OSError) as error:
+    except (HarmonizerError, OSError, Warning) as error:  # python -W error makes errors of warnings
         complain(f"error: {error}")
         return 1
     except KeyboardInterrupt:

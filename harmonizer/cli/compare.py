@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from harmonizer.cli.options import Commands, shared, shares
-from harmonizer.cli.terminal import check_output, complain
+from harmonizer.cli.terminal import check_not_read, check_output, complain
 
 
 def add_compare(commands: Commands) -> None:
@@ -41,6 +41,7 @@ def add_compare(commands: Commands) -> None:
 
 def _compare(parsed: argparse.Namespace) -> int:
     check_output(parsed.output, force=parsed.force)
+    check_not_read([parsed.output], (parsed.image, parsed.mask))
 
     from harmonizer.data.files import read_mask, read_rgb
     from harmonizer.evaluation.baselines import BASELINES

@@ -5,7 +5,13 @@ from pathlib import Path
 
 from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.process import freed_memory_kept
-from harmonizer.cli.terminal import check_output, check_output_folder, complain, say
+from harmonizer.cli.terminal import (
+    check_not_read,
+    check_output,
+    check_output_folder,
+    complain,
+    say,
+)
 
 
 def add_evaluate(commands: Commands) -> None:
@@ -80,6 +86,7 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     protocol = find_protocol(parsed.protocol)
     if parsed.json is not None:
         check_output(parsed.json, force=parsed.force)
+        check_not_read([parsed.json], [parsed.data])
     if parsed.report is not None:
         check_output_folder(parsed.report, force=parsed.force)
     if parsed.output is not None:

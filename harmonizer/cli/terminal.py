@@ -4,7 +4,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,6 +69,14 @@ def check_output(path: Path, *, force: bool) -> None:
         return
     if os.path.lexists(path) and not force:  # a link may name a file that is yet to come
         raise InputError(f"{path} exists already; add --force to replace it, or name another")
+
+
+def check_not_read(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """Refuse to replace, even by force, what the same command reads; None is no file."""
+    read = [path for path in inputs if path is not None and path.is_file()]
+    for output in outputs:
+        if output is not None and output.is_file() and any(map(output.samefile, read)):
+            raise InputError(f"{output} is read; name another file to write")
 
 
 def check_output_folder(path: Path, *, force: bool) -> None:

@@ -53,6 +53,11 @@ def _train(parsed: argparse.Namespace) -> int:
         say("\n".join(list_recipes()) if listing else read_recipe(parsed.print_recipe).rstrip())
         return 0
 
+    if parsed.sheet is None and parsed.force:
+        parsed.usage_error("--force replaces a --sheet; a run's folder is never replaced")
+    if parsed.sheet is not None and parsed.resume:
+        parsed.usage_error("--sheet does not train, so there is nothing to --resume")
+
     from harmonizer.training import TrainConfig, train
 
     config = TrainConfig.from_toml(parsed.config)

@@ -3,13 +3,12 @@
 import argparse
 import os
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harmonizer.cli.options import Commands, add_cutouts, number, shared, shares, whole_number
 from harmonizer.cli.process import freed_memory_kept
-from harmonizer.cli.terminal import check_output, complain
+from harmonizer.cli.terminal import check_not_read, check_output, complain
 from harmonizer.errors import InputError
 from harmonizer.imaging.video_codecs import CODECS
 
@@ -55,7 +54,6 @@ def add_video(commands: Commands) -> None:
     video.add_argument(
         "--fps",
         type=number(0.01, 1000),
-        default=25.0,
         help="frames in a second, of a CLIP that is a folder (default: 25)",
     )
     add_cutouts(video, background="clip or picture")
@@ -104,9 +102,9 @@ def _video(parsed: argparse.Namespace) -> int:
         check_output(output, force=parsed.force)
     if parsed.on is None and (parsed.at is not None or parsed.scale is not None):
         parsed.usage_error("--at and --scale place a cut-out: name the background by --on")
-    for output, path in product(written, filter(None, (parsed.clip, parsed.masks, parsed.on))):
-        if output.exists() and path.exists() and output.samefile(path):
-            raise InputError(f"{output} is read; name another file to write")
+    check_not_read(written, (parsed.clip, parsed.masks, parsed.on))
+    if parsed.fps is not None and not parsed.clip.is_dir():
+        parsed.usage_error("--fps is for a CLIP that is a folder of pictures; a file has its own")
     if len(set(map(os.path.realpath, written))) < len(written):
         raise InputError(f"clip and table would both be written to {parsed.output}; name another")
 
@@ -125,7 +123,7 @@ def _video(parsed: argparse.Namespace) -> int:
         on=parsed.on,
         position=tuple(parsed.at) if parsed.at else None,
         scale=parsed.scale,
-        fps=parsed.fps,
+        fps=25.0 if parsed.fps is None else parsed.fps,
     )
     with freed_memory_kept(), tqdm(unit="frame", disable=None) as bar:
 

@@ -361,3 +361,19 @@ def test_the_demo_says_where_it_is_and_ends_with_ctrl_c(
     assert main(["demo", "--device", "cpu"]) == 130
     assert "open http://127.0.0.1:7860/" in capsys.readouterr().out
     assert asked == {"host": "127.0.0.1", "port": None, "model": None, "device": "cpu"}
+
+
+def test_a_warning_that_is_an_error_is_one_line(tmp_path: Path) -> None:
+    """`python -W error`, or PYTHONWARNINGS=error, as continuous integration has it."""
+    empty = tmp_path / "empty.png"
+    Image.new("L", Image.open(COMPOSITE).size).save(empty)
+    command = [*("-W", "error", "-m", "harmonizer", "run"), COMPOSITE, empty]
+    done = subprocess.run(
+        [sys.executable, *map(str, command), "-o", str(tmp_path / "out.png")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("harmonizer: error: the mask is empty")

@@ -169,3 +169,26 @@ def test_compare_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert run("compare", COMPOSITE, MASK, "-o", out) == 1
     assert out.read_bytes() == b"precious"
     assert "--force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["a.png", "m.png", "other.png"])
+def test_compare_replaces_nothing_that_it_reads(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, mask = shutil.copy(COMPOSITE, tmp_path / "a.png"), shutil.copy(MASK, tmp_path / "m.png")
+    (tmp_path / "other.png").hardlink_to(mask)
+    models = ("--models", "reinhard")
+    assert run("compare", image, mask, "-o", tmp_path / place, "--force", *models) == 1
+    assert "is read; name another" in capsys.readouterr().err
+    assert Path(image).read_bytes() == Path(COMPOSITE).read_bytes()
+    assert Path(mask).read_bytes() == Path(MASK).read_bytes()
+
+
+def test_evaluate_does_not_replace_its_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data.csv").write_text(text := "composite,mask,real\n")
+    data = tmp_path / "data.csv"
+    assert run("evaluate", "--data", data, "--json", data, "--force") == 1
+    assert "is read; name another" in capsys.readouterr().err
+    assert data.read_text() == text

@@ -491,6 +491,9 @@ def test_the_command_line(
     assert main(["train", "--config", str(path), "--sheet", str(tmp_path / "sheet.png")]) == 0
     assert Image.open(tmp_path / "sheet.png").width > 3 * 3 * 32
     assert main(["train", "--config", str(path), "--sheet", str(tmp_path / "sheet.png")]) == 1
+    for ignored in (["--force"], ["--sheet", str(tmp_path / "other.png"), "--resume"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["train", "--config", str(path), *ignored])
     assert "add --force" in capsys.readouterr().err
     assert main(["train", "--print-recipe"]) == 0
     listed = capsys.readouterr().out

@@ -88,3 +88,12 @@ def test_model_and_device_reach_what_is_loaded(
     clip = write_clip(tmp_path / "in.mkv", [still()] * 2)
     written(clip, mask, "--model", "a model", "--device", "cuda:1")
     assert calls == [("a model", {"device": "cuda:1"})]
+
+
+def test_a_rate_for_a_clip_that_has_one_is_refused(
+    tmp_path: Path, mask: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 2)
+    with pytest.raises(SystemExit, match="2"):
+        video(clip, mask, "-o", tmp_path / "out.mkv", "--fps", "12")
+    assert "--fps is for a CLIP that is a folder" in capsys.readouterr().err
