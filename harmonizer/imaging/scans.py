@@ -16,9 +16,8 @@ def check_scans(data: bytes) -> None:
     Raises:
         ValueError: It has more than 100 scans.
     """
-    if data.startswith(_BLIZZARD):
-        most = data.count(b"\xff" + _SCAN)
-    else:
+    most = data.count(b"\xff" + _SCAN)  # of a picture's own numbers none is written so
+    if most > _MOST_SCANS and not data.startswith(_BLIZZARD):
         most = _most_scans(data) if data.startswith(_JPEG) else 0
     if most > _MOST_SCANS:
         raise ValueError(f"it goes over its picture more than {_MOST_SCANS} times")
