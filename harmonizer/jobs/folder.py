@@ -69,7 +69,8 @@ def find_jobs(
         InputError: Something is missing, or would be replaced; the message names it.
     """
     if masks is not None and not masks.exists():
-        raise InputError(f"there is no folder {masks} with the masks of the pictures")
+        whose = "" if masks == images else " with the masks of the pictures"
+        raise InputError(f"there is no folder {masks}{whose}")
     pairs: list[tuple[Path, Path | None, Path]] = []  # with the folder of the result
     for part in _folders(images, output) if recursive and isinstance(images, Path) else [Path()]:
         here = images / part if isinstance(images, Path) else images
