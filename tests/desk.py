@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pytest
 from by_rule import PAPER, released_weights
 from helpers import EXAMPLES, box_mask
 from hub_server import Server
@@ -62,20 +61,17 @@ def _lay_out_datasets(folder: Path, picture: Image.Image, mask: Image.Image) -> 
         one.save(folder / "triples" / kind / "a.png")
 
 
-def lay_out_clips(folder: Path) -> None:
-    """Three frames of each clip, with masks of their size."""
-    pytest.importorskip("av", reason="the extra `video` is not installed")
+def lay_out_clips(folder: Path, *, masks_too: bool) -> None:
+    """Three frames of each clip; the pictures of masks become theirs if asked for."""
     from made_clips import mask_video, write_clip
 
+    if masks_too:
+        _lay_out_masks_of_clips(folder)
     width, height = _CLIP
     background = Image.open(folder / "background.jpg")
     picture, behind = (np.asarray(background.resize(size)) for size in (_CLIP, _CLIP_BEHIND))
     mask = box_mask(height, width)
     cutout = np.dstack([picture, mask.astype(np.uint8) * 255])
-    for old in (folder / "masks").iterdir():
-        old.unlink()
-    for path in ("mask.png", *(f"masks/{number}.png" for number in range(3))):
-        Image.fromarray(mask).save(folder / path)
     for name, one in (("composite", picture), ("foreground", picture), ("background", behind)):
         write_clip(folder / f"{name}.mp4", [one] * 3, codec="libx264")
     for name in ("masks", "alpha"):
@@ -86,6 +82,14 @@ def lay_out_clips(folder: Path) -> None:
         ("cutout.webm", "libvpx-vp9", "yuva420p"),
     ):
         write_clip(folder / name, [cutout] * 3, codec=codec, pix_fmt=pix_fmt, source="rgba")
+
+
+def _lay_out_masks_of_clips(folder: Path) -> None:
+    mask = Image.fromarray(box_mask(*_CLIP[::-1]))
+    for old in (folder / "masks").iterdir():
+        old.unlink()
+    for path in ("mask.png", *(f"masks/{number}.png" for number in range(3))):
+        mask.save(folder / path)
 
 
 def much_shorter(run: str) -> str:

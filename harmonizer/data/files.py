@@ -1,6 +1,5 @@
 """Find and read files of datasets, and say which are missing."""
 
-import re
 from collections.abc import Iterable, MutableMapping, Sequence
 from logging import getLogger
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from harmonizer.errors import InputError, printable
 from harmonizer.imaging.depth import eight_bits
 from harmonizer.imaging.image import open_image
-from harmonizer.imaging.mask import open_mask
+from harmonizer.imaging.mask import MaskSizeError, open_mask
 
 # What to do with a file that cannot be read: stop, or name it and take another one.
 OnError: TypeAlias = Literal["raise", "skip"]
@@ -63,7 +62,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
         mask = open_mask(path, size)
     except InputError as error:
         # Of what is advised to a caller with a mask in hand, nothing applies to a file.
-        text = re.split("; (?:if it was stretched, )?pass resize_mask", str(error))[0]
+        text = error.sizes if isinstance(error, MaskSizeError) else str(error)
         raise InputError(text if str(path) in text else f"{path}: {text}") from error
     if not mask.any():
         raise InputError(

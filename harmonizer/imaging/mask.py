@@ -32,6 +32,15 @@ _COLOUR_TOLERANCE = 0.02
 _LEAST_WHITE = 32
 
 
+class MaskSizeError(InputError):
+    """A mask has another size than its image: `sizes` says which, without advice to a caller."""
+
+    def __init__(self, sizes: str, advice: str = "") -> None:
+        """Join both to a message."""
+        super().__init__(f"{sizes}; {advice}" if advice else sizes)
+        self.sizes = sizes
+
+
 @np.errstate(all="ignore")  # whatever the program around asks for
 def open_mask(
     mask: MaskLike, size: tuple[int, int], *, resize: ResizeMask = False
@@ -53,7 +62,8 @@ def open_mask(
         (H, W), in [0, 1]; 1 is the foreground to change, 0 is never touched.
 
     Raises:
-        InputError: The mask cannot be read, is ambiguous, or has another size than the image.
+        InputError: The mask cannot be read, is ambiguous, or has another size than the image
+            (`MaskSizeError`).
     """
     if resize not in (True, False, "stretch"):
         raise InputError(f"resize_mask is True, False or 'stretch'; got {resize!r}")
@@ -90,11 +100,12 @@ def _check_size(found: tuple[int, int], size: tuple[int, int], *, resize: Resize
                 "harmonize_cutout); if it is a mask, crop or pad it as the image was, or, if it "
                 'was stretched, add --resize-mask stretch (in Python resize_mask="stretch")'
             )
-        raise InputError(f"image and mask must have the same size: {sizes}; {advice}")
+        raise MaskSizeError(f"image and mask must have the same size: {sizes}", advice)
     if not same_aspect:
-        raise InputError(
-            f"a mask can only be resized if its shape is the image's: {sizes}; crop or pad it; if "
-            'it was stretched, --resize-mask stretch (in Python resize_mask="stretch") stretches it'
+        raise MaskSizeError(
+            f"a mask can only be resized if its shape is the image's: {sizes}",
+            "crop or pad it; if it was stretched, --resize-mask stretch (in Python "
+            'resize_mask="stretch") stretches it back',
         )
 
 
