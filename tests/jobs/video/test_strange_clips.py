@@ -107,3 +107,24 @@ def test_what_a_frame_holds_is_known(model: Harmonizer, noise: Any) -> None:
     assert [one.size for one in shared] == [frames[0].nbytes] * 3
     own = list(_moments(frames, [mask.copy() for _ in frames], model, 25.0))
     assert [one.size for one in own] == [frames[0].nbytes + mask.nbytes] * 3
+
+
+def test_what_a_frame_of_a_file_holds_is_known(
+    clip: Path, mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    follow = Track.follow
+
+    def noted(self: Track, moments: Any) -> Any:
+        def each() -> Iterator[Any]:
+            for moment in moments:
+                sizes.append(moment.size)
+                yield moment
+
+        return follow(self, each())
+
+    monkeypatch.setattr(Track, "follow", noted)
+    assert video(clip, mask, "-o", tmp_path / "out.mkv") == 0
+    pixels = 96 * 128
+    assert sizes[1] == pixels * 3 // 2  # of 4:2:0; the mask is held once
+    assert sizes[0] > sizes[1]
