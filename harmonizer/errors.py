@@ -7,9 +7,10 @@ built-in exception that a caller who has never heard of this library would catch
 import inspect
 import os
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -30,6 +31,12 @@ def shortened(text: str, longest: int = 4000) -> str:
         return text
     half = longest // 2
     return f"{text[:half]} ... ({len(text) - 2 * half:,} characters) ... {text[-half:]}"
+
+
+def near_names(name: str, known: Iterable[str], most: int = 3) -> str:
+    """Return a sentence that asks for the known names most like a wrong one; empty without any."""
+    close = get_close_matches(name.lower(), list(known), n=most)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def printable(text: str) -> str:

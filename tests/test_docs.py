@@ -143,8 +143,8 @@ def test_commands_do_what_the_page_says(page: Path, desk: Path) -> None:
     shell = f'harmonizer() {{ {shlex.quote(sys.executable)} -c {shlex.quote(program)} "$@"; }}\n'
     if installed("av"):
         lay_out_clips(desk, masks_too=page.name == "video.md")
-    for text in (block.text for block in blocks(ROOT / "docs" / "training.md", "toml")[:1]):
-        (desk / "run.toml").write_text(much_shorter(text))
+    run, *_ = blocks(ROOT / "docs" / "training.md", "toml")
+    (desk / "run.toml").write_text(much_shorter(run.text))
     trained = False
     for line, command in commands(page):
         words = shlex.split(command, comments=True)

@@ -123,7 +123,7 @@ def _video(parsed: argparse.Namespace) -> int:
         on=parsed.on,
         position=tuple(parsed.at) if parsed.at else None,
         scale=parsed.scale,
-        fps=25.0 if parsed.fps is None else parsed.fps,
+        fps=ClipOptions.fps if parsed.fps is None else parsed.fps,
     )
     with freed_memory_kept(), tqdm(unit="frame", disable=None) as bar:
 

@@ -4,7 +4,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from harmonizer.data import Triplet
-from harmonizer.errors import InputError, UnknownModelError
+from harmonizer.errors import InputError, UnknownModelError, near_names
 from harmonizer.evaluation.baselines import BASELINES, Baseline
 from harmonizer.evaluation.protocols import Protocol
 from harmonizer.imaging.image import open_image
@@ -228,8 +227,7 @@ def _load(model: str | os.PathLike[str] | None, device: str | torch.device) -> H
     try:
         return Harmonizer.from_pretrained(model, device=device)
     except UnknownModelError as error:
-        close = get_close_matches(str(model).lower(), BASELINES, n=1)
-        guess = f" Did you mean {close[0]}?" if close else ""
+        guess = near_names(str(model), BASELINES, most=1)
         raise UnknownModelError(
             f"{error}. The baselines are: {', '.join(BASELINES)}.{guess}"
         ) from error

@@ -1,6 +1,5 @@
 """Read which models exist and where their weights are: `weights_manifest.json` as dataclasses."""
 
-import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from harmonizer.errors import UnknownModelError, WeightsCorruptedError
+from harmonizer.errors import UnknownModelError, WeightsCorruptedError, near_names
 from harmonizer.preprocessing import Preprocessing, Resampler
 
 # Networks work at hundreds of pixels; a file that asks for more than this is no model.
@@ -140,8 +139,7 @@ def model_info(name: str) -> ModelInfo:
     name = manifest.aliases.get(name, name)
     if name in manifest.models:
         return manifest.models[name]
-    close = difflib.get_close_matches(name.lower(), [*manifest.models, *manifest.aliases], n=3)
-    guess = f" Did you mean {' or '.join(close)}?" if close else ""
+    guess = near_names(name, [*manifest.models, *manifest.aliases])
     raise UnknownModelError(
         f"there is no model {name!r}.{guess} The models are: {', '.join(manifest.models)}. A saved "
         "model is called by its folder, written as ./FOLDER, or by owner/name on the Hub"
