@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import math
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -195,14 +196,14 @@ class TrainConfig:
             *("batch_size", "accumulate", "learning_rate"),
             *("checkpoint_every", "log_every", "min_area"),
         ):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} has to be above 0; got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"{name} is a number above 0; got {getattr(self, name)}")
         for name in (
             *("seed", "size", "harm_weight", "steps", "epochs", "backbone_rate", "epsilon"),
             *("warmup_steps", "clip_gradient", "workers", "validate_every", "panel"),
         ):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} is 0 or above; got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} is a number from 0 up; got {getattr(self, name)}")
         if self.size > LARGEST_INPUT:
             raise InputError(f"models have a size of at most {LARGEST_INPUT}; got {self.size}")
         if self.workers > _MOST_WORKERS:

@@ -102,7 +102,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
     """
     config = settle(config)
     device = resolve_device(config.device)
-    with joined_team(device) as team, _stop_signals() as stop:
+    # Whatever device the program around makes its tensors on; a context costs compiled steps time.
+    here = nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
+    with here, joined_team(device) as team, _stop_signals() as stop:
         if device.type == "cuda" and team.size > 1:
             device = torch.device("cuda", team.local_rank)
         return _Run(config, device, team, resume=resume).go(stop)

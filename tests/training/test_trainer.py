@@ -90,6 +90,19 @@ def test_the_same_seed_gives_the_same_losses(small_run: SmallRun, tmp_path: Path
     assert losses(str(tmp_path / "a")) != losses(str(tmp_path / "c"))
 
 
+def test_it_is_the_same_run_whatever_device_tensors_are_made_on_elsewhere(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
+    train(small_run(output=str(tmp_path / "a"), steps=2))
+    torch.set_default_device("meta")
+    try:
+        train(small_run(output=str(tmp_path / "b"), steps=2))
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_device(None)
+    assert losses(str(tmp_path / "a")) == losses(str(tmp_path / "b"))
+
+
 def test_tensorboard_has_what_the_tables_have(small_run: SmallRun) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -385,6 +398,13 @@ def test_impossible_starts_are_refused(
 ) -> None:
     config = small_run(model=model, size=256)
     with pytest.raises(InputError, match=reason):
+        train(config)
+    assert not Path(config.output).exists()
+
+
+def test_a_size_at_which_the_network_does_not_work_is_refused(small_run: SmallRun) -> None:
+    config = small_run(size=40)
+    with pytest.raises(InputError, match=r"idih works at heights .* multiples of 16.*size = 40"):
         train(config)
     assert not Path(config.output).exists()
 
