@@ -7,8 +7,8 @@ import json
 import os
 import stat
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,14 +41,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         return
     draft = Draft(path)
     try:
-        with draft.temporary.open("wb") as file:
+        with draft.named(), draft.temporary.open("wb") as file:
             file.write(data)
         draft.keep()
-    except BaseException as error:
+    except BaseException:
         draft.discard()
-        if isinstance(error, OSError):
-            # Name the file that was asked for, not the temporary one.
-            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
@@ -65,6 +62,7 @@ class Draft:
         Raises:
             OSError: There is something that is no file, or nothing can be written there.
         """
+        self._path = path
         if is_stream(path):
             raise OSError(errno.EINVAL, "it is no regular file, and is left as it is", str(path))
         self._place = Path(os.path.realpath(path))  # what a link points to is replaced, not it
@@ -75,11 +73,16 @@ class Draft:
         self._mode = self._place.stat().st_mode & 0o777 if there else None
         self.temporary = self._place.with_name(f".{uuid.uuid4().hex}.tmp")
         mode = 0o666 if self._mode is None else self._mode | stat.S_IWUSR
+        with self.named(), open(self.temporary, "xb", opener=_opener(mode)):
+            pass
+
+    @contextmanager
+    def named(self) -> Generator[None]:
+        """Let errors of the system name the file that was asked for, not the temporary one."""
         try:
-            with open(self.temporary, "xb", opener=_opener(mode)):
-                pass
+            yield
         except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def keep(self) -> None:
         """Give the file its name, once it is on the disk.
@@ -87,16 +90,17 @@ class Draft:
         Raises:
             OSError: It cannot be had.
         """
-        with self.temporary.open("r+b") as file:
-            try:
-                os.fsync(file.fileno())
-            except OSError as error:
-                if error.errno not in _NO_SYNC:
-                    raise
-        if self._mode is not None:
-            with suppress(OSError):  # some folders have no such rights
-                self.temporary.chmod(self._mode)
-        self.temporary.replace(self._place)
+        with self.named():
+            with self.temporary.open("r+b") as file:
+                try:
+                    os.fsync(file.fileno())
+                except OSError as error:
+                    if error.errno not in _NO_SYNC:
+                        raise
+            if self._mode is not None:
+                with suppress(OSError):  # some folders have no such rights
+                    self.temporary.chmod(self._mode)
+            self.temporary.replace(self._place)
 
     def discard(self) -> None:
         """Leave nothing behind of a file that was not kept."""

@@ -1,6 +1,7 @@
 """Write clips: the codec and format that hold what was there, and the streams that are copied."""
 
 from collections import deque
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,12 @@ class Output:
         return ready
 
     def write(self, frame: Any) -> None:  # noqa: ANN401 - a frame of PyAV
-        """Encode a frame, and copy what of the other streams belongs before it."""
+        """Encode a frame, and copy what of the other streams belongs before it.
+
+        Raises:
+            InputError: The codec cannot encode it, or the format not hold the streams together.
+            OSError: It cannot be written.
+        """
         if self.frames == 0 and self.rotation:
             self._video.set_display_rotation(self.rotation)
         frame.pict_type = 0  # the encoder's choice, not the one of the encoder before
@@ -172,9 +178,10 @@ class Output:
         if self.frames == 0:
             self._begin()
         self._take_packets()
-        while self._waiting and _time(self._waiting[0]) <= (frame.time or 0):
-            self._mux_copied(self._waiting.popleft())
-        self._container.mux(encoded)
+        with self._draft.named():
+            while self._waiting and _time(self._waiting[0]) <= (frame.time or 0):
+                self._mux_copied(self._waiting.popleft())
+            self._container.mux(encoded)
         self.frames += 1
 
     def _begin(self) -> None:
@@ -200,19 +207,21 @@ class Output:
         Raises:
             OSError: It cannot be written.
         """
-        if whole:
-            self._take_packets()
-            while self._waiting:
-                self._mux_copied(self._waiting.popleft())
-        self._container.mux(self._video.encode(None))
-        self._container.close()
+        with self._draft.named():
+            if whole:
+                self._take_packets()
+                while self._waiting:
+                    self._mux_copied(self._waiting.popleft())
+            self._container.mux(self._video.encode(None))
+            self._container.close()
         self._draft.keep()
 
     def discard(self) -> None:
         """Leave nothing behind, if it was not finished."""
         if self._draft.temporary.exists():
             if self._container is not None:
-                self._container.close()
+                with suppress(self._av.error.FFmpegError):  # on a full disk it cannot be ended
+                    self._container.close()
             self._draft.discard()
 
     def _mux_copied(self, packet: Any) -> None:  # noqa: ANN401 - a packet of PyAV

@@ -48,6 +48,24 @@ def test_who_may_read_a_clip_stays(clip: Path, mask: Path, tmp_path: Path) -> No
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
 
 
+def test_a_full_disk_is_told_of_the_file_and_nothing_is_left(
+    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import resource
+
+    resource = pytest.importorskip("resource")
+    clip = write_clip(tmp_path / "clip.mp4", [still(seed) for seed in range(20)])
+    output = tmp_path / "out.mp4"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        assert video(clip, mask, "-o", output, "--quality", 1) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(output) in error_line(capsys)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["clip.mp4", "mask.png"]
+
+
 def test_a_pipe_among_pictures_is_no_picture(
     mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
