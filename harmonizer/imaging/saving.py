@@ -32,13 +32,19 @@ _FORMATS = {
 }
 _LONGEST_COMMENT = 65_533  # bytes, of a JPEG file
 _QUALITY = 95  # above this, JPEG files grow much and gain little
-# What OpenCV writes as PNG. With lines filtered each as suits it best and only runs of equal bytes
-# looked for, 15 photographs of 0.3 to 12 megapixels became 4 % larger than by Pillow, at most 11 %,
-# in a fifth of its time. The order matters: the level sets the strategy, too.
+# What OpenCV writes as PNG. With each pixel's difference from the one above, and only runs of equal
+# bytes looked for, 37 pictures of 0.1 to 22 megapixels became 13 % larger than by Pillow, at most
+# 32 %, in an eighth of its time. OpenCV of before 4.12 tries five such filters for each line: 4 %
+# larger, in a fifth of the time. The order matters: the level sets the strategy, too.
 _PNG_MODES = ("L", "RGB", "RGBA")
 _PNG_OPTIONS = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 3),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *(
+        (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
+        if hasattr(cv2, "IMWRITE_PNG_FILTER")
+        else ()
+    ),
 )
 _FROM_RGB = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}  # by the number of channels
 

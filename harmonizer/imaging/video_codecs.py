@@ -13,6 +13,8 @@ FORMATS: Mapping[str, str] = {
     ".mkv": "matroska",
     ".webm": "webm",
 }
+# What encoders look ahead, and hold meanwhile: 40 frames of 4K, but a few of any size.
+_PIXELS_AHEAD, _LEAST_AHEAD = 40 * 3840 * 2160, 5
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,37 @@ class Codec:
         quality: Its option for the quality, if it has one, and the usual value.
         formats: How it can store pixels.
         options: What else it is told.
+        lookahead: How many frames it usually looks ahead, and the option that says so, with the
+            number's place in its value; None where it cannot be told.
     """
 
     encoder: str
     quality: tuple[str, int] | None
     formats: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict[str, str])
+    lookahead: tuple[int, str, str] | None = None
+
+    def options_for(self, width: int, height: int, quality: int | None) -> dict[str, str]:
+        """Return what it is told for frames of a size; it looks less far ahead through large ones.
+
+        Args:
+            width: In pixels.
+            height: In pixels.
+            quality: By its own scale; None is the usual one.
+
+        Raises:
+            InputError: It has no quality to choose.
+        """
+        options = dict(self.options)
+        if self.quality:
+            options[self.quality[0]] = str(self.quality[1] if quality is None else quality)
+        elif quality is not None:
+            raise InputError(f"{self.encoder} has no quality to choose")
+        if self.lookahead:
+            usual, name, value = self.lookahead
+            most = max(_LEAST_AHEAD, _PIXELS_AHEAD // (width * height))
+            options[name] = value.format(min(usual, most))
+        return options
 
 
 def _yuv(*names: str) -> tuple[str, ...]:
@@ -40,14 +67,18 @@ _EIGHT = _yuv("420p", "422p", "444p")
 _ALPHA = ("a420p", "a422p", "a444p", "a444p10le", "a444p16le")
 _TEN = _yuv("420p10le", "422p10le", "444p10le")
 CODECS: Mapping[str, Codec] = {
-    "h264": Codec("libx264", ("crf", 18), (*_EIGHT, *_TEN), {"preset": "medium"}),
+    "h264": Codec(
+        "libx264", ("crf", 18), (*_EIGHT, *_TEN), {"preset": "medium"}, (40, "rc-lookahead", "{}")
+    ),
     "hevc": Codec(
         *("libx265", ("crf", 20), (*_EIGHT, *_TEN, *_yuv("420p12le", "422p12le", "444p12le"))),
-        {"preset": "medium", "x265-params": "log-level=error"},
+        {"preset": "medium"},
+        (20, "x265-params", "log-level=error:rc-lookahead={}"),
     ),
     "vp9": Codec(
         *("libvpx-vp9", ("crf", 24), (*_EIGHT, *_TEN, "yuva420p")),
         {"b": "0", "row-mt": "1", "cpu-used": "4"},
+        (25, "lag-in-frames", "{}"),
     ),
     "av1": Codec("libsvtav1", ("crf", 24), ("yuv420p", "yuv420p10le"), {"preset": "8"}),
     "prores": Codec("prores_ks", None, _yuv("422p10le", "444p10le", "a444p10le")),

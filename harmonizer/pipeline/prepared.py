@@ -129,9 +129,13 @@ def _reduced(
     height, width = preprocessing.input_size
     if mask.shape[0] <= height or mask.shape[1] <= width:
         return low, low_mask
+    missed = cv2.dilate(low_mask, np.ones((3, 3), np.uint8)) <= _LEAST_SOLID
+    if preprocessing.resampler == "opencv-area":  # which leaves nothing out: most end here
+        missed &= low_mask > 0
+    if not missed.any():
+        return low, low_mask
     solid: Array = (mask > _LEAST_SOLID).view(np.uint8) * np.uint8(255)  # bytes reduce quickly
-    touched = resample(solid, (height, width), "opencv-area") > 0
-    missed = touched & (cv2.dilate(low_mask, np.ones((3, 3), np.uint8)) <= _LEAST_SOLID)
+    missed &= resample(solid, (height, width), "opencv-area") > 0
     if not missed.any():
         return low, low_mask
     low, low_mask = low.copy(), low_mask.copy()

@@ -88,11 +88,7 @@ class Output:
         form = check_ending(path)
         self.stored = stored or clip.stored
         self.format = pixel_format(self.stored.pixel_format, codec, path)
-        options = dict(codec.options)
-        if codec.quality:
-            options[codec.quality[0]] = str(codec.quality[1] if quality is None else quality)
-        elif quality is not None:
-            raise InputError(f"{codec.encoder} has no quality to choose")
+        options = codec.options_for(self.stored.width, self.stored.height, quality)
         if codec.encoder == "prores_ks":
             options["profile"] = "hq" if "422" in self.format else "4444"
         time_base = Fraction(clip.stream.time_base)

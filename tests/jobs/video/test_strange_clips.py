@@ -51,8 +51,6 @@ def test_who_may_read_a_clip_stays(clip: Path, mask: Path, tmp_path: Path) -> No
 def test_a_full_disk_is_told_of_the_file_and_nothing_is_left(
     mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import resource
-
     resource = pytest.importorskip("resource")
     clip = write_clip(tmp_path / "clip.mp4", [still(seed) for seed in range(20)])
     output = tmp_path / "out.mp4"

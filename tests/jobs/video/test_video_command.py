@@ -87,7 +87,12 @@ def test_the_background_equals_a_plain_encoding(tmp_path: Path, mask: Path) -> N
     ],
 )
 def test_every_codec_holds_the_change(
-    tmp_path: Path, mask: Path, codec: str, ending: str, name: str
+    tmp_path: Path,
+    mask: Path,
+    codec: str,
+    ending: str,
+    name: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     grey = still()  # the object's brightness is what changes, and is looked at
     grey[MASK] = 0.7 * grey[MASK].mean(axis=1, keepdims=True)
@@ -95,7 +100,9 @@ def test_every_codec_holds_the_change(
         tmp_path / "in.mkv", [grey] * 30, audio="aac" if ending == ".mov" else "libopus"
     )
     out = tmp_path / f"out{ending}"
+    capfd.readouterr()
     assert video(clip, mask, "-o", out, "--codec", codec) == 0
+    assert capfd.readouterr().err == ""  # encoders would tell of themselves
     with av.open(str(out)) as container:
         assert container.streams.video[0].codec_context.codec.canonical_name == name
     before, after = frames_of(clip), frames_of(out)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer import Harmonizer, Strength
+from harmonizer.imaging.video_codecs import CODECS
 
 MASK = object_mask()
 
@@ -97,3 +98,17 @@ def test_a_rate_for_a_clip_that_has_one_is_refused(
     with pytest.raises(SystemExit, match="2"):
         video(clip, mask, "-o", tmp_path / "out.mkv", "--fps", "12")
     assert "--fps is for a CLIP that is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("codec", "usual"), [("h264", 40), ("hevc", 20), ("vp9", 25)])
+def test_encoders_look_less_far_ahead_through_large_frames(codec: str, usual: int) -> None:
+    def ahead(width: int, height: int) -> int:
+        assert CODECS[codec].lookahead
+        _, name, value = CODECS[codec].lookahead
+        told = CODECS[codec].options_for(width, height, None)[name]
+        assert told.startswith(value[:-2])
+        return int(told.removeprefix(value[:-2]))
+
+    assert ahead(128, 96) == ahead(3840, 2160) == usual
+    assert ahead(7680, 4320) == 10  # of 33 megapixels each
+    assert ahead(16000, 16000) == 5
