@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from harmonizer.errors import InputError, import_extra, warn
 from harmonizer.jobs.video.pictures import PICTURES, JoinedFiles, numbered
 
@@ -62,7 +64,8 @@ class Clip:
             fps: Frames in a second, of pictures.
 
         Raises:
-            InputError: It cannot be read, has no video, or is HDR.
+            InputError: It cannot be read, has no video, is HDR, or has frames of more pixels than
+                `PIL.Image.MAX_IMAGE_PIXELS`.
         """
         self._av = import_extra("av", "video")
         self.path = path
@@ -88,6 +91,7 @@ class Clip:
                 ) from error
             self.stream: Any = self._choose()
             self._refuse_hdr()
+            self._refuse_large()
             self._close = opened.pop_all().close
         self.others: list[Any] = (
             [one for one in self.container.streams if one.type in ("audio", "subtitle")]
@@ -206,6 +210,14 @@ class Clip:
             raise InputError(
                 f"{self.path} is HDR, {_HDR[curve]}, which the models have never seen; convert it "
                 "to SDR first, as ffmpeg's filters zscale and tonemap do"
+            )
+
+    def _refuse_large(self) -> None:
+        context, most = self.stream.codec_context, Image.MAX_IMAGE_PIXELS
+        if most and context.width * context.height > most:
+            raise InputError(
+                f"{self.path} has frames of {context.width} x {context.height}, more than {most:,} "
+                "pixels, which PIL.Image.MAX_IMAGE_PIXELS limits them to"
             )
 
     def _alpha_decoder(self) -> str | None:

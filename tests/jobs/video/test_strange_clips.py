@@ -64,6 +64,21 @@ def test_a_full_disk_is_told_of_the_file_and_nothing_is_left(
     assert sorted(one.name for one in tmp_path.iterdir()) == ["clip.mp4", "mask.png"]
 
 
+def test_frames_have_no_more_pixels_than_pictures_may(
+    clip: Path,
+    mask: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "out.mp4"
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 128 * 96 - 1)
+    assert video(clip, mask, "-o", output) == 1
+    assert "frames of 128 x 96, more than 12,287 pixels" in error_line(capsys)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 128 * 96)
+    assert video(clip, mask, "-o", output) == 0
+
+
 def test_a_pipe_among_pictures_is_no_picture(
     mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
