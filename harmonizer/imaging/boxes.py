@@ -65,12 +65,15 @@ def _resolution(across: float, down: float) -> bytes:
     return struct.pack(">HHHHBB", tall, 1, wide, 1, power, power)
 
 
-def warn_of_depth_and_light(data: bytes, name: str) -> None:
-    """Warn of what Pillow makes of an AVIF file: it cuts to 8 bits, and knows no CICP."""
+def warn_of_depth_and_light(data: bytes, name: str, bits: int | None) -> None:
+    """Warn of what Pillow makes of an AVIF or HEIF file: it cuts to 8 bits, and knows no CICP.
+
+    `bits` is how many a channel has, where Pillow's plugin says so; AVIF's does not.
+    """
     place = data.find(b"av1C", 0, 1 << 16)
     flags = data[place + 6] if 0 <= place < len(data) - 6 else 0
-    if flags & 0x40:
-        bits = 12 if flags & 0x20 else 10
+    bits = bits or (8 if not flags & 0x40 else 12 if flags & 0x20 else 10)
+    if bits > 8:
         warn(f"{name} has {bits} bits a channel, of which 8 are kept; TIFF and PNG keep 16")
     place = data.find(b"colrnclx", 0, 1 << 16)
     if 0 <= place < len(data) - 12 and b"colrprof" not in data[: 1 << 16]:

@@ -44,7 +44,7 @@ _DESCRIPTIVE = (
 )
 _SUB_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
 _INTEROPERABILITY = 0xA005
-_XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))[2-8]')
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>))([2-8])")
 # Where EXIF, or TIFF, may begin.
 _HEADER = re.compile(rb"II[*+]\0|MM\0[*+]")
 # Bytes of a value of each type, in their order; what Pillow does not know it leaves alone.
@@ -133,7 +133,7 @@ def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; the result's own EXIF and XMP say that it stands upright."""
     try:
         _check_info(image)
-        orientation = image.getexif().get(ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION) or xmp_orientation(image.info.get("xmp"))
     except Exception as error:  # broken EXIF raises almost anything
         warn(f"the image's EXIF is broken and was ignored: {error}")
         return image
@@ -148,8 +148,6 @@ def _check_info(image: Image.Image) -> None:
     """Refuse EXIF that is too much, before Pillow looks at it."""
     if isinstance(exif := image.info.get("exif"), bytes):
         check_exif(exif)
-    elif isinstance(text := image.info.get("Raw profile type exif"), str):
-        check_exif(bytes.fromhex("".join(text.split("\n")[3:])))
 
 
 def turned(pixels: Array, orientation: int) -> Array:
@@ -157,6 +155,15 @@ def turned(pixels: Array, orientation: int) -> Array:
     turns, mirrored = _UPRIGHT.get(orientation, (0, False))
     pixels = np.rot90(pixels, turns)
     return np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels)
+
+
+def xmp_orientation(packet: object) -> int:
+    """Return how a picture lies by its XMP, as EXIF counts; 1 if that says nothing.
+
+    (Pillow knows one of the two quotation marks.)
+    """
+    found = _XMP_ORIENTATION.search(packet) if isinstance(packet, bytes) else None
+    return int(found[2]) if found else 1
 
 
 def upright_info(info: dict[Any, Any]) -> dict[Any, Any]:
@@ -208,7 +215,8 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     try:
         _check_info(image)
         exif.load(image.info.get("exif", b""))
-        sideways = exif.get(ORIENTATION, 1) in range(5, 9)
+        orientation = exif.get(ORIENTATION) or xmp_orientation(image.info.get("xmp"))
+        sideways = orientation in range(5, 9)
     except Exception:  # as in `upright`, which says so
         sideways = False
     return (image.width, image.height) if sideways else (image.height, image.width)

@@ -20,10 +20,18 @@ from harmonizer.imaging.exif import (
     upright,
     upright_info,
     upright_size,
+    xmp_orientation,
 )
 from harmonizer.imaging.icons import check_icon
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
+from harmonizer.imaging.png import (
+    SIGNATURE,
+    adopt_raw_profiles,
+    bare_png,
+    check_chunks,
+    other_colours,
+)
 from harmonizer.imaging.scans import check_scans
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
 from harmonizer.preprocessing import Array
@@ -37,7 +45,7 @@ _PHOTOGRAPHS = (
     *("BLP", "FTEX", "XBM", "XPM", "PIXAR"),
 )
 _ICONS = ("ICO", "ICNS")
-_PNG, _JPEG, _PSD = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"8BPS"
+_JPEG, _PSD = b"\xff\xd8", b"8BPS"
 _COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
@@ -177,24 +185,18 @@ def _open_sound(name: str, data: bytes) -> ImageFile.ImageFile:
         image = open_header(data)
         if image.format == "JPEG2000":
             image.info |= jpeg_2000_info(data)
-        if image.format == "AVIF":
-            warn_of_depth_and_light(data, name)
+        if image.format in ("AVIF", "HEIF"):
+            warn_of_depth_and_light(data, name, image.info.get("bit_depth"))
+        if image.format == "PNG":
+            adopt_raw_profiles(image.info)
+            profile = "icc_profile" in image.info
+            image.info["colours"] = other_colours(data, name, profile=profile)
         return image
     except ValueError as error:  # Pillow refuses text and profiles that unpack to megabytes
-        if not data.startswith(_PNG):
+        if not data.startswith(SIGNATURE):
             raise
         warn(f"{name}: its metadata cannot be read and is left out ({error})")
-        return open_header(_bare_png(data))
-
-
-def _bare_png(data: bytes) -> bytes:
-    bare, place = [_PNG], len(_PNG)
-    while place + 12 <= len(data):
-        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
-        if data[place + 4 : place + 8] in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
-            bare.append(data[place:end])
-        place = end
-    return b"".join(bare)
+        return open_header(bare_png(data))
 
 
 def load_upright(image: Image.Image, what: str) -> Image.Image:
@@ -214,6 +216,9 @@ def load_upright(image: Image.Image, what: str) -> Image.Image:
 def _load_upright(image: Image.Image, what: str) -> Image.Image:
     promised = image.size, image.mode
     image.load()
+    adopt_raw_profiles(image.info)  # of those behind the pixels
+    if getattr(image, "format", None) == "TIFF" and image.size == promised[0][::-1]:
+        promised = image.size, image.mode  # Pillow has turned it, by its XMP
     sure = image.tell() == 0 and getattr(image, "format", None) not in _ICONS
     if sure and promised != (image.size, image.mode):
         raise InputError(
@@ -288,7 +293,11 @@ def _info_of(image: ImageFile.ImageFile, standing: Image.Image) -> Info:
     info = dict(standing.info)
     if image.format == "PNG":  # Pillow mixes it with all else
         text = cast(dict[str, str], getattr(image, "text", {}))
-        info["text"] = {key: value for key, value in text.items() if not key.startswith("XML:")}
+        info["text"] = {
+            key: value
+            for key, value in text.items()
+            if key in image.info and not key.startswith("XML:")
+        }
     if isinstance(blocks := info.get("photoshop"), dict):  # of JPEG
         info["iptc"] = cast(dict[int, object], blocks).get(PHOTOSHOP_IPTC)
     return info
@@ -393,6 +402,10 @@ def _white(image: Image.Image, data: bytes) -> int:
 
 
 def _read_16_bit(image: Image.Image, data: bytes, name: str) -> tuple[Array, Info]:
+    if image.format == "PNG":
+        check_chunks(data)
+        image.load()  # what stands behind the pixels, too
+        adopt_raw_profiles(image.info)
     if image.tell():
         raise InputError(f"of {name} 16 bits a channel can be read of the first picture alone")
     ended = data + b"\n"  # without it, OpenCV does not read the last number of a plain PPM
@@ -406,6 +419,6 @@ def _read_16_bit(image: Image.Image, data: bytes, name: str) -> tuple[Array, Inf
     pixels = cv2.cvtColor(decoded, order)
     if (white := _white(image, data)) > 0:
         pixels = np.rint(pixels * (65535 / white)).clip(0, 65535).astype(np.uint16)
-    orientation = image.getexif().get(ORIENTATION, 1)
+    orientation = image.getexif().get(ORIENTATION) or xmp_orientation(image.info.get("xmp"))
     info = _info_of(cast(ImageFile.ImageFile, image), image)
     return turned(pixels, orientation), info | upright_info(info)

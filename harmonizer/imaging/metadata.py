@@ -18,18 +18,24 @@ _NAMES = {
     "iptc": "IPTC",
     "dpi": "resolution",
     "text": "text",
+    "colours": "gamma and primaries",
+    "comment": "comment",
 }
 _FOUR = ("icc_profile", "exif", "xmp", "dpi")
 HELD = {
-    **{"PNG": (*_FOUR, "text"), "TIFF": (*_FOUR, "iptc"), "JPEG": (*_FOUR, "iptc")},
-    **{"JPEG2000": _FOUR, "WEBP": _FOUR[:3], "BMP": ("dpi",)},
+    **{"PNG": (*_FOUR, "text", "colours", "comment"), "TIFF": (*_FOUR, "iptc")},
+    **{"JPEG": (*_FOUR, "iptc", "comment"), "JPEG2000": _FOUR, "WEBP": _FOUR[:3]},
+    **{"BMP": ("dpi",), "GIF": ("comment",)},
 }
 PHOTOSHOP_IPTC = 0x0404  # what Photoshop calls IPTC among its blocks
 # What a segment of a JPEG file holds beside the name of what it is; and what readers of PNG take.
 _LARGEST = {
     **{("JPEG", "xmp"): 65_502, ("JPEG", "exif"): 65_527, ("JPEG", "iptc"): 65_506},
+    ("JPEG", "comment"): 65_533,
     ("PNG", "icc_profile"): 1 << 20,
 }
+# What XMP promises that stands elsewhere in the file it came in, and is not read.
+_BESIDE_XMP = {b"HasExtendedXMP": "extended XMP", b"hdrgm:Version": "the gain map of HDR"}
 _KEYWORD = re.compile(r"[ -~\xa1-\xff]{1,79}")  # of a PNG file's text
 _DPI = (1, 65535)  # what a JPEG file can say; what is beyond is a mistake
 
@@ -40,7 +46,8 @@ def metadata_for(format_name: str, info: Info) -> dict[str, Any]:
     Args:
         format_name: As Pillow calls it.
         info: The metadata, as Pillow names it and formats differ in it: `icc_profile`, `exif`,
-            `xmp`, `dpi`, the `text` of PNG files; and `iptc`, as `open_file` names it.
+            `xmp`, `dpi`, `comment`; and, as `open_file` names them, `iptc`, and the `text` and
+            `colours` of PNG files.
 
     Returns:
         Of these what there is: bytes; `exif` without what JPEG puts before it, `dpi` as two floats;
@@ -76,6 +83,7 @@ def _sound(info: Info, lost: list[str]) -> dict[str, Any]:
         packet = packet.encode("utf-8", "replace")
     if isinstance(packet, bytes) and packet:
         found["xmp"] = packet
+        lost += [name for mark, name in _BESIDE_XMP.items() if mark in packet]
     if isinstance(iptc := info.get("iptc"), bytes) and iptc:
         found["iptc"] = iptc
     if (dpi := info.get("dpi")) is not None:
@@ -87,6 +95,9 @@ def _sound(info: Info, lost: list[str]) -> dict[str, Any]:
             found["dpi"] = (across, down)
         else:
             lost.append(f"resolution of {across:g} x {down:g}")
+    found["colours"] = info.get("colours")
+    if isinstance(comment := info.get("comment"), bytes):
+        found["comment"] = comment
     texts: dict[Any, Any] = info.get("text") or {}
     found["text"] = {
         key: value.encode("utf-8", "replace").decode()

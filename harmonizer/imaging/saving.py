@@ -2,20 +2,20 @@
 
 import io
 import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
-from harmonizer.errors import InputError, warn
+from harmonizer.errors import InputError
 from harmonizer.files import write_atomically
 from harmonizer.imaging.boxes import with_jpeg_2000_info
 from harmonizer.imaging.exif import PREFIX
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC, metadata_for
 from harmonizer.imaging.picture import Info
+from harmonizer.imaging.png import with_png_info
 from harmonizer.imaging.tiff import LAYOUTS, write_tiff
 from harmonizer.preprocessing import Array
 
@@ -30,7 +30,6 @@ _FORMATS = {
     "PPM": ("L", "RGB", "I", "I;16", "I;16B", "I;16L", "I;16N"),
     "GIF": ("L", "P"),
 }
-_LONGEST_COMMENT = 65_533  # bytes, of a JPEG file
 _QUALITY = 95  # above this, JPEG files grow much and gain little
 # What OpenCV writes as PNG. With each pixel's difference from the one above, and only runs of equal
 # bytes looked for, 37 pictures of 0.1 to 22 megapixels became 13 % larger than by Pillow, at most
@@ -103,11 +102,6 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
     options: dict[str, Any] = {}
     if format_name == "JPEG":
         options = {"quality": quality or _QUALITY, "subsampling": 0}
-        if isinstance(comment := info.get("comment"), bytes):
-            if len(comment) <= _LONGEST_COMMENT:
-                options["comment"] = comment
-            else:
-                warn("JPEG cannot hold all metadata; left out: comment")
         if "iptc" in kept:
             options["extra"] = _app13(kept.pop("iptc"))
     if format_name == "WEBP":
@@ -134,7 +128,7 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
     encoded = buffer.getvalue()
     if format_name == "JPEG2000":
         return with_jpeg_2000_info(encoded, kept)
-    return _with_chunks(encoded, kept) if format_name == "PNG" else encoded
+    return with_png_info(encoded, kept) if format_name == "PNG" else encoded
 
 
 def output_format(path: Path) -> str:
@@ -192,7 +186,7 @@ def _encode_png(pixels: Array, info: Info) -> bytes:
         raise InputError(
             f"PNG cannot hold {width} x {height}: a side is 1,000,000 at most; write .tif"
         )
-    return _with_chunks(encoded.tobytes(), metadata_for("PNG", info))
+    return with_png_info(encoded.tobytes(), metadata_for("PNG", info))
 
 
 def _app13(iptc: bytes) -> bytes:
@@ -200,29 +194,3 @@ def _app13(iptc: bytes) -> bytes:
     block = struct.pack(">4sHHI", b"8BIM", PHOTOSHOP_IPTC, 0, len(iptc)) + iptc
     content = b"Photoshop 3.0\0" + block + bytes(len(iptc) % 2)
     return struct.pack(">HH", 0xFFED, 2 + len(content)) + content
-
-
-def _with_chunks(png: bytes, kept: dict[str, Any]) -> bytes:
-    """Put metadata into a PNG file that has none."""
-    texts = PngImagePlugin.PngInfo()
-    if "xmp" in kept:
-        texts.add_itxt("XML:com.adobe.xmp", kept["xmp"].decode("utf-8", "replace"))
-    for key, value in kept.get("text", {}).items():
-        texts.add_text(key, value)
-    chunks = b""
-    if "icc_profile" in kept:
-        chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(kept["icc_profile"]))
-    if "dpi" in kept:
-        pixels_a_metre = (round(one / 0.0254) for one in kept["dpi"])
-        chunks += _chunk(b"pHYs", struct.pack(">IIB", *pixels_a_metre, 1))
-    if "exif" in kept:
-        chunks += _chunk(b"eXIf", kept["exif"])
-    for kind, content, *_ in texts.chunks:
-        chunks += _chunk(kind, content)
-    header_end = 8 + 25  # they belong between the header and the image data
-    return png[:header_end] + chunks + png[header_end:]
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(kind + content))
-    return struct.pack(">I", len(content)) + kind + content + checksum

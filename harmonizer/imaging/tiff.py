@@ -16,7 +16,13 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from harmonizer.errors import InputError, warn
-from harmonizer.imaging.exif import ORIENTATION, as_exif, check_directory, descriptive_tags
+from harmonizer.imaging.exif import (
+    ORIENTATION,
+    as_exif,
+    check_directory,
+    descriptive_tags,
+    xmp_orientation,
+)
 from harmonizer.preprocessing import Array
 
 _Directory = TiffImagePlugin.ImageFileDirectory_v2
@@ -55,8 +61,8 @@ class Page:
 
     @property
     def orientation(self) -> int:
-        """How it lies, as EXIF counts."""
-        return int(self.tags.get(ORIENTATION, 1))
+        """How it lies, as EXIF counts; by its XMP, if no tag says so."""
+        return int(self.tags.get(ORIENTATION) or xmp_orientation(self.tags.get(_XMP)))
 
     @property
     def layout(self) -> tuple[int, str, int, tuple[int, ...]]:

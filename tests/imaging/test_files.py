@@ -182,6 +182,26 @@ def test_an_avif_file_of_other_light_says_so(primaries: int, transfer: int) -> N
         open_file(data)
 
 
+@pytest.mark.parametrize(("bits", "transfer"), [(8, 13), (10, 13), (10, 16)])
+def test_a_heif_file_says_the_same(
+    bits: int, transfer: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    pillow_heif.register_heif_opener()
+    deep = "RGB" if bits == 8 else "RGB;16"
+    data, size = bytes(60 * 40 * 3 * (1 if bits == 8 else 2)), (60, 40)
+    buffer = io.BytesIO()
+    pillow_heif.from_bytes(mode=deep, size=size, data=data).save(
+        buffer,
+        color_primaries=1 if transfer == 13 else 9,
+        transfer_characteristics=transfer,
+        matrix_coefficients=1,
+    )
+    open_file(buffer.getvalue())
+    told = " ".join(str(one.message) for one in recwarn)
+    assert ("has 10 bits a channel, of which 8 are kept" in told) == (bits == 10)
+    assert ("CICP 9/16, which are taken as sRGB" in told) == (transfer == 16)
+
+
 # --- one picture in several threads ---------------------------------------------------------------
 
 

@@ -37,6 +37,22 @@ def read_back(data: bytes) -> Any:
 # --- reading --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("quote", [b'"', b"'"])
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_how_it_lies_may_stand_in_its_xmp_alone(dtype: Any, orientation: int, quote: bytes) -> None:
+    says = b"<x:xmpmeta><rdf:Description tiff:Orientation=" + quote + b"%d" + quote + b"/>"
+    xmp = says % orientation
+    pixels = (DEEP[..., :3] >> (8 if dtype == np.uint8 else 0)).astype(dtype)
+    data = written(pixels, photometric="rgb", extratags=[(700, 1, len(xmp), xmp, True)])
+    sizes: list[tuple[int, int]] = []
+    found, info = open_file(data, check=sizes.append)
+    upright = turned(pixels, orientation)
+    assert np.array_equal(np.asarray(found), upright)
+    assert sizes == [upright.shape[:2]]
+    assert info["xmp"] == says % 1
+
+
 @pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits", "zstd"])
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 @pytest.mark.parametrize("predictor", [False, True])
