@@ -51,7 +51,8 @@ def _compare(parsed: argparse.Namespace) -> int:
     output_format(parsed.output)  # an unknown ending is better known before the work than after
     composite = read_rgb(parsed.image)
     mask = read_mask(parsed.mask, (composite.shape[0], composite.shape[1]))
-    names = parsed.models or [None, *(name for name in BASELINES if name != "composite")]
+    every: list[str | None] = [None, *(name for name in BASELINES if name != "composite")]
+    names = every if parsed.models is None else parsed.models
     sheet, failures = comparison_sheet(
         *(composite, mask, names),
         device=parsed.device,

@@ -6,6 +6,7 @@ from pathlib import Path
 from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import (
+    check_apart,
     check_not_read,
     check_output,
     check_output_folder,
@@ -79,7 +80,8 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     from harmonizer.evaluation.methods import open_methods
     from harmonizer.evaluation.protocols import find_protocol
     from harmonizer.evaluation.published import published_results
-    from harmonizer.evaluation.report import write_report
+    from harmonizer.evaluation.report import PAGE, write_report
+    from harmonizer.evaluation.row_file import CONFIGURATION, ROWS
     from harmonizer.evaluation.table import format_tables
     from harmonizer.files import write_atomically
 
@@ -91,6 +93,8 @@ def _evaluate(parsed: argparse.Namespace) -> int:
         check_output_folder(parsed.report, force=parsed.force)
     if parsed.output is not None:
         check_output_folder(parsed.output, force=True)  # a stopped job goes on from what is there
+    kept = [parsed.output / name for name in (ROWS, CONFIGURATION)] if parsed.output else []
+    check_apart([*kept, parsed.json, parsed.report and parsed.report / PAGE])
     dataset = TripletDataset.open(parsed.data, split="test", on_missing=parsed.on_error)
     names = parsed.model or [None]
     names = names if "composite" in names else ["composite", *names]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harmonizer.cli.options import shares
 from harmonizer.cli.process import freed_memory_kept
-from harmonizer.cli.terminal import check_output, complain, say
+from harmonizer.cli.terminal import check_apart, check_output, complain, say
 from harmonizer.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ def _expand(path: Path) -> list[Path]:
 def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
     if image == _PIPE and mask == _PIPE:
         return parsed.usage_error("image and mask cannot both come from stdin")
+    if parsed.recursive:
+        return parsed.usage_error("--recursive is for a folder; got one picture")
+    if parsed.lut == _PIPE:
+        return parsed.usage_error("--lut names a file to write, such as out.cube; got -")
     layer_in_png = parsed.cutout_only and image.suffix.lower()[1:] not in _WITH_ALPHA
     ending = parsed.format or ("png" if layer_in_png else None)
     output = parsed.output or (_PIPE if image == _PIPE else _beside(image, ending))
@@ -95,6 +99,7 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
         raise InputError("stdout is a terminal; redirect it, or name a file with -o")
     if parsed.lut is not None:
         check_output(parsed.lut, force=parsed.force)
+        check_apart([None if to_stdout else output, parsed.lut])
 
     from harmonizer.files import write_atomically
     from harmonizer.imaging.saving import encode_image, output_format

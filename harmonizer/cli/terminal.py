@@ -71,6 +71,14 @@ def check_output(path: Path, *, force: bool) -> None:
         raise InputError(f"{path} exists already; add --force to replace it, or name another")
 
 
+def check_apart(outputs: Iterable[Path | None]) -> None:
+    """Refuse to write one file twice; None is no file."""
+    names = [os.path.realpath(path) for path in outputs if path is not None]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise InputError(f"{min(twice)} would be written twice; name another file")
+
+
 def check_not_read(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
     """Refuse to replace, even by force, what the same command reads; None is no file."""
     read = [path for path in inputs if path is not None and path.is_file()]

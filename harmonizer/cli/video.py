@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from harmonizer.cli.options import Commands, add_cutouts, number, shared, shares, whole_number
 from harmonizer.cli.process import freed_memory_kept
-from harmonizer.cli.terminal import check_not_read, check_output, complain
-from harmonizer.errors import InputError
+from harmonizer.cli.terminal import check_apart, check_not_read, check_output, complain
 from harmonizer.imaging.video_codecs import CODECS
 
 if TYPE_CHECKING:
@@ -105,8 +104,7 @@ def _video(parsed: argparse.Namespace) -> int:
     check_not_read(written, (parsed.clip, parsed.masks, parsed.on))
     if parsed.fps is not None and not parsed.clip.is_dir():
         parsed.usage_error("--fps is for a CLIP that is a folder of pictures; a file has its own")
-    if len(set(map(os.path.realpath, written))) < len(written):
-        raise InputError(f"clip and table would both be written to {parsed.output}; name another")
+    check_apart(written)
 
     from tqdm import tqdm
 

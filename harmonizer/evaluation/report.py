@@ -22,6 +22,7 @@ from harmonizer.evaluation.table import DIGITS, TITLES, lay_tables
 from harmonizer.files import write_atomically
 from harmonizer.imaging.drawing import preview
 
+PAGE = "index.html"
 _SIDE = 360  # longest side of a picture on the page, in pixels
 _FULL_ERROR = 64  # grey levels of 255: what the error map's brightest colour stands for
 _CASES = 2  # pictures of each kind
@@ -55,7 +56,7 @@ def write_report(
             cases.append(_case(kind, row, triplet, answer))
     page = _fill_template(_data(evaluation, published or {}, pictures, cases))
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "index.html"
+    path = folder / PAGE
     write_atomically(path, page)
     return path
 

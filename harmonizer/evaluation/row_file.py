@@ -11,6 +11,8 @@ from harmonizer.errors import InputError
 from harmonizer.evaluation.results import Row
 from harmonizer.files import RowTable, read_json, write_atomically
 
+ROWS, CONFIGURATION = "images.csv", "configuration.json"
+
 
 def open_rows(folder: Path, configuration: Mapping[str, Any]) -> tuple[RowTable, list[Row]]:
     """Open `images.csv` of a folder: a row for each picture and model.
@@ -26,14 +28,17 @@ def open_rows(folder: Path, configuration: Mapping[str, Any]) -> tuple[RowTable,
         InputError: The folder holds an evaluation of something else.
         OSError: It cannot be read or written.
     """
-    table = RowTable(folder / "images.csv", [field.name for field in fields(Row)])
-    written = folder / "configuration.json"
+    table = RowTable(folder / ROWS, [field.name for field in fields(Row)])
+    written = folder / CONFIGURATION
+    for path in (table.path, written):
+        if path.is_symlink() and not path.exists():
+            raise InputError(f"{path} is a link that leads nowhere; remove it")
     text = json.dumps(configuration, indent=2)
     if written.is_file():
         _refuse_another(written, json.loads(text))
     elif table.path.exists():
         raise InputError(
-            f"{table.path} is there without the configuration.json of an evaluation; name "
+            f"{table.path} is there without the {CONFIGURATION} of an evaluation; name "
             "another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)

@@ -180,7 +180,7 @@ def _scaled_size(size: tuple[int, ...], scale: float) -> tuple[int, int]:
     height, width = (max(1, round(side * float(scale))) for side in size)
     if max(height, width) > _LARGEST_SIDE:
         raise InputError(
-            f"scaled by {scale:g} the cut-out would be {width} x {height}, more than "
+            f"scaled by {scale:g} the cut-out would be {width:g} x {height:g}, more than "
             f"{_LARGEST_SIDE} on a side; use a smaller scale"
         )
     return height, width

@@ -149,8 +149,11 @@ def real_paths() -> Callable[[Path], Path]:
 
 
 def unfinished(jobs: Iterable[Job], *, force: bool) -> list[Job]:
-    """Return the jobs whose results are not there yet, or all of them."""
-    there = os.path.exists  # which minds no name that is too long: that is one job's error
+    """Return the jobs whose results are not there yet, or all of them.
+
+    A link is there, though it may name a file that is yet to come.
+    """
+    there = os.path.lexists  # which minds no name that is too long: that is one job's error
     return [job for job in jobs if force or not there(job.output) or is_folder(job.output)]
 
 

@@ -54,6 +54,50 @@ def test_evaluate_prints_a_table_and_writes_files(
     assert (tmp_path / "page/index.html").stat().st_size > 10_000
 
 
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        ("-o", "out", "--json", "out/images.csv"),
+        ("-o", "out", "--json", "out/configuration.json"),
+        ("--report", "page", "--json", "page/index.html"),
+    ],
+)
+def test_evaluate_writes_no_file_twice(
+    outputs: tuple[str, ...],
+    iharmony4: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("out", "page"):
+        (tmp_path / folder).mkdir()
+    assert run("evaluate", "--data", iharmony4, "--model", "reinhard", *outputs) == 1
+    assert "would be written twice" in capsys.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["images.csv", "configuration.json"])
+def test_evaluate_follows_no_link_that_leads_nowhere(
+    name: str, iharmony4: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    (out / name).symlink_to(elsewhere)
+    assert run("evaluate", "--data", iharmony4, "--model", "reinhard", "-o", out) == 1
+    assert f"{name} is a link that leads nowhere" in capsys.readouterr().err
+    assert not elsewhere.exists()
+
+
+def test_compare_with_no_model_draws_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert run("compare", COMPOSITE, MASK, "--models", ",", "-o", sheet) == 1
+    assert "nothing is left to draw" in capsys.readouterr().err
+    assert not sheet.exists()
+
+
 def test_evaluate_names_what_it_left_out(
     iharmony4: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -98,6 +98,18 @@ def test_a_folder_skips_what_is_done(
     assert open_image(out / "a.png").size == (40, 60)
 
 
+def test_a_link_to_a_file_that_is_yet_to_come_is_there(
+    folders: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    images, masks, out = folders
+    out.mkdir()
+    (out / "a.png").symlink_to(tmp_path / "elsewhere.png")
+    assert run(images, masks, "-o", out) == 0
+    assert not (tmp_path / "elsewhere.png").exists()
+    assert run(images, masks, "-o", out, "--force") == 0
+    assert (tmp_path / "elsewhere.png").exists()  # as `open` follows it
+
+
 def test_a_folder_goes_on_past_bad_files(
     folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
