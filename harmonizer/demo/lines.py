@@ -34,12 +34,12 @@ def command_line(
     origin: Origin, ending: str, *, model: str | None, strength: Strength, eight_bits: bool
 ) -> str:
     """Return the command that does the same; `model` is None for the bundled one."""
-    scene, words = origin.scene, ["harmonizer", "run", origin.image]
+    scene, words = origin.scene, ["harmonizer", "run", _file(origin.image)]
     if scene.background is not None:
-        words += ["--on", scene.background.name]
+        words += ["--on", _file(scene.background.name)]
     elif origin.mask is not None:
-        words.append(origin.mask)
-    words += ["-o", origin.name + ending]
+        words.append(_file(origin.mask))
+    words += ["-o", _file(origin.name + ending)]
     if scene.position is not None:
         words += ["--at", *map(str, scene.position)]
     if scene.scale is not None:
@@ -61,6 +61,11 @@ def command_line(
     elif not strength.is_all:
         words += ["--strength", f"{strength.light:g}"]
     return shlex.join(words)
+
+
+def _file(name: str) -> str:
+    """Return a name that is not taken for an option."""
+    return f"./{name}" if name.startswith("-") else name
 
 
 def python_lines(

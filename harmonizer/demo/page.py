@@ -3,6 +3,7 @@
 import html
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,7 @@ def serve(
         model: What is chosen at first; None is the bundled default.
         device: Where networks run.
     """
+    _check_host(host)
     with _own_folder() as folder:
         # Gradio reads these when it is imported and when a page is built.
         os.environ["GRADIO_TEMP_DIR"] = folder
@@ -105,6 +107,18 @@ def serve(
             yield address
         finally:
             page.close(verbose=False)
+
+
+def _check_host(host: str) -> None:
+    """Refuse what cannot be listened on, which Gradio tries at a hundred ports."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        raise InputError(
+            f"the page cannot be served at {host}, which is no address of this machine: {error}"
+        ) from error
 
 
 @contextmanager

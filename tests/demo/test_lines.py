@@ -12,6 +12,8 @@ from small_networks import small_idih
 
 from harmonizer.cli import main
 from harmonizer.demo import callbacks, work
+from harmonizer.demo.lines import Origin, command_line
+from harmonizer.jobs.scene import Scene
 from harmonizer.lifting import Strength
 
 COMPOSITE, MASK = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
@@ -92,3 +94,9 @@ def test_other_choices_are_said(tmp_path: Path) -> None:
     )
     assert "cv2.imwrite('deep_harmonized.jpg', (result / 257)" in python
     assert f"model='{tmp_path}/small'" in python
+
+
+def test_a_name_like_an_option_is_none() -> None:
+    origin = Origin("-rf.png", "-m.png", Scene())
+    line = command_line(origin, ".png", model=None, strength=Strength(), eight_bits=False)
+    assert line == "harmonizer run ./-rf.png ./-m.png -o ./-rf_harmonized.png"

@@ -21,6 +21,7 @@ from PIL import EpsImagePlugin, Image
 from harmonizer import Harmonizer, Strength, compose, harmonize_cutout
 from harmonizer.demo import gate, work
 from harmonizer.demo.work import Placement
+from harmonizer.errors import InputError
 from harmonizer.zoo.manifest import default_model
 
 pytest.importorskip("gradio", reason="the extra `demo` is not installed")
@@ -514,3 +515,9 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with serve(device="cpu"):
         assert any(tmp_path.iterdir())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1", "no host at all"])
+def test_what_cannot_be_listened_on_is_said_at_once(host: str) -> None:
+    with pytest.raises(InputError, match="no address of this machine"), serve(host=host):
+        pass
