@@ -81,6 +81,11 @@ def limit_pixels(count: int) -> None:
     Image.MAX_IMAGE_PIXELS = count
 
 
+def most_pixels() -> int | None:
+    """Return how many pixels a picture may have before Pillow warns of it; None is any number."""
+    return Image.MAX_IMAGE_PIXELS
+
+
 def is_file(source: object) -> TypeGuard[FileLike]:
     """Return whether something is what `open_file` takes, and no image or mask yet."""
     return isinstance(source, str | os.PathLike | bytes | bytearray | memoryview) or callable(

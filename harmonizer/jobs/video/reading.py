@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from harmonizer.errors import InputError, import_extra, warn
+from harmonizer.imaging.files import most_pixels
 from harmonizer.jobs.video.pictures import PICTURES, JoinedFiles, numbered
+from harmonizer.jobs.video.times import Times
 
 _BT709, _LIMITED_RANGE, _FULL_RANGE = 1, 1, 2
 # Curves of brightness, by their numbers in ITU-T H.273, that are made for HDR.
@@ -213,7 +213,7 @@ class Clip:
             )
 
     def _refuse_large(self) -> None:
-        context, most = self.stream.codec_context, Image.MAX_IMAGE_PIXELS
+        context, most = self.stream.codec_context, most_pixels()
         if most and context.width * context.height > most:
             raise InputError(
                 f"{self.path} has frames of {context.width} x {context.height}, more than {most:,} "

@@ -103,8 +103,9 @@ def test_a_rate_for_a_clip_that_has_one_is_refused(
 @pytest.mark.parametrize(("codec", "usual"), [("h264", 40), ("hevc", 20), ("vp9", 25)])
 def test_encoders_look_less_far_ahead_through_large_frames(codec: str, usual: int) -> None:
     def ahead(width: int, height: int) -> int:
-        assert CODECS[codec].lookahead
-        _, name, value = CODECS[codec].lookahead
+        lookahead = CODECS[codec].lookahead
+        assert lookahead
+        _, name, value = lookahead
         told = CODECS[codec].options_for(width, height, None)[name]
         assert told.startswith(value[:-2])
         return int(told.removeprefix(value[:-2]))
