@@ -133,9 +133,11 @@ def harmonize_clip(
             )
         except KeyboardInterrupt:
             stopped = True
-        if written.frames:
+        try:
             written.finish(whole=error is None and not stopped)
-        elif error:
+        except HarmonizerError as problem:
+            error = error or problem
+        if error and not written.frames:
             raise error
         return Done(written.frames, track.mean().at(options.strength), error, stopped)
 

@@ -158,15 +158,18 @@ class Clip:
         return Fraction(duration, self._av.time_base) if duration else None
 
     def frames(self) -> Iterator[Any]:
-        """Yield the frames, as PyAV decodes them, with times that never go back.
+        """Yield the frames, as PyAV decodes them, each with a time after the one before.
+
+        There is a warning where the file's own times go back.
 
         Raises:
             InputError: A frame is broken, or the file ends before its time.
         """
         count, end, damaged = 0, None, 0
-        decoder = self._decoder()
+        decoder, times = self._decoder(), Times(self.path.name, self.stream, self.rate)
         try:
             for packet in self.container.demux(self.stream, *self.others):
+                times.move(packet)
                 if packet.stream is not self.stream:
                     if packet.dts is not None:
                         self.packets.append(packet)
@@ -178,10 +181,11 @@ class Clip:
                             warn(f"frame {count} of {self.path.name} is damaged")
                     if count == 0 and frame.interlaced_frame:
                         warn(f"{self.path.name} is interlaced; it is written as whole frames")
-                    yield frame
-                    count += 1
                     if frame.time is not None:
                         end = max(end or 0, frame.time)
+                    times.settle(frame)
+                    yield frame
+                    count += 1
         except self._av.error.FFmpegError as error:
             raise InputError(f"frame {count} of {self.path} is broken: {error}") from error
         if count == 0:

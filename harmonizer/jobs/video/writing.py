@@ -1,7 +1,8 @@
 """Write clips: the codec and format that hold what was there, and the streams that are copied."""
 
 from collections import deque
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from harmonizer.jobs.video.yuv import planes_of
 
 _FULL_RANGE, _BT709 = 2, 1
 _ENOUGH = 8  # bits
+_IN_ORDER = 2  # frames of a clip that are surely decoded in the order in which they are shown
+# What leaves streams of a kind out.
+_OPTIONS = {"audio": "--no-audio", "subtitle": "--no-subtitles"}
 
 
 def pixel_format(name: str, codec: Codec, path: Path) -> str:
@@ -58,7 +62,11 @@ def _traits(av: Any, name: str) -> tuple[tuple[int, int, int], bool]:  # noqa: A
 
 
 class Output:
-    """A clip that is being written, under another name until it is whole."""
+    """A clip that is being written, under another name until it is whole.
+
+    Attributes:
+        frames: How many are in the file.
+    """
 
     def __init__(
         self,
@@ -84,7 +92,9 @@ class Output:
         self._path = path
         self._clip = clip
         self.frames = self.rotation = 0
+        self._begun = self._left_out = False
         self._waiting: deque[Any] = deque()
+        self._copied_until: dict[int, int] = {}  # the last time of each stream, in its own ticks
         form = check_ending(path)
         self.stored = stored or clip.stored
         self.format = pixel_format(self.stored.pixel_format, codec, path)
@@ -103,7 +113,7 @@ class Output:
                 options=about if form in ("mp4", "mov") else {},
             )
             self._container.metadata.update(clip.container.metadata)
-            self._video = self._container.add_stream(codec.encoder, rate=clip.stream.average_rate)
+            self._video = self._add_video(codec)
             self._video.options = options
             self._video.metadata.update(
                 {k: v for k, v in clip.stream.metadata.items() if k in ("language", "title")}
@@ -122,17 +132,27 @@ class Output:
             self.discard()
             raise
 
+    def _add_video(self, codec: Codec) -> Any:  # noqa: ANN401 - a stream of PyAV
+        try:
+            return self._container.add_stream(codec.encoder, rate=self._clip.stream.average_rate)
+        except ValueError as error:
+            raise InputError(
+                f"PyAV's FFmpeg cannot write {self._path.name} by {codec.encoder}; choose another "
+                "--codec, or install PyAV from PyPI, which has it"
+            ) from error
+
     def _copy(self, stream: Any) -> Any:  # noqa: ANN401 - streams of PyAV
-        name = stream.codec_context.codec.canonical_name
+        known = stream.codec_context is not None
+        name = stream.codec_context.codec.canonical_name if known else "which FFmpeg does not know"
         try:
             if name not in self._container.supported_codecs:
                 raise ValueError(name)
             return self._container.add_stream_from_template(stream)
         except (ValueError, self._av.error.FFmpegError) as error:
-            option = "--no-audio" if stream.type == "audio" else "--no-subtitles"
+            other = "write .mkv, which holds nearly all, or " if known else ""
             raise InputError(
-                f"{self._path.name} cannot hold the clip's {stream.type}, {name}; write .mkv, "
-                f"which holds nearly all, or leave it out: {option}"
+                f"{self._path.name} cannot hold the clip's {stream.type}, {name}; {other}leave it "
+                f"out: {_OPTIONS[stream.type]}"
             ) from error
 
     def prepared(self, frame: Any) -> Any:  # noqa: ANN401 - a frame of PyAV
@@ -160,7 +180,7 @@ class Output:
             InputError: The codec cannot encode it, or the format not hold the streams together.
             OSError: It cannot be written.
         """
-        if self.frames == 0 and self.rotation:
+        if not self._begun and self.rotation:
             self._video.set_display_rotation(self.rotation)
         frame.pict_type = 0  # the encoder's choice, not the one of the encoder before
         try:
@@ -171,22 +191,27 @@ class Output:
                 f"{name} cannot encode {frame.width} x {frame.height} as {self.format}: {error}. "
                 "Choose another --codec"
             ) from error
-        if self.frames == 0:
-            self._begin()
-        self._take_packets()
-        with self._draft.named():
+        with self._muxing():
+            if not self._begun:
+                self._container.start_encoding()
+                self._begun = True
+            self._take_packets()
             while self._waiting and _time(self._waiting[0]) <= (frame.time or 0):
                 self._mux_copied(self._waiting.popleft())
-            self._container.mux(encoded)
-        self.frames += 1
+            self._mux_frames(encoded)
 
-    def _begin(self) -> None:
+    @contextmanager
+    def _muxing(self) -> Generator[None]:
+        """Say what to do where the format refuses something; errors of the system name the file."""
         try:
-            self._container.start_encoding()
+            with self._draft.named():
+                yield
         except self._av.error.FFmpegError as error:
+            options = sorted({_OPTIONS[stream.type] for stream in self._clip.others})
+            other = f", or leave some out: {', '.join(options)}" if options else ""
             raise InputError(
-                f"{self._path.name} cannot hold the clip's streams together: {error}. Write .mkv, "
-                "which holds nearly all, or leave some out: --no-audio, --no-subtitles"
+                f"{self._path.name} cannot hold the clip's streams together: {error.strerror}. "
+                f"Write .mkv, which holds nearly all{other}"
             ) from error
 
     def _take_packets(self) -> None:
@@ -195,22 +220,42 @@ class Output:
             self._waiting.append(self._clip.packets.popleft())
 
     def finish(self, *, whole: bool) -> None:
-        """End the file, and give it its name.
+        """End the file, and give it its name, if a frame was written.
 
         Args:
             whole: Whether the clip was read to its end, so that all that was read is copied.
 
         Raises:
+            InputError: The format does not hold the rest; the file has its name nevertheless, with
+                what came before.
             OSError: It cannot be written.
         """
-        with self._draft.named():
-            if whole:
-                self._take_packets()
-                while self._waiting:
-                    self._mux_copied(self._waiting.popleft())
-            self._container.mux(self._video.encode(None))
-            self._container.close()
-        self._draft.keep()
+        if not self._begun:
+            return
+        refused = None
+        try:
+            with self._muxing():
+                self._mux_frames(self._last_frames())
+                if whole:
+                    self._take_packets()
+                    while self._waiting:
+                        self._mux_copied(self._waiting.popleft())
+        except InputError as error:
+            refused = error
+        if self.frames:
+            with self._muxing():
+                self._container.close()
+            self._draft.keep()
+        if refused:
+            raise refused
+
+    def _last_frames(self) -> list[Any]:
+        """Return what the encoder still holds."""
+        packets = self._video.encode(None)
+        if self.frames + len(packets) <= _IN_ORDER:
+            for packet in packets:  # for so few x265 gives any number as the time of decoding
+                packet.dts = packet.pts
+        return packets
 
     def discard(self) -> None:
         """Leave nothing behind, if it was not finished."""
@@ -220,9 +265,28 @@ class Output:
                     self._container.close()
             self._draft.discard()
 
+    def _mux_frames(self, packets: list[Any]) -> None:
+        for packet in packets:
+            self._container.mux(packet)
+            self.frames += 1
+
     def _mux_copied(self, packet: Any) -> None:  # noqa: ANN401 - a packet of PyAV
-        packet.stream = self._copied[packet.stream.index]
+        stream, now = packet.stream, int(packet.dts)
+        before = self._copied_until.get(stream.index)
+        if before is not None and (now < before or (now == before and self._is_strict(stream))):
+            if not self._left_out:
+                self._left_out = True
+                name = self._clip.path.name
+                warn(f"the {stream.type} of {name} goes back in time, and is left out there")
+            return
+        self._copied_until[stream.index] = now
+        packet.stream = self._copied[stream.index]
         self._container.mux(packet)
+
+    def _is_strict(self, stream: Any) -> bool:  # noqa: ANN401 - a stream of PyAV
+        """Return whether two packets of a stream cannot have the same time in this format."""
+        same = self._av.format.Flags.ts_nonstrict.value
+        return stream.type != "subtitle" and not self._container.format.flags & same
 
 
 def copied(frame: Any, name: str) -> Any:  # noqa: ANN401 - frames of PyAV

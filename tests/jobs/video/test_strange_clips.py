@@ -3,17 +3,19 @@
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from helpers import error_line
-from made_clips import still, video, write_clip
+from made_clips import frames_of, still, video, write_clip
 from PIL import Image
 
 from harmonizer import Harmonizer
+from harmonizer.imaging.video_codecs import CODECS, Codec
 from harmonizer.jobs.video.cuts import Histogram
 from harmonizer.jobs.video.frames import _moments  # pyright: ignore[reportPrivateUsage]
 from harmonizer.jobs.video.track import Moment, Track
@@ -48,20 +50,73 @@ def test_who_may_read_a_clip_stays(clip: Path, mask: Path, tmp_path: Path) -> No
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".webm"])
+@pytest.mark.parametrize("room", [0, 10, 20_000])  # for nothing, for no header, for some frames
 def test_a_full_disk_is_told_of_the_file_and_nothing_is_left(
-    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ending: str, room: int, mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     resource = pytest.importorskip("resource")
     clip = write_clip(tmp_path / "clip.mp4", [still(seed) for seed in range(20)])
-    output = tmp_path / "out.mp4"
+    output = tmp_path / f"out{ending}"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
         assert video(clip, mask, "-o", output, "--quality", 1) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert str(output) in error_line(capsys)
+    assert f"File too large: '{output}'" in error_line(capsys)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["clip.mp4", "mask.png"]
+
+
+@pytest.mark.parametrize(
+    ("codec", "ending"),
+    [
+        ("h264", ".mp4"),
+        ("hevc", ".mp4"),
+        ("hevc", ".mov"),
+        ("vp9", ".webm"),
+        ("av1", ".mp4"),
+        ("prores", ".mov"),
+        ("ffv1", ".mkv"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_shortest_clips_are_written(
+    codec: str, ending: str, count: int, mask: Path, tmp_path: Path
+) -> None:
+    clip, output = write_clip(tmp_path / "clip.mkv", [still()] * count), tmp_path / f"out{ending}"
+    assert video(clip, mask, "-o", output, "--codec", codec) == 0
+    found = [frame.time for frame in frames_of(output)]
+    assert [one - found[0] for one in found] == pytest.approx([0, 0.04, 0.08][:count])
+
+
+def test_an_encoder_that_is_missing_is_named(
+    clip: Path,
+    mask: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missing = replace(CODECS["hevc"], encoder="libnone")
+    monkeypatch.setitem(cast(dict[str, Codec], CODECS), "hevc", missing)
+    assert video(clip, mask, "-o", tmp_path / "out.mp4", "--codec", "hevc") == 1
+    assert "cannot write out.mp4 by libnone; choose another --codec" in error_line(capsys)
+
+
+@pytest.mark.parametrize("ending", [".mkv", ".mp4"])
+def test_sound_that_nobody_knows_is_refused_or_left_out(
+    ending: str, mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", [still()] * 30, audio="aac")
+    clip.write_bytes(clip.read_bytes().replace(b"A_AAC", b"A_XYZ"))
+    output = tmp_path / f"out{ending}"
+    assert video(clip, mask, "-o", output) == 1
+    said = error_line(capsys)
+    assert f"out{ending} cannot hold the clip's audio, which FFmpeg does not know" in said
+    assert said.endswith("leave it out: --no-audio")
+    assert not output.exists()
+    assert video(clip, mask, "-o", output, "--no-audio") == 0
+    assert len(frames_of(output)) == 30
 
 
 def test_frames_have_no_more_pixels_than_pictures_may(
