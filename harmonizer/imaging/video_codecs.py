@@ -25,6 +25,7 @@ class Codec:
         encoder: Its name there.
         quality: Its option for the quality, if it has one, and the usual value.
         formats: How it can store pixels.
+        endings: Of the files that hold it.
         options: What else it is told.
         lookahead: How many frames it usually looks ahead, and the option that says so, with the
             number's place in its value; None where it cannot be told.
@@ -33,6 +34,7 @@ class Codec:
     encoder: str
     quality: tuple[str, int] | None
     formats: tuple[str, ...]
+    endings: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict[str, str])
     lookahead: tuple[int, str, str] | None = None
 
@@ -66,32 +68,65 @@ def _yuv(*names: str) -> tuple[str, ...]:
 _EIGHT = _yuv("420p", "422p", "444p")
 _ALPHA = ("a420p", "a422p", "a444p", "a444p10le", "a444p16le")
 _TEN = _yuv("420p10le", "422p10le", "444p10le")
+_MP4 = (".mp4", ".m4v")
 CODECS: Mapping[str, Codec] = {
     "h264": Codec(
-        "libx264", ("crf", 18), (*_EIGHT, *_TEN), {"preset": "medium"}, (40, "rc-lookahead", "{}")
+        *("libx264", ("crf", 18), (*_EIGHT, *_TEN), (*_MP4, ".mov", ".mkv")),
+        {"preset": "medium"},
+        (40, "rc-lookahead", "{}"),
     ),
     "hevc": Codec(
         *("libx265", ("crf", 20), (*_EIGHT, *_TEN, *_yuv("420p12le", "422p12le", "444p12le"))),
+        (*_MP4, ".mov", ".mkv"),
         {"preset": "medium"},
         (20, "x265-params", "log-level=error:rc-lookahead={}"),
     ),
     "vp9": Codec(
         *("libvpx-vp9", ("crf", 24), (*_EIGHT, *_TEN, "yuva420p")),
+        (*_MP4, ".mkv", ".webm"),
         {"b": "0", "row-mt": "1", "cpu-used": "4"},
         (25, "lag-in-frames", "{}"),
     ),
-    "av1": Codec("libsvtav1", ("crf", 24), ("yuv420p", "yuv420p10le"), {"preset": "8"}),
-    "prores": Codec("prores_ks", None, _yuv("422p10le", "444p10le", "a444p10le")),
+    "av1": Codec(
+        *("libsvtav1", ("crf", 24), ("yuv420p", "yuv420p10le"), (*_MP4, ".mkv", ".webm")),
+        {"preset": "8"},
+    ),
+    "prores": Codec(
+        *("prores_ks", None, _yuv("422p10le", "444p10le", "a444p10le"), (".mov", ".mkv"))
+    ),
     "ffv1": Codec(
         "ffv1",
         None,
         (*_EIGHT, *_TEN, *_yuv("420p16le", "422p16le", "444p16le", *_ALPHA)),
+        (*_MP4, ".mkv"),
     ),
 }
 
 
-def usual_codec(path: Path, *, alpha: bool) -> str:
-    """Return which codec a file gets when nothing is said."""
+def codec_for(path: Path, name: str | None, *, alpha: bool) -> Codec:
+    """Return the codec of a file that is to be written.
+
+    Args:
+        path: The file.
+        name: Of the codec, a key of `CODECS`; None is what suits the file.
+        alpha: Whether there is an alpha channel.
+
+    Raises:
+        InputError: The file's ending stands for no format, or for one that does not hold the codec.
+    """
+    check_ending(path)
+    name = name or _usual_codec(path, alpha=alpha)
+    ending, codec = path.suffix.lower(), CODECS[name]
+    if ending not in codec.endings:
+        held = ", ".join(one for one, other in CODECS.items() if ending in other.endings)
+        raise InputError(
+            f"{path.name} cannot hold {name}; write {' or '.join(codec.endings)}, or take a codec "
+            f"that {ending} holds: {held}"
+        )
+    return codec
+
+
+def _usual_codec(path: Path, *, alpha: bool) -> str:
     ending = path.suffix.lower()
     if ending == ".webm":
         return "vp9"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import HarmonizerError, InputError
-from harmonizer.imaging.video_codecs import CODECS, usual_codec
+from harmonizer.imaging.video_codecs import codec_for
 from harmonizer.jobs.video.background import Background
 from harmonizer.jobs.video.cuts import histogram
 from harmonizer.jobs.video.frames import change_ahead
@@ -104,7 +104,7 @@ def harmonize_clip(
             raise InputError(f"{source} has no alpha channel to take for the mask; name the masks")
         behind = opened.enter_context(Background(options.on)) if options.on else None
         alpha = behind is None and clip.alpha
-        codec = CODECS[options.codec or usual_codec(output, alpha=alpha)]
+        codec = codec_for(output, options.codec, alpha=alpha)
         written = Output(output, clip, codec, options.quality, behind and behind.stored)
         opened.callback(written.discard)
         harmonizer = load()

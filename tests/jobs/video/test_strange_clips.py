@@ -11,11 +11,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from helpers import error_line
-from made_clips import frames_of, still, video, write_clip
+from made_clips import av, frames_of, still, video, write_clip
 from PIL import Image
 
 from harmonizer import Harmonizer
-from harmonizer.imaging.video_codecs import CODECS, Codec
+from harmonizer.imaging.video_codecs import CODECS, FORMATS, Codec
 from harmonizer.jobs.video.cuts import Histogram
 from harmonizer.jobs.video.frames import _moments  # pyright: ignore[reportPrivateUsage]
 from harmonizer.jobs.video.track import Moment, Track
@@ -88,6 +88,33 @@ def test_the_shortest_clips_are_written(
     assert video(clip, mask, "-o", output, "--codec", codec) == 0
     found = [frame.time for frame in frames_of(output)]
     assert [one - found[0] for one in found] == pytest.approx([0, 0.04, 0.08][:count])
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_codec_is_written_soundly_or_refused_by_its_name(
+    codec: str,
+    ending: str,
+    clip: Path,
+    mask: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / f"out{ending}"
+    if ending in CODECS[codec].endings:
+        assert video(clip, mask, "-o", output, "--codec", codec) == 0
+        assert len(frames_of(output)) == 2
+        with av.open(str(output)) as container:
+            assert container.streams.video[0].codec_context.codec.canonical_name == codec
+        return
+    monkeypatch.setattr(Harmonizer, "from_pretrained", lambda *_, **__: pytest.fail("loaded"))  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
+    assert video(clip, mask, "-o", output, "--codec", codec) == 1
+    said = error_line(capsys)
+    assert f"out{ending} cannot hold {codec}; write {CODECS[codec].endings[0]} or " in said
+    held = said.split(f"{ending} holds: ")[1].split(", ")
+    assert held == [name for name, one in CODECS.items() if ending in one.endings]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["clip.mp4", "mask.png"]
 
 
 def test_an_encoder_that_is_missing_is_named(
