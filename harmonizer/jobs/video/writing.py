@@ -15,6 +15,8 @@ from harmonizer.jobs.video.yuv import planes_of
 
 _FULL_RANGE, _BT709 = 2, 1
 _ENOUGH = 8  # bits
+# What writes the alpha channel beside the colours, where only Matroska and WebM have room for it.
+_ALPHA_BESIDE = "libvpx-vp9"
 _IN_ORDER = 2  # frames of a clip that are surely decoded in the order in which they are shown
 # What leaves streams of a kind out.
 _OPTIONS = {"audio": "--no-audio", "subtitle": "--no-subtitles"}
@@ -41,7 +43,8 @@ def pixel_format(name: str, codec: Codec, path: Path) -> str:
         return (*lost, *spent)
 
     fitting = [one for one in codec.formats if _traits(av, one)[1] == alpha]
-    if not fitting:
+    lost = codec.encoder == _ALPHA_BESIDE and path.suffix.lower() not in (".mkv", ".webm")
+    if not fitting or (alpha and lost):
         raise InputError(
             f"the clip has an alpha channel, which {codec.encoder} in {path.name} cannot hold; "
             "write .mov (ProRes), .webm (VP9) or .mkv (FFV1)"
