@@ -14,6 +14,7 @@ from torch import nn
 
 from harmonizer.errors import InputError
 from harmonizer.lifting.color_transform import PRODUCTS, TERMS
+from harmonizer.lifting.strength import LUMA
 from harmonizer.networks.backbone import StartsFromImageNet
 from harmonizer.networks.efficientnet import STAGES, EfficientNetLite0
 from harmonizer.networks.encoder_decoder import EncoderBlock
@@ -34,6 +35,7 @@ _KEPT = (_JOIN, 5, 7)
 _CELL = 8  # the side of the cells whose colours are compared by kind, and along the border
 _SEEN = 2e-2  # the share of a side below which a kind of thing hardly counts
 _BORDER = 2 * (3 + len(PRODUCTS))  # mean and second moments of both sides
+_FAINT = (3 * 2 / 255) ** 2  # a squared chroma, of three grey levels, that is hardly one
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,20 @@ class ColorMapConfig:
         hidden: Width of the two hidden layers that answer.
         kinds: How many kinds of things the network tells apart, to compare the colours that each
             has in the foreground and in the background.
+        least_chroma: The share of its chroma, in [0, 1), that the foreground's mean colour keeps in
+            its own hue: a change of colours that would leave less is weakened as a whole, but for
+            that of lightness. 0 lets every change be.
     """
 
     width: int = 96
     hidden: int = 256
     kinds: int = 16
+    least_chroma: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
+        if not 0 <= self.least_chroma < 1:
+            raise InputError(f"least_chroma is from 0 to below 1; got {self.least_chroma}")
         sizes = {"width": self.width, "hidden": self.hidden, "kinds": self.kinds}
         for name, size in sizes.items():
             if size < 1:
@@ -109,6 +117,7 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         )
         self.answer = nn.Linear(config.hidden, 3 * TERMS)
         self.answer_scale = nn.Parameter(torch.full((3 * TERMS,), 0.1))
+        self.least_chroma = config.least_chroma
         self.input_sizes = InputSizes(multiple=_INPUT, minimum=_INPUT)
 
     @property
@@ -166,7 +175,10 @@ class ColorMapNetwork(Network, StartsFromImageNet):
             dim=1,
         )
         terms = self.answer(self.hidden(known)) * self.answer_scale
-        return _expand(terms.reshape(-1, 3, TERMS), means[:, :1], moments[:, :1])
+        terms = terms.reshape(-1, 3, TERMS)
+        if self.least_chroma:
+            terms = _keep_chroma(terms, means[:, :1], self.least_chroma)
+        return _expand(terms, means[:, :1], moments[:, :1])
 
     def _statistics(
         self, image: torch.Tensor, sides: torch.Tensor
@@ -302,6 +314,30 @@ def _along_border(image: torch.Tensor, sides: torch.Tensor, means: torch.Tensor)
     )
     values = torch.cat([centred, products * 4], dim=2)
     return (values * weights).sum(dim=3).flatten(1)
+
+
+def _keep_chroma(terms: torch.Tensor, mean: torch.Tensor, least: float) -> torch.Tensor:
+    """Weaken a change of colours that would leave a mean colour too little of its chroma.
+
+    What a network has learned from composites that were made is too bold for what people paste,
+    where an object is more colourful than its surroundings for being what it is.
+
+    Args:
+        terms: (N, 3, 10), a change around the mean, as `_expand` takes it.
+        mean: (N, 1, 3).
+        least: The share of the mean's chroma, in its own hue, that is left.
+
+    Returns:
+        (N, 3, 10).
+    """
+    luma = torch.from_numpy(LUMA).to(terms)[None]
+    light = torch.matmul(luma, terms)  # (N, 1, 10)
+    colour = terms - light
+    chroma = mean - torch.matmul(mean, luma.T)
+    lost = -torch.matmul(chroma, colour[:, :, :1])  # (N, 1, 1), as a share in the next line
+    lost = lost / ((chroma * chroma).sum(dim=2, keepdim=True) + _FAINT)
+    most = 1 - least
+    return light + colour * (most / (F.relu(lost - most) + most))
 
 
 def _expand(terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:

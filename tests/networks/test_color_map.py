@@ -45,6 +45,46 @@ def test_the_answer_is_the_map_applied_under_the_mask() -> None:
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("least", [0.3, 0.6, 0.9])
+def test_the_foreground_keeps_a_share_of_its_chroma(least: float) -> None:
+    """Changes of the mean colour towards grey go so far, all others as far as they would."""
+    network = random_network()
+    image, mask = picture(256)
+    luma = torch.from_numpy(LUMA)
+
+    def changed(change: torch.Tensor, least: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """The foreground's mean chroma afterwards, and its lightness."""
+        network.answer.weight.zero_()
+        terms = torch.zeros(3, 10)
+        terms[:, 0] = change
+        network.answer.bias.copy_(terms.flatten() / network.answer_scale)
+        network.least_chroma = least
+        mapped = apply_color_map(network.color_map(image, mask), image)
+        mean = (mapped * mask).sum(dim=(0, 2, 3)) / mask.sum()
+        return mean - luma @ mean, luma @ mean
+
+    before, lightness = changed(torch.zeros(3), 0)
+    length = before.norm()
+    assert length > 0.05, "this test needs a foreground that is not grey"
+    for share in (0.2, 0.95, 1.4, 2.5):  # of the chroma, to be taken away
+        after, light = changed(-share * before + 0.1, least)
+        kept = float(after @ before / length**2)
+        assert kept == pytest.approx(max(least, 1 - share), abs=0.02)
+        assert float(light - lightness) == pytest.approx(0.1, abs=1e-3)
+    brighter = changed(0.5 * before, least)[0]
+    assert torch.allclose(brighter, 1.5 * before, atol=1e-3)
+    without = changed(-1.4 * before, 0)[0]
+    assert torch.allclose(without, -0.4 * before, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_a_grey_foreground_may_be_tinted_as_a_network_asks() -> None:
+    terms = torch.randn(2, 3, 10, generator=torch.Generator().manual_seed(0))
+    grey = torch.full((2, 1, 3), 0.2)
+    assert torch.allclose(color_map._keep_chroma(terms, grey, 0.9), terms, atol=1e-5)
+
+
+@torch.inference_mode()
 def test_the_backbone_is_shown_the_mask_after_its_third_stage() -> None:
     network = random_network()
     image, mask = picture(256)
