@@ -35,7 +35,7 @@ _KEPT = (_JOIN, 5, 7)
 _CELL = 8  # the side of the cells whose colours are compared by kind, and along the border
 _SEEN = 2e-2  # the share of a side below which a kind of thing hardly counts
 _BORDER = 2 * (3 + len(PRODUCTS))  # mean and second moments of both sides
-_FAINT = (3 * 2 / 255) ** 2  # a squared chroma, of three grey levels, that is hardly one
+_FAINT = (8 * 2 / 255) ** 2  # a squared chroma, of eight grey levels, that is hardly one
 
 
 @dataclass(frozen=True)
