@@ -47,9 +47,9 @@ class ColorMapConfig:
         hidden: Width of the two hidden layers that answer.
         kinds: How many kinds of things the network tells apart, to compare the colours that each
             has in the foreground and in the background.
-        least_chroma: The share of its chroma, in [0, 1), that the foreground's mean colour keeps in
-            its own hue: a change of colours that would leave less is weakened as a whole, but for
-            that of lightness. 0 lets every change be.
+        least_chroma: The share of its chroma, in (0, 1), that the foreground's mean colour keeps in
+            its own hue, however much the network asks for: a change of colours is weakened as a
+            whole, but for that of lightness, the more it takes. 0 lets every change be.
     """
 
     width: int = 96
@@ -317,7 +317,7 @@ def _along_border(image: torch.Tensor, sides: torch.Tensor, means: torch.Tensor)
 
 
 def _keep_chroma(terms: torch.Tensor, mean: torch.Tensor, least: float) -> torch.Tensor:
-    """Weaken a change of colours that would leave a mean colour too little of its chroma.
+    """Weaken a change of colours by how much of its chroma it takes from a mean colour.
 
     What a network has learned from composites that were made is too bold for what people paste,
     where an object is more colourful than its surroundings for being what it is.
@@ -325,7 +325,8 @@ def _keep_chroma(terms: torch.Tensor, mean: torch.Tensor, least: float) -> torch
     Args:
         terms: (N, 3, 10), a change around the mean, as `_expand` takes it.
         mean: (N, 1, 3).
-        least: The share of the mean's chroma, in its own hue, that is left.
+        least: The share of the mean's chroma, in its own hue, that is always left. Of a share l
+            that is to be taken, l / sqrt(1 + (l / (1 - least))^2) is.
 
     Returns:
         (N, 3, 10).
@@ -334,10 +335,11 @@ def _keep_chroma(terms: torch.Tensor, mean: torch.Tensor, least: float) -> torch
     light = torch.matmul(luma, terms)  # (N, 1, 10)
     colour = terms - light
     chroma = mean - torch.matmul(mean, luma.T)
-    lost = -torch.matmul(chroma, colour[:, :, :1])  # (N, 1, 1), as a share in the next line
-    lost = lost / ((chroma * chroma).sum(dim=2, keepdim=True) + _FAINT)
-    most = 1 - least
-    return light + colour * (most / (F.relu(lost - most) + most))
+    taken = F.relu(
+        -torch.matmul(chroma, colour[:, :, :1])
+    )  # (N, 1, 1), as a share in the next line
+    taken = taken / ((chroma * chroma).sum(dim=2, keepdim=True) + _FAINT) / (1 - least)
+    return light + colour / (1 + taken * taken).sqrt()
 
 
 def _expand(terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
