@@ -16,7 +16,7 @@ from harmonizer.inference.folding import fold_batch_norm
 from harmonizer.networks import build_network, learning_rate_multipliers
 from harmonizer.networks.color_map import ColorMapNetwork
 from harmonizer.networks.encoder_decoder import EncoderDecoder
-from harmonizer.networks.network import InputSizes
+from harmonizer.networks.network import Network
 from harmonizer.preprocessing import Preprocessing
 from harmonizer.training.config import ModelConfig, TrainConfig
 from harmonizer.zoo.convert import load_backbone_weights
@@ -85,7 +85,7 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
                 f"{wanted.start} is of the network {base.architecture}, the configuration says "
                 f"{wanted.network}; make them agree"
             )
-    sizes: InputSizes = network.input_sizes
+    sizes = cast(Network, network).input_sizes
     if not sizes.accepts(config.size, config.size):
         raise InputError(f"{wanted.network} works at {sizes}; got size = {config.size}")
     if wanted.encoder:
