@@ -15,6 +15,7 @@ from harmonizer.jobs.video.yuv import planes_of
 
 _FULL_RANGE, _BT709 = 2, 1
 _ENOUGH = 8  # bits
+_NAMES = ("canonical_name", "name")  # of a codec, as PyAV has them: `dts` is `dca`, too
 # What writes the alpha channel beside the colours, where only Matroska and WebM have room for it.
 _ALPHA_BESIDE = "libvpx-vp9"
 _IN_ORDER = 2  # frames of a clip that are surely decoded in the order in which they are shown
@@ -146,9 +147,11 @@ class Output:
 
     def _copy(self, stream: Any) -> Any:  # noqa: ANN401 - streams of PyAV
         known = stream.codec_context is not None
-        name = stream.codec_context.codec.canonical_name if known else "which FFmpeg does not know"
+        # One of both is FFmpeg's name of the decoder.
+        names = [getattr(stream.codec_context.codec, kind) for kind in _NAMES] if known else []
+        name = names[0] if known else "which FFmpeg does not know"
         try:
-            if name not in self._container.supported_codecs:
+            if not self._container.supported_codecs.intersection(names):
                 raise ValueError(name)
             return self._container.add_stream_from_template(stream)
         except (ValueError, self._av.error.FFmpegError) as error:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from helpers import error_line
-from made_clips import av, frames_of, still, video, write_clip
+from made_clips import av, frames_of, packets, still, video, write_clip
 from PIL import Image
 
 from harmonizer import Harmonizer
@@ -241,3 +241,14 @@ def test_what_a_frame_of_a_file_holds_is_known(
     pixels = 96 * 128
     assert sizes[1] == pixels * 3 // 2  # of 4:2:0; the mask is held once
     assert sizes[0] > sizes[1]
+
+
+@pytest.mark.parametrize("name", [b"A_DTS", b"A_AC3", b"A_AAC"])
+def test_sound_is_copied_by_either_name_of_its_codec(
+    name: bytes, mask: Path, tmp_path: Path
+) -> None:
+    clip, output = tmp_path / "clip.mkv", tmp_path / "out.mkv"
+    write_clip(clip, [still()] * 5, audio="aac")
+    clip.write_bytes(clip.read_bytes().replace(b"A_AAC", name))  # it is not decoded
+    assert video(clip, mask, "-o", output) == 0
+    assert packets(clip, "audio") == packets(output, "audio") != []
