@@ -1,6 +1,7 @@
 """Lay out the page, in Gradio, and serve it."""
 
 import html
+import ipaddress
 import json
 import os
 import socket
@@ -58,7 +59,7 @@ def serve(
         model: What is chosen at first; None is the bundled default.
         device: Where networks run.
     """
-    _check_host(host)
+    is_own = _listens_to_itself(host)
     with _own_folder() as folder:
         # Gradio reads these when it is imported and when a page is built.
         os.environ["GRADIO_TEMP_DIR"] = folder
@@ -70,10 +71,10 @@ def serve(
         fonts = ("system-ui", "sans-serif")
         theme = themes.Default(font=fonts, font_mono=("ui-monospace", "monospace"))
         names: tuple[str, ...] = ()
-        if host in _LOOPBACK:
-            names = _LOOPBACK
+        if is_own:
+            names = (*_LOOPBACK, host)
             # Gradio asks its own page once whether it is there, and would do so by a proxy.
-            direct = (os.environ.get("NO_PROXY", ""), *_LOOPBACK)
+            direct = (os.environ.get("NO_PROXY", ""), *names)
             os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, direct))
         guard = import_extra("starlette.middleware", "demo").Middleware
         parts = resources.files("harmonizer.demo")
@@ -109,8 +110,12 @@ def serve(
             page.close(verbose=False)
 
 
-def _check_host(host: str) -> None:
-    """Refuse what cannot be listened on, which Gradio tries at a hundred ports."""
+def _listens_to_itself(host: str) -> bool:
+    """Return whether an address is of this machine's own, which no other reaches.
+
+    Raises:
+        InputError: It cannot be listened on, which Gradio tries at a hundred ports.
+    """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
@@ -119,6 +124,7 @@ def _check_host(host: str) -> None:
         raise InputError(
             f"the page cannot be served at {host}, which is no address of this machine: {error}"
         ) from error
+    return ipaddress.ip_address(address[0]).is_loopback
 
 
 @contextmanager

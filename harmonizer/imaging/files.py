@@ -31,6 +31,7 @@ from harmonizer.imaging.png import (
     bare_png,
     check_chunks,
     other_colours,
+    raw_profiles,
 )
 from harmonizer.imaging.scans import check_scans
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
@@ -211,6 +212,8 @@ def load_upright(image: Image.Image, what: str) -> Image.Image:
     """
     try:
         with _locked(image):
+            if raw_profiles(image.info):
+                image = image.copy()  # whose metadata may be set right
             return _load_upright(image, what)
     except (InputError, MemoryError):
         raise

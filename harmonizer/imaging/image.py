@@ -19,6 +19,7 @@ from harmonizer.imaging.color import color_space
 from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
 from harmonizer.imaging.modes import from_pil
 from harmonizer.imaging.picture import Info, Picture
+from harmonizer.imaging.png import warn_of_gamma
 from harmonizer.preprocessing import Array, full_scale
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def open_image(image: ImageLike, *, once: bool = False, page: int | None = None)
     if isinstance(image, Picture):
         return image
     if isinstance(image, Image.Image):
+        warn_of_gamma(image.info)
         return from_pil(load_upright(image, "the image"))
     if isinstance(image, np.ndarray):
         return from_array(image)

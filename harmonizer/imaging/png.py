@@ -16,7 +16,8 @@ _GAMMA, _PRIMARIES, _CODES = b"gAMA", b"cHRM", b"cICP"
 # sRGB's, times 100,000, and how far programs' roundings are from them.
 _SRGB_GAMMA, _SRGB_PRIMARIES = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 _NEAR = 100
-_SRGB_CODES = ((1,), (1, 6, 13, 14, 15))  # primaries, transfer
+# Primaries, transfer (2 of both says nothing), matrix, and that the range is full.
+_SRGB_CODES = ((1, 2), (1, 2, 6, 13, 14, 15), (0,), (1,))
 _RAW_PROFILE = "Raw profile type "
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"  # before XMP in a segment of JPEG
 
@@ -66,10 +67,34 @@ def other_colours(data: bytes, name: str, *, profile: bool) -> dict[bytes, bytes
     return found
 
 
+def warn_of_gamma(info: dict[Any, Any]) -> None:
+    """Warn of an image of Pillow's whose file said that its colours are not sRGB.
+
+    (Pillow knows nothing of cICP, and writes none of it.)
+    """
+    if info.get("icc_profile") or "srgb" in info:
+        return
+    told: dict[bytes, Any] = {
+        _GAMMA: (info.get("gamma"),),
+        _PRIMARIES: info.get("chromaticity"),
+    }
+    kinds: list[str] = []
+    for kind, usual in ((_GAMMA, (_SRGB_GAMMA,)), (_PRIMARIES, _SRGB_PRIMARIES)):
+        values = told[kind]
+        if values and all(isinstance(one, int | float) for one in values):
+            far = (abs(one * 100_000 - other) for one, other in zip(values, usual, strict=False))
+            kinds += [kind.decode()] if max(far) > _NEAR else []
+    if kinds:
+        warn(
+            f"the image's file says by {', '.join(kinds)} that its colours are not sRGB, as which "
+            "they are taken; give the file itself to keep what says so"
+        )
+
+
 def _is_srgb(kind: bytes, content: bytes) -> bool:
     if kind == _CODES:
         return len(content) != 4 or all(
-            one in usual for one, usual in zip(content, _SRGB_CODES, strict=False)
+            one in usual for one, usual in zip(content, _SRGB_CODES, strict=True)
         )
     usual = (_SRGB_GAMMA,) if kind == _GAMMA else _SRGB_PRIMARIES
     if len(content) != 4 * len(usual):
@@ -78,14 +103,18 @@ def _is_srgb(kind: bytes, content: bytes) -> bool:
     return all(abs(one - other) <= _NEAR for one, other in zip(told, usual, strict=True))
 
 
+def raw_profiles(info: dict[Any, Any]) -> list[str]:
+    """Return the names of the texts that may hold EXIF, XMP and profiles."""
+    return [key for key in info if isinstance(key, str) and key.startswith(_RAW_PROFILE)]
+
+
 def adopt_raw_profiles(info: dict[Any, Any]) -> None:
     """Take EXIF, XMP and profiles in texts, where ImageMagick puts them, for what they are.
 
     Args:
         info: The metadata, as Pillow names it; changed in place.
     """
-    texts = [key for key in info if isinstance(key, str) and key.startswith(_RAW_PROFILE)]
-    for text in texts:
+    for text in raw_profiles(info):
         try:
             content = bytes.fromhex("".join(str(info[text]).split("\n")[3:]))
         except ValueError:  # no such text after all
@@ -104,7 +133,7 @@ def with_png_info(png: bytes, kept: dict[str, Any]) -> bytes:
     texts = PngImagePlugin.PngInfo()
     if "xmp" in kept:
         texts.add_itxt("XML:com.adobe.xmp", kept["xmp"].decode("utf-8", "replace"))
-    comment = {"Comment": kept["comment"].decode("latin-1")} if "comment" in kept else {}
+    comment = {"Comment": _text_of(kept["comment"])} if "comment" in kept else {}
     for key, value in (comment | kept.get("text", {})).items():
         texts.add_text(key, value)
     chunks = b"".join(_chunk(kind, content) for kind, content in kept.get("colours", {}).items())
@@ -119,6 +148,14 @@ def with_png_info(png: bytes, kept: dict[str, Any]) -> bytes:
         chunks += _chunk(kind, content)
     header_end = 8 + 25  # they belong between the header and the image data
     return png[:header_end] + chunks + png[header_end:]
+
+
+def _text_of(comment: bytes) -> str:
+    """Return a comment, of which JPEG does not say how it is written."""
+    try:
+        return comment.decode("utf-8")
+    except UnicodeDecodeError:
+        return comment.decode("latin-1")
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -86,8 +86,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
 
     Writes into the folder `config.output`: `config.toml`, `checkpoint.pth`, `log.csv`,
     `validation.csv`, `panels/`, and the models `model/` (the last) and `best/` (the lowest fMSE in
-    validation), which `Harmonizer.from_pretrained` loads. SIGTERM and SIGINT end the run after the
-    step in hand, with a checkpoint. Under `torchrun`, all processes share each batch.
+    validation), which `Harmonizer.from_pretrained` loads. Once all is read, SIGTERM and SIGINT end
+    the run after the step in hand, with a checkpoint. Under `torchrun`, all processes share each
+    batch.
 
     Args:
         config: The run.
@@ -104,10 +105,12 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
     device = resolve_device(config.device)
     # Whatever device the program around makes its tensors on; a context costs compiled steps time.
     here = nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
-    with here, joined_team(device) as team, _stop_signals() as stop:
+    with here, joined_team(device) as team:
         if device.type == "cuda" and team.size > 1:
             device = torch.device("cuda", team.local_rank)
-        return _Run(config, device, team, resume=resume).go(stop)
+        run = _Run(config, device, team, resume=resume)  # until here nothing is lost by an end
+        with _stop_signals() as stop:
+            return run.go(stop)
 
 
 class _Run:

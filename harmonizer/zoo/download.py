@@ -85,6 +85,20 @@ def _check_address(url: str) -> None:
 class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
     """Follows a server's redirections only to where a download may begin."""
 
+    def http_error_302(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+    ) -> Any:  # noqa: ANN401 - as urllib has it
+        """Follow one, without what its answer says beside: it may be without end."""
+        fp.close()
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(
         self,
         req: urllib.request.Request,
@@ -116,7 +130,7 @@ def _fetch(url: str, part: Path, largest: int, until: float) -> bool:
         response = opener.open(request, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            part.unlink()  # it is longer than the file: not a part of it
+            part.unlink(missing_ok=True)  # it is longer than the file: not a part of it
             return False
         raise
     with response:
@@ -150,7 +164,7 @@ def _fetch(url: str, part: Path, largest: int, until: float) -> bool:
                 desc=part.name.removesuffix(".part"),
             ) as progress,
         ):
-            while block := response.read1(_BLOCK):  # what there is; a whole one may take days
+            while block := _read_some(response):
                 file.write(block)
                 progress.update(len(block))
                 if file.tell() > largest or time.monotonic() > until:
@@ -162,6 +176,20 @@ def _fetch(url: str, part: Path, largest: int, until: float) -> bool:
     if expected is not None and written < expected:
         raise ConnectionError(f"the connection ended after {written} of {expected} bytes")
     return True
+
+
+def _read_some(response: http.client.HTTPResponse) -> bytes:
+    """Return what there is of a body; a whole block may take days.
+
+    Raises:
+        ConnectionError: The connection broke, whatever the system calls it.
+    """
+    try:
+        return response.read1(_BLOCK)
+    except _BROKEN:
+        raise
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def _tag_file(part: Path) -> Path:

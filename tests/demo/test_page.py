@@ -26,7 +26,10 @@ from harmonizer.zoo.manifest import default_model
 
 pytest.importorskip("gradio", reason="the extra `demo` is not installed")
 
-from harmonizer.demo.page import serve
+from harmonizer.demo.page import (
+    _listens_to_itself,  # pyright: ignore[reportPrivateUsage]
+    serve,
+)
 
 COMPOSITE, MASK = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
 
@@ -521,3 +524,11 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_what_cannot_be_listened_on_is_said_at_once(host: str) -> None:
     with pytest.raises(InputError, match="no address of this machine"), serve(host=host):
         pass
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [("LOCALHOST", True), ("127.0.0.2", True), ("127.1", True), ("0.0.0.0", False)],  # noqa: S104
+)
+def test_every_name_of_this_machine_alone_is_guarded(host: str, own: bool) -> None:
+    assert _listens_to_itself(host) == own

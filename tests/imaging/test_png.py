@@ -129,6 +129,7 @@ def test_what_is_no_such_text_stays_one() -> None:
         (b"cHRM", WIDE),
         (b"cICP", bytes((9, 16, 0, 1))),
         (b"cICP", bytes((12, 13, 0, 1))),
+        (b"cICP", bytes((1, 13, 0, 0))),  # of a narrow range
     ],
 )
 def test_other_colours_than_srgb_are_told_of_and_kept(
@@ -149,6 +150,7 @@ def test_other_colours_than_srgb_are_told_of_and_kept(
         (chunk(b"gAMA", struct.pack(">I", 45_454)),),
         (chunk(b"sRGB", b"\0"), chunk(b"gAMA", struct.pack(">I", 50_000))),
         (chunk(b"cICP", bytes((1, 13, 0, 1))),),
+        (chunk(b"cICP", bytes((2, 2, 0, 1))),),  # not specified
         (chunk(b"cICP", b"cut"),),
     ],
 )
@@ -176,6 +178,33 @@ def test_a_comment_is_kept_or_told_of(source: str, target: str) -> None:
         return
     info = Image.open(io.BytesIO(written(buffer.getvalue(), target))).info
     assert info.get("comment", info.get("Comment")) in (b"who made it", "who made it")
+
+
+@pytest.mark.parametrize(("written_as", "comment"), [("utf-8", "café ☕"), ("latin-1", "café")])
+def test_a_comment_of_jpeg_is_a_text_of_png(written_as: str, comment: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, "JPEG", comment=comment.encode(written_as))
+    assert Image.open(io.BytesIO(written(buffer.getvalue()))).info["Comment"] == comment
+
+
+@pytest.mark.parametrize("told", [chunk(b"gAMA", struct.pack(">I", 100_000)), chunk(b"cHRM", WIDE)])
+def test_an_image_of_pillows_says_so_too(told: bytes) -> None:
+    with pytest.warns(UserWarning, match=f"by {told[4:8].decode()} that its colours are not sRGB"):
+        open_image(Image.open(io.BytesIO(png(told))))
+
+
+def test_srgb_of_an_image_of_pillows_needs_no_word(recwarn: pytest.WarningsRecorder) -> None:
+    same = chunk(b"gAMA", struct.pack(">I", 45_455)), chunk(b"cHRM", SRGB)
+    open_image(Image.open(io.BytesIO(png(*same))))
+    open_image(Image.open(io.BytesIO(png())))
+    assert not [one for one in recwarn if "sRGB" in str(one.message)]
+
+
+def test_the_callers_own_image_stays_as_it_is() -> None:
+    image = Image.open(io.BytesIO(png(raw_profile("exif", exif(6)))))
+    before = dict(image.info)
+    assert open_image(image).size == SIZE[::-1]
+    assert image.info == before
 
 
 @pytest.mark.parametrize(

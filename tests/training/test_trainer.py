@@ -535,6 +535,28 @@ def test_a_run_in_a_thread_leaves_signals_alone(small_run: SmallRun) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_until_all_is_read_signals_end_a_run_as_any_program(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: list[Any] = []
+    begin, update = trainer_module._Run.__init__, trainer_module._Run._update
+
+    def noted(self: Any, *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **options)
+        handlers.append(signal.getsignal(signal.SIGINT))
+
+    def noted_too(self: Any, *arguments: Any) -> Any:
+        handlers.append(signal.getsignal(signal.SIGINT))
+        return update(self, *arguments)
+
+    monkeypatch.setattr(trainer_module._Run, "__init__", noted)
+    monkeypatch.setattr(trainer_module._Run, "_update", noted_too)
+    before = signal.getsignal(signal.SIGINT)
+    train(small_run(steps=1))
+    assert handlers[0] is before
+    assert handlers[1] is not before
+
+
 def test_weights_that_are_no_numbers_are_not_kept(small_run: SmallRun) -> None:
     config = small_run(learning_rate=1e30, log_every=12, checkpoint_every=3, validate_every=0)
     with pytest.raises(TrainingError, match="the weights became NaN or infinite before step 3"):
@@ -602,7 +624,7 @@ def test_a_start_whose_input_is_no_square_needs_a_size(small_run: SmallRun, tmp_
 def test_a_backbone_is_started_from_its_own_weights(small_run: SmallRun, tmp_path: Path) -> None:
     place = tmp_path / "backbone.safetensors"
     model = ModelConfig("idih-hrnet-w18s", start="imagenet", backbone_weights=str(place))
-    config = small_run(model=replace(model, arguments={}))
+    config = small_run(model=replace(model, arguments={}), size=256)
     given, _ = build_model(replace(config, model=replace(model, start="random"), seed=1))
     state = given.get_submodule("backbone.hrnet").state_dict()
     save_file({key: value.contiguous() for key, value in state.items()}, place)

@@ -1,5 +1,6 @@
 """The authors' own files: downloaded, checked, converted once, and never trusted."""
 
+import errno
 import hashlib
 import io
 import json
@@ -9,11 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from http.client import HTTPMessage
+from http.client import HTTPMessage, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -503,3 +507,62 @@ def test_a_cache_that_is_no_folder(released: Released, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WeightsUnavailableError, match="choose another folder by HF_HOME"):
         fetch_weights(released(), FetchOptions(cache_dir=tmp_path / "file"))
+
+
+def test_what_a_redirection_says_beside_is_not_read(server: Server, tmp_path: Path) -> None:
+    sent = 0
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            nonlocal sent
+            self.send_response(302)
+            self.send_header("Location", server.address + URL)
+            self.end_headers()
+            with suppress(OSError):
+                while sent < 1 << 30:
+                    sent += self.wfile.write(bytes(1 << 20))
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    server.files[URL] = b"a file"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        download(f"http://127.0.0.1:{other.server_port}/a", tmp_path / "file")
+        other.shutdown()
+    assert (tmp_path / "file").read_bytes() == b"a file"
+    assert sent < 100 << 20
+
+
+def test_a_connection_that_breaks_in_any_way_is_resumed(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files[URL] = content = bytes(range(256)) * 20_000
+    read, broken = HTTPResponse.read1, 0
+
+    def breaks(self: HTTPResponse, n: int = -1) -> bytes:
+        nonlocal broken
+        broken += 1
+        if broken == 2:
+            raise OSError(errno.EHOSTUNREACH, "No route to host")
+        return read(self, n)
+
+    monkeypatch.setattr(HTTPResponse, "read1", breaks)
+    download(server.address + URL, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == content
+    assert broken > 2
+
+
+def test_a_server_that_knows_no_range_though_none_was_asked_for(tmp_path: Path) -> None:
+    class Unwilling(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(416)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Unwilling) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        with pytest.raises(WeightsUnavailableError, match="its server mixes files up"):
+            download(f"http://127.0.0.1:{other.server_port}/a", tmp_path / "file")
+        other.shutdown()

@@ -1,5 +1,7 @@
 """Read clips: their frames, what they say of themselves, and what is wrong with them."""
 
+import re
+import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,6 +27,8 @@ _FORMATS = (
     *("ivf", "flv", "asf", "ogg", "mxf", "nut", "dv", "rm", "mjpeg", "yuv4mpegpipe", "gif", "apng"),
     *PICTURES.values(),
 )
+_LASTS = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")  # hours, minutes and seconds
+_LEAD = 0.1  # seconds of sound that a decoder may want before the first that is heard
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,8 @@ class Clip:
                 ) from error
             self.stream: Any = self._choose()
             self._refuse_hdr()
-            self._refuse_large()
+            context = self.stream.codec_context
+            self._refuse_large(context.width, context.height)
             self._close = opened.pop_all().close
         self.others: list[Any] = (
             [one for one in self.container.streams if one.type in ("audio", "subtitle")]
@@ -131,8 +136,12 @@ class Clip:
 
     @property
     def counted(self) -> int | None:
-        """How many frames there are, if the file says so."""
-        return len(self._pictures) or int(self.stream.frames) or None
+        """How many frames there are, if the file says so; it counts those that are cut off, too."""
+        if self._pictures:
+            return len(self._pictures)
+        stored, seconds = int(self.stream.frames), self.seconds
+        shown = round(seconds * self.stream.average_rate) if seconds and stored else stored
+        return stored if stored and abs(stored - shown) <= 1 + stored // 100 else None
 
     @property
     def rate(self) -> float:
@@ -154,8 +163,12 @@ class Clip:
         """How long the video should be, if the file says so."""
         if self.stream.duration:
             return Fraction(self.stream.duration * self.stream.time_base)
-        duration = self.container.duration
-        return Fraction(duration, self._av.time_base) if duration else None
+        if told := _LASTS.fullmatch(self.stream.metadata.get("DURATION", "")):  # in Matroska
+            hours, minutes, seconds = told.groups()
+            return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
+        duration = self.container.duration  # of what lasts longest
+        alone = len(self.container.streams) == 1
+        return Fraction(duration, self._av.time_base) if duration and alone else None
 
     def frames(self) -> Iterator[Any]:
         """Yield the frames, as PyAV decodes them, each with a time after the one before.
@@ -163,18 +176,24 @@ class Clip:
         There is a warning where the file's own times go back.
 
         Raises:
-            InputError: A frame is broken, or the file ends before its time.
+            InputError: A frame is broken, too large or mirrored, or the file ends before its time.
         """
-        count, end, damaged = 0, None, 0
+        count, end, damaged, context = 0, None, 0, self.stream.codec_context
         decoder, times = self._decoder(), Times(self.path.name, self.stream, self.rate)
         try:
             for packet in self.container.demux(self.stream, *self.others):
                 times.move(packet)
                 if packet.stream is not self.stream:
-                    if packet.dts is not None:
+                    # What lies further before the begin than encoders need was cut off.
+                    cut_off = packet.is_discard and (packet.pts or 0) * packet.time_base < -_LEAD
+                    if packet.dts is not None and not cut_off:
                         self.packets.append(packet)
                     continue
-                for frame in decoder(packet):
+                decoded = decoder(packet)
+                # Of which a part is shown; known by now, though frames may come later.
+                self._refuse_large(context.coded_width, context.coded_height)
+                for frame in decoded:
+                    self._refuse_mirrored(frame)
                     if frame.is_corrupt:
                         damaged += 1
                         if damaged == 1:
@@ -197,6 +216,14 @@ class Clip:
                 "is truncated"
             )
 
+    def _refuse_mirrored(self, frame: Any) -> None:  # noqa: ANN401 - a frame of PyAV
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is not None and not _is_quarter_turn(bytes(matrix)):
+            raise InputError(
+                f"{self.path} is to be shown mirrored, or turned by other than quarter turns, "
+                "which masks would not follow; encode it upright first, as ffmpeg does"
+            )
+
     def _choose(self) -> Any:  # noqa: ANN401 - a stream of PyAV
         picture = self._av.stream.Disposition.attached_pic
         for stream in self.container.streams.video:
@@ -216,12 +243,12 @@ class Clip:
                 "to SDR first, as ffmpeg's filters zscale and tonemap do"
             )
 
-    def _refuse_large(self) -> None:
-        context, most = self.stream.codec_context, most_pixels()
-        if most and context.width * context.height > most:
+    def _refuse_large(self, width: int, height: int) -> None:
+        most = most_pixels()
+        if most and width * height > most:
             raise InputError(
-                f"{self.path} has frames of {context.width} x {context.height}, more than {most:,} "
-                "pixels, which PIL.Image.MAX_IMAGE_PIXELS limits them to"
+                f"{self.path} has frames of {width} x {height}, more than {most:,} pixels, which "
+                "PIL.Image.MAX_IMAGE_PIXELS limits them to"
             )
 
     def _alpha_decoder(self) -> str | None:
@@ -242,3 +269,9 @@ class Clip:
                 yield frame
 
         return decode
+
+
+def _is_quarter_turn(matrix: bytes) -> bool:
+    """Whether a display matrix, 3 x 3 numbers of 32 bits, turns and does no more."""
+    across, down, _, right, below, *_ = struct.unpack("=9i", matrix)
+    return (across, down) == (below, -right) and 0 in (across, down) and (across, down) != (0, 0)

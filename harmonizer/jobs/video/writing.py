@@ -14,7 +14,7 @@ from harmonizer.jobs.video.reading import Clip, Stored
 from harmonizer.jobs.video.yuv import planes_of
 
 _FULL_RANGE, _BT709 = 2, 1
-_ENOUGH = 8  # bits
+_ENOUGH, _COLOURED = 8, 3  # bits; components of a format that is not grey
 _NAMES = ("canonical_name", "name")  # of a codec, as PyAV has them: `dts` is `dca`, too
 # What writes the alpha channel beside the colours, where only Matroska and WebM have room for it.
 _ALPHA_BESIDE = "libvpx-vp9"
@@ -53,6 +53,8 @@ def pixel_format(name: str, codec: Codec, path: Path) -> str:
     best = min(fitting, key=losses)
     if _traits(av, best)[0][0] < source[0] and source[0] > _ENOUGH:
         warn(f"{codec.encoder} holds fewer bits than the clip's {source[0]}")
+    if len(av.VideoFormat(name, 2, 2).components) >= _COLOURED and any(losses(best)[1:3]):
+        warn(f"{codec.encoder} holds the colours of fewer pixels than the clip does")
     return best
 
 

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,16 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from helpers import error_line
-from made_clips import av, frames_of, packets, still, video, write_clip
+from made_clips import (
+    add_tone,
+    av,
+    frames_of,
+    object_mask,
+    packets,
+    still,
+    video,
+    write_clip,
+)
 from PIL import Image
 
 from harmonizer import Harmonizer
@@ -19,6 +29,7 @@ from harmonizer.imaging.video_codecs import CODECS, FORMATS, Codec
 from harmonizer.jobs.video.cuts import Histogram
 from harmonizer.jobs.video.frames import _moments  # pyright: ignore[reportPrivateUsage]
 from harmonizer.jobs.video.track import Moment, Track
+from harmonizer.jobs.video.writing import pixel_format
 from harmonizer.lifting import ColorTransform
 
 
@@ -159,6 +170,115 @@ def test_frames_have_no_more_pixels_than_pictures_may(
     assert "frames of 128 x 96, more than 12,287 pixels" in error_line(capsys)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 128 * 96)
     assert video(clip, mask, "-o", output) == 0
+
+
+def test_what_is_decoded_counts_and_not_what_is_shown_of_it(
+    mask: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clip, output = tmp_path / "clip.h264", tmp_path / "out.mp4"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1280, 960, "yuv420p"
+        cropped = "h264_metadata=crop_right=1152:crop_bottom=864"
+        cut = av.bitstream.BitStreamFilterContext(cropped, stream)
+        for packet in [*stream.encode(av.VideoFrame(1280, 960, "yuv420p")), *stream.encode(None)]:
+            for one in cut.filter(packet):
+                container.mux(one)
+    assert video(clip, mask, "-o", output) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1280 * 960 - 1)
+    assert video(clip, mask, "-o", output, "--force") == 1
+    assert "frames of 1280 x 960, more than" in error_line(capsys)
+
+
+def matrix_of(*numbers: float) -> bytes:
+    a, b, c, d = (round(one * 65536) for one in numbers)
+    return struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, 0, 0, 0), (0.7, 0.7, -0.7, 0.7), (2, 0, 0, 1)],
+)
+def test_what_is_shown_mirrored_or_askew_is_refused(
+    matrix: tuple[float, ...],
+    clip: Path,
+    mask: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data, plain = clip.read_bytes(), matrix_of(1, 0, 0, 1)
+    place = data.index(plain, data.index(b"tkhd"))
+    clip.write_bytes(data[:place] + matrix_of(*matrix) + data[place + len(plain) :])
+    assert video(clip, mask, "-o", tmp_path / "out.mp4") == 1
+    assert "shown mirrored, or turned by other than quarter turns" in error_line(capsys)
+
+
+@pytest.mark.parametrize("ending", [".mkv", ".webm"])
+def test_sound_may_last_longer_than_the_pictures(ending: str, mask: Path, tmp_path: Path) -> None:
+    clip, output = tmp_path / f"clip{ending}", tmp_path / f"out{ending}"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        sound = container.add_stream("libopus", rate=48000)
+        for index in range(50):
+            frame = av.VideoFrame.from_ndarray(still(), format="rgb24")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        add_tone(container, sound, 4)
+    assert video(clip, mask, "-o", output) == 0
+    assert len(frames_of(output)) == 50
+    assert packets(output, "audio")[-1][0] > 3.9
+
+
+def trimmed(data: bytes, begin: float, lasts: float) -> bytes:
+    """MP4 whose edit lists show a part of it, as phones trim clips."""
+    patched = bytearray(data)
+    place = data.index(b"mvhd")
+    (scale,) = struct.unpack_from(">I", data, place + 16)
+    struct.pack_into(">I", patched, place + 20, round(lasts * scale))
+    track = -1
+    while (track := data.find(b"tkhd", track + 1)) >= 0:
+        struct.pack_into(">I", patched, track + 24, round(lasts * scale))
+        (own,) = struct.unpack_from(">I", data, data.index(b"mdhd", track) + 16)
+        edit = data.index(b"elst", track)
+        assert struct.unpack_from(">I", data, edit + 8) == (1,)
+        struct.pack_into(">Ii", patched, edit + 12, round(lasts * scale), round(begin * own))
+    return bytes(patched)
+
+
+def test_masks_of_a_trimmed_clip_are_those_of_what_is_shown(tmp_path: Path) -> None:
+    clip, masks = tmp_path / "clip.mp4", tmp_path / "masks"
+    options = {"g": "200", "bf": "0"}
+    write_clip(clip, [still()] * 100, codec="libx264", options=options, audio="aac")
+    clip.write_bytes(trimmed(clip.read_bytes(), 2, 1))
+    masks.mkdir()
+    for index in range(25):
+        Image.fromarray(object_mask()).save(masks / f"{index:02}.png")
+    assert video(clip, masks, "-o", tmp_path / "out.mkv") == 0
+    assert len(frames_of(tmp_path / "out.mkv")) == 25
+    heard = packets(tmp_path / "out.mkv", "audio")
+    assert heard[-1][0] < 1.1
+    assert 40 < len(heard) < 55  # of 1,024 samples each: a second, and what leads up to it
+
+
+def test_colours_of_fewer_pixels_are_told_of(mask: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", [still()] * 2, pix_fmt="yuv444p")
+    with pytest.warns(UserWarning, match="libsvtav1 holds the colours of fewer pixels"):
+        pixel_format("yuv444p", CODECS["av1"], tmp_path / "out.mp4")
+    assert video(clip, mask, "-o", tmp_path / "out.mkv", "--codec", "ffv1") == 0
+
+
+@pytest.mark.parametrize("name", ["gray", "yuv420p", "rgb24"])
+def test_nothing_is_told_of_where_nothing_is_lost(
+    name: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    pixel_format(name, CODECS["av1" if name != "rgb24" else "h264"], tmp_path / "out.mp4")
+    assert not recwarn.list
 
 
 def test_a_pipe_among_pictures_is_no_picture(
