@@ -2,9 +2,12 @@
 
 import http.client
 import json
+import socket
+import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import urlparse
@@ -117,15 +120,71 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+class _Connections:
+    """The connections of a download, which can be cut from another thread.
+
+    A time-out of urllib's ends only those on which nothing at all arrives.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._sockets: list[socket.socket] = []
+
+    def handlers(self) -> list[urllib.request.BaseHandler]:
+        """Return what has urllib open its connections here."""
+        sockets = self._sockets
+
+        def noted(kind: Any) -> Any:  # noqa: ANN401 - a class of http.client's
+            class Noted(kind):
+                def connect(self) -> None:
+                    super().connect()
+                    sockets.append(self.sock)
+
+            return Noted
+
+        class Plain(urllib.request.HTTPHandler):
+            def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:  # noqa: ANN401
+                return super().do_open(noted(http_class), req, **options)
+
+        class Secure(urllib.request.HTTPSHandler):
+            def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:  # noqa: ANN401
+                return super().do_open(noted(http_class), req, **options)
+
+        return [Plain(), Secure()]
+
+    def cut(self) -> None:
+        """End them all; who waits for one is told that it has ended."""
+        for one in self._sockets:
+            with suppress(OSError):  # closed before
+                one.shutdown(socket.SHUT_RDWR)
+
+
 def _fetch(url: str, part: Path, largest: int, until: float) -> bool:
     """Download what is missing of a file; False if what is there is no part of it."""
+    connections = _Connections()
+    alarm = threading.Timer(max(0.0, until - time.monotonic()), connections.cut)
+    alarm.daemon = True
+    alarm.start()
+    try:
+        done = _fetch_by(connections, url, part, largest)
+    finally:
+        alarm.cancel()
+        if time.monotonic() > until:  # what was cut off may look like an end
+            raise WeightsUnavailableError(
+                f"{url} does not end: it has not come within {_LONGEST // 3600} hours; what has "
+                "arrived is kept"
+            )
+    return done
+
+
+def _fetch_by(connections: _Connections, url: str, part: Path, largest: int) -> bool:
     have = part.stat().st_size if part.exists() else 0
     tag = _read_tag(part) if have else None
     headers = {"User-Agent": "image-harmonizer", "Accept-Encoding": "identity"}
     if tag:
         headers |= {"Range": f"bytes={have}-", "If-Range": tag}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme was checked
-    opener = urllib.request.build_opener(_CheckedRedirects)
+    opener = urllib.request.build_opener(_CheckedRedirects, *connections.handlers())
     try:
         response = opener.open(request, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -167,10 +226,10 @@ def _fetch(url: str, part: Path, largest: int, until: float) -> bool:
             while block := _read_some(response):
                 file.write(block)
                 progress.update(len(block))
-                if file.tell() > largest or time.monotonic() > until:
+                if file.tell() > largest:
                     raise WeightsUnavailableError(
                         f"{url} does not end: {file.tell():,} bytes have arrived, and at most "
-                        f"{largest:,} were to, within {_LONGEST // 3600} hours"
+                        f"{largest:,} were to"
                     )
             written = file.tell()
     if expected is not None and written < expected:

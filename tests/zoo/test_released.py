@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -33,6 +34,7 @@ from zoo_models import as_pth, run_python
 from harmonizer import Harmonizer, model_info
 from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
 from harmonizer.zoo import convert_state_dict
+from harmonizer.zoo import download as download_module
 from harmonizer.zoo.download import _CheckedRedirects, download
 from harmonizer.zoo.loader import read_network
 from harmonizer.zoo.manifest import HubFile, ModelInfo, ReleasedFile
@@ -566,3 +568,35 @@ def test_a_server_that_knows_no_range_though_none_was_asked_for(tmp_path: Path) 
         with pytest.raises(WeightsUnavailableError, match="its server mixes files up"):
             download(f"http://127.0.0.1:{other.server_port}/a", tmp_path / "file")
         other.shutdown()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"HTTP/1.1 200 OK\r\nX: ",  # a header
+        b"HTTP/1.1 100 Continue\r\nX: ",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5; ",  # a chunk's extension
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",  # a trailer
+    ],
+)
+def test_a_server_that_trickles_is_not_listened_to_for_ever(
+    begin: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "_LONGEST", 1)
+    ended = threading.Event()
+
+    def trickle(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with suppress(OSError), connection:
+            connection.recv(10_000)
+            connection.sendall(begin)
+            while not ended.wait(0.2):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=trickle, args=(listening,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(WeightsUnavailableError, match="does not end: it has not come within"):
+            download(f"http://127.0.0.1:{listening.getsockname()[1]}/a", tmp_path / "file")
+        ended.set()
+    assert time.monotonic() - began < 10
