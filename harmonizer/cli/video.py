@@ -110,9 +110,8 @@ def _video(parsed: argparse.Namespace) -> int:
 
     from harmonizer.jobs.video.clip import ClipOptions, harmonize_clip
 
-    os.environ.setdefault(
-        "SVT_LOG", "1"
-    )  # of AV1's encoder, which tells 20 lines of itself: errors
+    # AV1's encoder tells of errors then, and no longer 20 lines of itself.
+    os.environ.setdefault("SVT_LOG", "1")
     leave_out = {"audio": parsed.no_audio, "subtitle": parsed.no_subtitles}
     options = ClipOptions(
         strength=shares(parsed, parsed.strength),

@@ -195,8 +195,8 @@ def _open_sound(name: str, data: bytes) -> ImageFile.ImageFile:
             warn_of_depth_and_light(data, name, image.info.get("bit_depth"))
         if image.format == "PNG":
             adopt_raw_profiles(image.info)
-            profile = "icc_profile" in image.info
-            image.info["colours"] = other_colours(data, name, profile=profile)
+            if others := other_colours(data, name, profile="icc_profile" in image.info):
+                image.info["colours"] = others
         return image
     except ValueError as error:  # Pillow refuses text and profiles that unpack to megabytes
         if not data.startswith(SIGNATURE):

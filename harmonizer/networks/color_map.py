@@ -335,10 +335,9 @@ def _keep_chroma(terms: torch.Tensor, mean: torch.Tensor, least: float) -> torch
     light = torch.matmul(luma, terms)  # (N, 1, 10)
     colour = terms - light
     chroma = mean - torch.matmul(mean, luma.T)
-    taken = F.relu(
-        -torch.matmul(chroma, colour[:, :, :1])
-    )  # (N, 1, 1), as a share in the next line
-    taken = taken / ((chroma * chroma).sum(dim=2, keepdim=True) + _FAINT) / (1 - least)
+    taken = F.relu(-torch.matmul(chroma, colour[:, :, :1]))  # (N, 1, 1)
+    taken = taken / ((chroma * chroma).sum(dim=2, keepdim=True) + _FAINT)  # as a share of it
+    taken = taken / (1 - least)
     return light + colour / (1 + taken * taken).sqrt()
 
 
