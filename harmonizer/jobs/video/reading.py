@@ -193,7 +193,8 @@ class Clip:
                 # Of which a part is shown; known by now, though frames may come later.
                 self._refuse_large(context.coded_width, context.coded_height)
                 for frame in decoded:
-                    self._refuse_mirrored(frame)
+                    if count == 0:  # once, for a frame that was asked is freed late
+                        self._refuse_mirrored(frame)
                     if frame.is_corrupt:
                         damaged += 1
                         if damaged == 1:
