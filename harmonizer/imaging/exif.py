@@ -133,7 +133,7 @@ def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; the result's own EXIF and XMP say that it stands upright."""
     try:
         _check_info(image)
-        orientation = image.getexif().get(ORIENTATION) or xmp_orientation(image.info.get("xmp"))
+        orientation = orientation_of(image.getexif(), image.info)
     except Exception as error:  # broken EXIF raises almost anything
         warn(f"the image's EXIF is broken and was ignored: {error}")
         return image
@@ -155,6 +155,11 @@ def turned(pixels: Array, orientation: int) -> Array:
     turns, mirrored = _UPRIGHT.get(orientation, (0, False))
     pixels = np.rot90(pixels, turns)
     return np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels)
+
+
+def orientation_of(exif: Image.Exif, info: dict[Any, Any]) -> int:
+    """Return how a picture lies by its EXIF, or by its XMP, if that says nothing."""
+    return exif.get(ORIENTATION) or xmp_orientation(info.get("xmp"))
 
 
 def xmp_orientation(packet: object) -> int:
@@ -215,8 +220,7 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     try:
         _check_info(image)
         exif.load(image.info.get("exif", b""))
-        orientation = exif.get(ORIENTATION) or xmp_orientation(image.info.get("xmp"))
-        sideways = orientation in range(5, 9)
+        sideways = orientation_of(exif, image.info) in range(5, 9)
     except Exception:  # as in `upright`, which says so
         sideways = False
     return (image.width, image.height) if sideways else (image.height, image.width)

@@ -13,14 +13,13 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from harmonizer.errors import InputError, note_warning, warn
 from harmonizer.imaging.boxes import jpeg_2000_bits, jpeg_2000_info, warn_of_depth_and_light
 from harmonizer.imaging.exif import (
-    ORIENTATION,
     check_exif,
     check_headers,
+    orientation_of,
     turned,
     upright,
     upright_info,
     upright_size,
-    xmp_orientation,
 )
 from harmonizer.imaging.icons import check_icon
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
@@ -427,6 +426,6 @@ def _read_16_bit(image: Image.Image, data: bytes, name: str) -> tuple[Array, Inf
     pixels = cv2.cvtColor(decoded, order)
     if (white := _white(image, data)) > 0:
         pixels = np.rint(pixels * (65535 / white)).clip(0, 65535).astype(np.uint16)
-    orientation = image.getexif().get(ORIENTATION) or xmp_orientation(image.info.get("xmp"))
+    orientation = orientation_of(image.getexif(), image.info)
     info = _info_of(cast(ImageFile.ImageFile, image), image)
     return turned(pixels, orientation), info | upright_info(info)

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from PIL import PngImagePlugin
@@ -14,7 +14,10 @@ _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 # What numbers mean, where no profile says so: gamma, primaries, and both by ITU-T H.273.
 _GAMMA, _PRIMARIES, _CODES = b"gAMA", b"cHRM", b"cICP"
 # sRGB's, times 100,000, and how far programs' roundings are from them.
-_SRGB_GAMMA, _SRGB_PRIMARIES = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+_SRGB = {
+    _GAMMA: (45455,),
+    _PRIMARIES: (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+}
 _NEAR = 100
 # Primaries, transfer (2 of both says nothing), matrix, and that the range is full.
 _SRGB_CODES = ((1, 2), (1, 2, 6, 13, 14, 15), (0,), (1,))
@@ -78,12 +81,12 @@ def warn_of_gamma(info: dict[Any, Any]) -> None:
         _GAMMA: (info.get("gamma"),),
         _PRIMARIES: info.get("chromaticity"),
     }
-    kinds: list[str] = []
-    for kind, usual in ((_GAMMA, (_SRGB_GAMMA,)), (_PRIMARIES, _SRGB_PRIMARIES)):
-        values = told[kind]
-        if values and all(isinstance(one, int | float) for one in values):
-            far = (abs(one * 100_000 - other) for one, other in zip(values, usual, strict=False))
-            kinds += [kind.decode()] if max(far) > _NEAR else []
+    kinds = [
+        kind.decode()
+        for kind, values in told.items()
+        if values and all(isinstance(one, int | float) for one in values)
+        if not _is_near(kind, [one * 100_000 for one in values])
+    ]
     if kinds:
         warn(
             f"the image's file says by {', '.join(kinds)} that its colours are not sRGB, as which "
@@ -96,11 +99,15 @@ def _is_srgb(kind: bytes, content: bytes) -> bool:
         return len(content) != 4 or all(
             one in usual for one, usual in zip(content, _SRGB_CODES, strict=True)
         )
-    usual = (_SRGB_GAMMA,) if kind == _GAMMA else _SRGB_PRIMARIES
-    if len(content) != 4 * len(usual):
+    count = len(_SRGB[kind])
+    if len(content) != 4 * count:
         return True  # damaged: it says nothing
-    told = struct.unpack(f">{len(usual)}I", content)
-    return all(abs(one - other) <= _NEAR for one, other in zip(told, usual, strict=True))
+    return _is_near(kind, struct.unpack(f">{count}I", content))
+
+
+def _is_near(kind: bytes, told: Sequence[float]) -> bool:
+    """Whether gamma or primaries, times 100,000, are about those of sRGB."""
+    return all(abs(one - other) <= _NEAR for one, other in zip(told, _SRGB[kind], strict=False))
 
 
 def raw_profiles(info: dict[Any, Any]) -> list[str]:

@@ -142,13 +142,15 @@ class _Connections:
 
             return Noted
 
-        class Plain(urllib.request.HTTPHandler):
+        class Noting(urllib.request.AbstractHTTPHandler):
             def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:  # noqa: ANN401
                 return super().do_open(noted(http_class), req, **options)
 
-        class Secure(urllib.request.HTTPSHandler):
-            def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:  # noqa: ANN401
-                return super().do_open(noted(http_class), req, **options)
+        class Plain(Noting, urllib.request.HTTPHandler):
+            """By HTTP."""
+
+        class Secure(Noting, urllib.request.HTTPSHandler):
+            """By HTTPS."""
 
         return [Plain(), Secure()]
 

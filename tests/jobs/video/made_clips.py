@@ -90,6 +90,13 @@ def write_clip(
     return path
 
 
+def write_lines(path: Path) -> Path:
+    """Two subtitles, from 0 and from 0.4 seconds on."""
+    times = ["00:00:00,000 --> 00:00:00,300", "00:00:00,400 --> 00:00:00,800"]
+    path.write_text("".join(f"{i}\n{time}\nline {i}\n\n" for i, time in enumerate(times, 1)))
+    return path
+
+
 def add_tone(container: Any, stream: Any, seconds: float) -> None:
     size = stream.codec_context.frame_size or 1024
     for start in range(0, int(seconds * 48000), size):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_clips import TICKS, av, frames_of, packets, still, video, write_clip
+from made_clips import TICKS, av, frames_of, packets, still, video, write_clip, write_lines
 
 from harmonizer.jobs.video.times import Times
 
@@ -104,9 +104,7 @@ def test_frames_without_times_are_counted(mask: Path, tmp_path: Path) -> None:
 
 
 def test_lines_of_joined_clips_move_with_their_pictures(mask: Path, tmp_path: Path) -> None:
-    lines = tmp_path / "lines.srt"
-    times = ["00:00:00,000 --> 00:00:00,300", "00:00:00,400 --> 00:00:00,800"]
-    lines.write_text("".join(f"{i}\n{time}\nline {i}\n\n" for i, time in enumerate(times, 1)))
+    lines = write_lines(tmp_path / "lines.srt")
     clip = write_clip(tmp_path / "clip.mkv", [still()] * 30, subtitles=lines)
     out = tmp_path / "out.mkv"
     assert video(joined(clip), mask, "-o", out) == 0

@@ -26,6 +26,7 @@ from made_clips import (
     still,
     video,
     write_clip,
+    write_lines,
 )
 from PIL import Image
 
@@ -236,9 +237,7 @@ def test_a_table_for_the_clip_is_written(tmp_path: Path, mask: Path) -> None:
 
 
 def test_subtitles_are_copied(tmp_path: Path, mask: Path) -> None:
-    lines = tmp_path / "lines.srt"
-    times = ["00:00:00,000 --> 00:00:00,300", "00:00:00,400 --> 00:00:00,800"]
-    lines.write_text("".join(f"{i}\n{time}\nline {i}\n\n" for i, time in enumerate(times, 1)))
+    lines = write_lines(tmp_path / "lines.srt")
     clip = write_clip(tmp_path / "in.mkv", [still()] * 30, subtitles=lines)
     out = tmp_path / "out.mkv"
     assert video(clip, mask, "-o", out) == 0
