@@ -14,6 +14,7 @@ from harmonizer.files import write_atomically
 from harmonizer.imaging.boxes import with_jpeg_2000_info
 from harmonizer.imaging.exif import PREFIX
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC, metadata_for
+from harmonizer.imaging.palette import alphas_of, with_one_transparent
 from harmonizer.imaging.picture import Info
 from harmonizer.imaging.png import with_png_info
 from harmonizer.imaging.tiff import LAYOUTS, write_tiff
@@ -93,10 +94,11 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
         raise InputError(
             f"GIF has too few colours for this picture (mode {image.mode}); write .png or .webp"
         )
+    others = ".png or .tif" if image.mode in _FORMATS["PNG"] else ".tif, or convert it to RGB"
     if image.mode not in _FORMATS[format_name]:
         raise InputError(
             f"{format_name} cannot hold this picture (mode {image.mode}); choose another ending, "
-            "such as .png or .tif"
+            f"such as {others}"
         )
     kept = metadata_for(format_name, info)
     options: dict[str, Any] = {}
@@ -123,7 +125,7 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
     except Exception as error:
         raise InputError(
             f"{format_name} cannot hold this picture (mode {image.mode}): {error}; choose another "
-            "ending, such as .png or .tif"
+            f"ending, such as {others}"
         ) from error
     encoded = buffer.getvalue()
     if format_name == "JPEG2000":
@@ -146,9 +148,15 @@ def output_format(path: Path) -> str:
 
 def _with_alpha_channel(image: Image.Image, format_name: str) -> Image.Image:
     """Give transparent colours an alpha channel where a format has nothing else to store them."""
-    if "transparency" not in image.info or format_name in ("PNG", "GIF"):
+    if format_name == "PNG":
         return image
-    alpha = {"L": "LA", "RGB": "RGBA", "P": "RGBA"}.get(image.mode)
+    if image.mode == "P":
+        if (alphas_of(image) == 255).all():
+            return image
+        return with_one_transparent(image) if format_name == "GIF" else image.convert("RGBA")
+    if "transparency" not in image.info or format_name == "GIF":
+        return image
+    alpha = {"L": "LA", "RGB": "RGBA"}.get(image.mode)
     return image.convert(alpha) if alpha else image
 
 

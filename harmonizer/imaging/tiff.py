@@ -305,8 +305,6 @@ def write_tiff(image: Image.Image | Array, info: Mapping[str, Any]) -> bytes:
     mode = image.mode if isinstance(image, Image.Image) else {3: "RGB", 4: "RGBA"}[image.shape[2]]
     photometric, extra = LAYOUTS[mode]
     values = np.asarray(image)
-    if mode == "LAB":  # Pillow counts a and b from -128, TIFF from 0
-        values = values ^ np.array([0, 128, 128], np.uint8)
     values = values.astype(values.dtype.newbyteorder("<"), copy=False)
     values = values.reshape(*values.shape[:2], -1)
     height, width, count = values.shape

@@ -341,6 +341,29 @@ def test_every_transparent_entry_of_a_palette_stays(noise: Noise, brighten: Harm
     assert np.array_equal(np.isin(np.asarray(result), (0, 2)), hidden)
 
 
+@pytest.mark.parametrize("as_file", [True, False])
+@pytest.mark.parametrize("strength", [0, 1])
+def test_each_pixel_of_a_palette_stays_as_opaque_as_it_was(
+    as_file: bool, strength: int, noise: Noise, brighten: Harmonizer
+) -> None:
+    """Colours of one kind and of another opacity take up nearly all of the palette."""
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[: HEIGHT // 2] = np.linspace(0, 255, HEIGHT // 2)[:, None]
+    image = Image.fromarray(np.dstack([noise(HEIGHT, WIDTH), alpha])).quantize(256)
+    if as_file:
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        image = Image.open(buffer)
+    result = brighten(image, MASK, strength=strength)
+    before, after = (np.asarray(one.convert("RGBA")) for one in (image, result))
+    assert len(np.unique(before[MASK, 3])) > 3
+    assert np.array_equal(before[..., 3], after[..., 3])
+    assert np.array_equal(before[~MASK], after[~MASK])
+    opaque = MASK & (before[..., 3] == 255)
+    rise = (after[opaque].astype(float) - before[opaque])[:, :3].mean()
+    assert 5 * strength <= rise <= 20 * strength
+
+
 def test_sixteen_bits_that_nothing_reads_whole_are_refused(
     noise: Noise, monkeypatch: pytest.MonkeyPatch
 ) -> None:

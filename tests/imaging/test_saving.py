@@ -52,7 +52,7 @@ def test_jpeg_takes_what_loses_nothing(mode: str, noise: Any, tmp_path: Path) ->
     [
         (Image.new("RGBA", (4, 4)), "out.jpg", "JPEG cannot hold"),
         (Image.new("I;16", (4, 4)), "out.jpg", "JPEG cannot hold"),
-        (Image.new("CMYK", (4, 4)), "out.png", "PNG cannot hold"),
+        (Image.new("CMYK", (4, 4)), "out.png", "PNG cannot hold.*such as .tif, or"),
         (np.zeros((4, 4, 3), np.uint16), "out.jpg", "16 bits"),
         (np.zeros((4, 4, 3), np.uint16), "out", "cannot write the format"),
         (Image.new("RGB", (4, 4)), "out", "cannot write the format"),
@@ -68,6 +68,39 @@ def test_what_a_format_cannot_hold_is_refused(
     with pytest.raises(InputError, match=message):
         save_image(image, tmp_path / name, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def several_transparent(noise: Any, *, soft: bool = False) -> tuple[Image.Image, Any]:
+    """Return an image of mode P of several transparent colours, and where it is transparent."""
+    alpha = np.full((30, 40), 255, np.uint8)
+    alpha[5:15] = 0
+    alpha[20:25] = 128 if soft else 255
+    image = Image.fromarray(np.dstack([noise(30, 40), alpha])).quantize(32)
+    found = np.asarray(image.convert("RGBA"))[..., 3]
+    indices = np.asarray(image).copy()
+    indices[5:8] = 31  # a second transparent entry
+    palette = image.getpalette("RGBA") or []
+    palette = [*palette, *([0] * (128 - len(palette)))]
+    palette[-4:] = [9, 8, 7, 0]
+    image = Image.frombytes("P", image.size, indices.tobytes())
+    image.putpalette(palette, "RGBA")
+    return image, found == 0
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_transparent_colours_of_a_palette_stay_so(kind: str, noise: Any) -> None:
+    image, clear = several_transparent(noise)
+    back = Image.open(io.BytesIO(encode_image(image, kind, {}))).convert("RGBA")
+    assert clear.any()
+    assert np.array_equal(np.asarray(back)[..., 3], np.where(clear, 0, 255))
+    before = np.asarray(image.convert("RGB"))
+    assert np.array_equal(np.asarray(back)[~clear, :3], before[~clear])
+
+
+def test_gif_has_no_half_transparent_colours(noise: Any) -> None:
+    image, _ = several_transparent(noise, soft=True)
+    with pytest.raises(InputError, match=r"opaque or transparent.*write \.png"):
+        encode_image(image, "GIF", {})
 
 
 def test_file_permissions_follow_the_umask(tmp_path: Path) -> None:

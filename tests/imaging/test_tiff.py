@@ -272,6 +272,17 @@ def test_tags_of_another_layout_do_not_matter(tag: int, deep: bool) -> None:
         assert other.getexif()[0x010F] == "ACME"
 
 
+def test_lab_is_written_as_it_was_read() -> None:
+    """Pillow gives Lab's numbers out as TIFF stores them, and not as it keeps them itself."""
+    lab = Image.fromarray(DEEP[..., :3].astype(np.uint8)).convert("LAB")
+    buffer = io.BytesIO()
+    lab.save(buffer, "TIFF")
+    image, info = open_file(buffer.getvalue())
+    data = encode_image(image, "TIFF", info)
+    assert np.array_equal(read_back(data), read_back(buffer.getvalue()))
+    assert Image.open(io.BytesIO(data)).convert("RGB") == lab.convert("RGB")
+
+
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg", None])
 def test_a_tiff_file_with_exif_is_written_without_loss(compression: str | None) -> None:
     exif = Image.Exif()
