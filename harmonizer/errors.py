@@ -33,6 +33,18 @@ def shortened(text: str, longest: int = 4000) -> str:
     return f"{text[:half]} ... ({len(text) - 2 * half:,} characters) ... {text[-half:]}"
 
 
+def check_within(owner: object, names: Iterable[str], lowest: float, highest: float) -> None:
+    """Refuse attributes that are not numbers of a range; NaN is of none.
+
+    Raises:
+        InputError: One is not; the message names it.
+    """
+    for name in names:
+        value = getattr(owner, name)
+        if not lowest <= value <= highest:
+            raise InputError(f"{name} is a number from {lowest:g} to {highest:g}; got {value}")
+
+
 def near_names(name: str, known: Iterable[str], most: int = 3) -> str:
     """Return a sentence that asks for the known names most like a wrong one; empty without any."""
     close = get_close_matches(name.lower(), list(known), n=most)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harmonizer.data.files import OnError, read_or_replace
 from harmonizer.data.triplets import Triplet, TripletDataset
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, check_within
 from harmonizer.preprocessing import Resampler, mirrored_beyond, resample
 
 _ATTEMPTS = 10  # to fit a part of the drawn area and shape into the picture
@@ -56,10 +56,7 @@ class Augmentation:
             raise InputError(f"area is two shares with 0 < first <= second <= 1; got {self.area}")
         if not 0 < self.aspect[0] <= self.aspect[1]:
             raise InputError(f"aspect is two ratios with 0 < first <= second; got {self.aspect}")
-        shares = {"flip": self.flip, "keep_empty": self.keep_empty, "beyond": self.beyond}
-        for name, value in shares.items():
-            if not 0 <= value <= 1:
-                raise InputError(f"{name} is a share in [0, 1]; got {value}")
+        check_within(self, ("flip", "keep_empty", "beyond"), 0, 1)
 
 
 class Crop(NamedTuple):
@@ -179,6 +176,7 @@ class AugmentedTriplets:
         self.size = size
         self.seed = seed
         self.augmentation = augmentation or Augmentation()
+        check_within(self, ("size",), 1, math.inf)
         self.on_error: OnError = on_error
         self.skipped: dict[int, str] = {}
 

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError
+from harmonizer.errors import check_within
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _LEVELS = np.arange(256) / 255
 _LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4)
+_STRONGEST = 10  # edits that are still numbers; all of use are far below
 _WAVES = np.stack([np.sin(np.pi * k * _LEVELS) / k for k in (1, 2, 3)])
 
 
@@ -57,11 +58,11 @@ class EditStrengths:
     matrix: float = 0.03
 
     def __post_init__(self) -> None:
-        """Refuse what is negative, but for averages."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value < 0 and not field.name.endswith("_mean"):
-                raise InputError(f"{field.name} is a strength from 0 up; got {value}")
+        """Refuse strengths below 0, and what no edit of a picture is."""
+        names = [field.name for field in fields(self)]
+        averages = [name for name in names if name.endswith("_mean")]
+        check_within(self, averages, -_STRONGEST, _STRONGEST)
+        check_within(self, set(names) - set(averages), 0, _STRONGEST)
 
 
 class Edit(NamedTuple):

@@ -1,5 +1,6 @@
 """Composites made from photographs with object masks, as they are drawn."""
 
+import math
 from dataclasses import dataclass, field
 
 import cv2
@@ -14,9 +15,11 @@ from harmonizer.data.files import OnError, read_or_replace
 from harmonizer.data.illumination import Illuminations
 from harmonizer.data.photos import Photo, PhotoDataset
 from harmonizer.data.triplets import Triplet
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, check_within
 
 _REFERENCE_COLOURS = 2000  # of the reference object: its statistics need no more
+_HIGHEST_WEIGHT = 1e6  # of a recipe
+_MOST_REDRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -119,27 +122,24 @@ class Synthesis:
         Raises:
             InputError: A number is out of its range, or a method unknown.
         """
-        weights = (self.rendition, self.transfer, self.illumination)
-        if min(weights) < 0 or sum(weights) == 0:
-            raise InputError(f"recipes have weights from 0 up, not all 0; got {weights}")
+        weights = ("rendition", "transfer", "illumination")
+        check_within(self, weights, 0, _HIGHEST_WEIGHT)
+        if not any(getattr(self, name) for name in weights):
+            raise InputError(f"one of {', '.join(weights)} is above 0; all of them are 0")
         if (self.illumination or self.pasted) and not self.illuminants:
             raise InputError("illumination and pasted need illuminants, a table of colour charts")
         shares = ("foreign", "flat", "edited", "same_label", "least_strength", "keep_light")
-        for name in (*shares, "dulled", "compressed", "pasted", "right"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is in [0, 1]; got {getattr(self, name)}")
-        if not self.noise >= 0:
-            raise InputError(f"noise is a number of levels from 0 up; got {self.noise}")
+        check_within(self, (*shares, "dulled", "compressed", "pasted", "right"), 0, 1)
+        check_within(self, ("noise",), 0, 255)
+        check_within(self, ("redraws",), 0, _MOST_REDRAWS)
         unknown = [name for name in self.methods if name not in TRANSFER_METHODS]
         if unknown or not self.methods:
             raise InputError(
                 f"methods are some of {', '.join(TRANSFER_METHODS)}; got {self.methods}"
             )
         for name in ("most_change", "most_transferred", "most_colourful", "dull"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise InputError(f"{name} is above 0; got {getattr(self, name)}")
-        if self.redraws < 0:
-            raise InputError(f"redraws is 0 or above; got {self.redraws}")
 
 
 class CompositeSynthesizer:
@@ -165,7 +165,7 @@ class CompositeSynthesizer:
         skipped: Index -> reason, of the damaged photographs that this process came across.
 
     Raises:
-        InputError: `balance` is out of its range.
+        InputError: `size` or `balance` is out of its range.
     """
 
     def __init__(
@@ -180,14 +180,14 @@ class CompositeSynthesizer:
         on_error: OnError = "raise",
     ) -> None:
         """Sort the photographs by label and group; nothing is read yet."""
-        if not 0 <= balance <= 1:
-            raise InputError(f"balance is from 0 to 1; got {balance}")
         self.photos = photos
         self.size = size
         self.seed = seed
         self.synthesis = synthesis or Synthesis()
         self.augmentation = augmentation or Augmentation()
         self.balance = balance
+        check_within(self, ("size",), 1, math.inf)
+        check_within(self, ("balance",), 0, 1)
         self.on_error: OnError = on_error
         if self.synthesis.illuminants:
             self._illuminations = Illuminations.from_csv(self.synthesis.illuminants)

@@ -3,8 +3,9 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, astuple, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -82,7 +83,9 @@ def evaluate(
     table = None
     rows: list[Row] = []
     if output is not None:
-        table, rows = open_rows(Path(output), _configuration(methods, dataset, protocol))
+        table, rows = open_rows(
+            Path(output), _configuration(methods, dataset, protocol), partial(_changed, dataset)
+        )
     done = {row.index for row in rows}
     waiting = [index for index in range(len(dataset)) if index not in done]
     skipped = list(dataset.missing)
@@ -125,6 +128,15 @@ def _configuration(
         "models": {method.label: method.identity() for method in methods},
         "pictures": f"{len(dataset)}, sha256 {hashlib.sha256(os.fsencode(names)).hexdigest()}",
     }
+
+
+def _changed(dataset: TripletDataset, index: int) -> float:
+    """When the files of a picture were last written; what is not there is told when it is read."""
+    times = [0.0]
+    for path in dataset.files[index][:3]:
+        with suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return max(times)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,23 @@ from harmonizer.files import RowTable, read_json, write_atomically
 ROWS, CONFIGURATION = "images.csv", "configuration.json"
 
 
-def open_rows(folder: Path, configuration: Mapping[str, Any]) -> tuple[RowTable, list[Row]]:
+def open_rows(
+    folder: Path, configuration: Mapping[str, Any], changed: Callable[[int], float]
+) -> tuple[RowTable, list[Row]]:
     """Open `images.csv` of a folder: a row for each picture and model.
 
     Beside it, `configuration.json` says what was measured and how, so that rows of two evaluations
     are never mixed. The folder is made if it is not there.
 
+    Args:
+        folder: Where they are.
+        configuration: What decides over them.
+        changed: When the files of a picture, by its place in the dataset, were last written.
+
     Returns:
         The table, and the rows that it holds of pictures that every model was measured on; what a
-        killed process left of another picture is gone.
+        killed process left of another picture is gone, and so are rows of files that were
+        replaced since.
 
     Raises:
         InputError: The folder holds an evaluation of something else.
@@ -44,8 +52,14 @@ def open_rows(folder: Path, configuration: Mapping[str, Any]) -> tuple[RowTable,
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(written, text + "\n")
     rows = [row for row in map(_parse, table.read()) if row is not None]
+    measured = table.path.stat().st_mtime if rows else 0.0
     counts = Counter(row.index for row in rows)
-    whole = [row for row in rows if counts[row.index] == len(configuration["models"])]
+    kept = {
+        index
+        for index, count in counts.items()
+        if count == len(configuration["models"]) and changed(index) <= measured
+    }
+    whole = [row for row in rows if row.index in kept]
     table.begin([astuple(row) for row in whole])
     return table, whole
 

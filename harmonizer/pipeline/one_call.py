@@ -12,6 +12,7 @@ from harmonizer.imaging.picture import Picture
 from harmonizer.lifting import Strength
 from harmonizer.pipeline.harmonizer import Harmonizer
 from harmonizer.threads import Lock
+from harmonizer.zoo.names import LocalPath, parse_name
 
 if TYPE_CHECKING:
     import torch
@@ -101,5 +102,8 @@ def ready(
         return model
     if not isinstance(model, str | os.PathLike | None):
         raise InputError(f"model is a name, a path or a Harmonizer; got {type(model).__name__}")
+    place = parse_name(model)
+    if isinstance(place, LocalPath):  # from where it is counted may change between calls
+        model = place.path.absolute()
     with _loading:  # threads that arrive together must not load the model twice
         return _load(model, str(device or "auto"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from harmonizer.data import Synthesis
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, check_within
 from harmonizer.preprocessing import Resampler
 from harmonizer.threads import count_cores
 from harmonizer.training.losses import LossName
@@ -98,8 +98,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Refuse a number of pictures that there cannot be."""
-        if not self.limit >= 0:
-            raise InputError(f"limit is 0 or above; got {self.limit}")
+        check_within(self, ("limit",), 0, math.inf)
 
 
 _MOST_WORKERS = 1024
@@ -204,10 +203,11 @@ class TrainConfig:
         ):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is a number from 0 up; got {getattr(self, name)}")
-        if self.size > LARGEST_INPUT:
-            raise InputError(f"models have a size of at most {LARGEST_INPUT}; got {self.size}")
-        if self.workers > _MOST_WORKERS:
-            raise InputError(f"workers is at most {_MOST_WORKERS}; got {self.workers}")
+        check_within(self, ("size",), 0, LARGEST_INPUT)
+        check_within(self, ("min_area",), 0, LARGEST_INPUT**2)
+        check_within(self, ("workers",), 0, _MOST_WORKERS)
+        if "\0" in self.output:
+            raise InputError(f"output is the path of a folder; got {self.output!r}")
         if self.batch_size % self.accumulate:
             raise InputError(
                 f"a batch of {self.batch_size} cannot be computed in {self.accumulate} equal parts"

@@ -1,17 +1,39 @@
 """What a run writes beside its models: its state, to go on from, and its logs."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from filelock import FileLock, Timeout
 
 from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.files import RowTable, write_atomically
 from harmonizer.zoo.sources import read_released
 
 CHECKPOINT_FILE = "checkpoint.pth"
+
+
+@contextmanager
+def only_run_in(folder: Path) -> Generator[None]:
+    """Keep other processes from running in a folder; what one that was killed left is no matter.
+
+    Raises:
+        InputError: Another run is there.
+    """
+    held: AbstractContextManager[object]
+    try:
+        held = FileLock(folder / ".lock").acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"another run is writing into {folder}; wait for its end, or choose another output"
+        ) from error
+    except NotImplementedError:  # some folders of other machines know no locks
+        held = nullcontext()
+    with held:
+        yield
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:

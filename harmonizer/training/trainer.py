@@ -40,6 +40,7 @@ from harmonizer.training.run_folder import (
     CHECKPOINT_FILE,
     Log,
     load_checkpoint,
+    only_run_in,
     open_board,
     read_progress,
     restore_optimizer,
@@ -109,7 +110,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
         if device.type == "cuda" and team.size > 1:
             device = torch.device("cuda", team.local_rank)
         run = _Run(config, device, team, resume=resume)  # until here nothing is lost by an end
-        with _stop_signals() as stop:
+        with _stop_signals() as stop, run.in_its_folder():
             return run.go(stop)
 
 
@@ -142,9 +143,6 @@ class _Run:
             eps=config.epsilon,
             fused=True,  # one pass over the weights in place of a dozen
         )
-        if saved is None and team.leads:  # a misspelt model leaves no folder behind
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.folder / CONFIG_FILE, config.to_toml())
         reduced = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
         self.autocast = torch.autocast(device.type, reduced, enabled=reduced is not None)
         # Only float16 needs its gradients scaled; everywhere else the scaler does nothing.
@@ -157,9 +155,23 @@ class _Run:
         self.validation: Sequence[Triplet] = validation_pictures(config) if team.leads else ()
         self.total = config.steps or config.epochs * (len(self.pictures) // config.batch_size)
         self.step, self.best, self.metrics = 0, math.inf, dict[str, float]()
+        self.begins = saved is None
         if saved is not None:
             with self._sound_checkpoint():
                 self._restore(saved)
+
+    @contextmanager
+    def in_its_folder(self) -> Generator[None]:
+        """Make the folder, once all is read, and keep other runs out of it."""
+        if not self.team.leads:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with only_run_in(self.folder):
+            if self.begins:
+                self._refuse_a_run()  # one may have come and gone while all was read
+                write_atomically(self.folder / CONFIG_FILE, self.config.to_toml())
+            yield
 
     # --- the loop ---------------------------------------------------------------------------------
 
@@ -383,12 +395,15 @@ class _Run:
             with self._sound_checkpoint():
                 self._compare_configuration(saved["config"])
             return saved
+        self._refuse_a_run()
+        return None
+
+    def _refuse_a_run(self) -> None:
         if (self.folder / CHECKPOINT_FILE).exists():
             raise InputError(
                 f"{self.folder} holds a run already; go on with it (--resume, resume=True), or "
                 "choose another output"
             )
-        return None
 
     @contextmanager
     def _sound_checkpoint(self) -> Generator[None]:

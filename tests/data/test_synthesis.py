@@ -1,5 +1,6 @@
 """Synthesis: what it promises of every composite, and how wrong composites are on the whole."""
 
+import math
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable
@@ -262,8 +263,11 @@ def test_damaged_photographs_stop_or_are_replaced(photo_folder: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"rendition": 0, "transfer": 0}, "weights"),
-        ({"illumination": -1}, "weights"),
+        ({"rendition": 0, "transfer": 0}, "one of rendition, transfer, illumination"),
+        ({"illumination": -1}, "illumination"),
+        ({"rendition": math.nan}, "rendition is a number from 0"),
+        ({"most_colourful": math.nan}, "most_colourful is above 0"),
+        ({"redraws": 2**63}, "redraws"),
         ({"illumination": 1}, "illuminants"),
         ({"redraws": -1}, "redraws"),
         ({"most_transferred": 0}, "most_transferred"),
@@ -287,8 +291,12 @@ def test_ranges(options: Any, said: str) -> None:
 def test_ranges_of_edits_and_balance(photos: PhotoDataset) -> None:
     with pytest.raises(InputError, match="gamma"):
         EditStrengths(gamma=-0.1)
+    with pytest.raises(InputError, match="black_mean is a number from -10 to 10; got nan"):
+        EditStrengths(black_mean=math.nan)
     with pytest.raises(InputError, match="balance"):
         CompositeSynthesizer(photos, balance=2)
+    with pytest.raises(InputError, match="size is a number from 1"):
+        CompositeSynthesizer(photos, size=0)
 
 
 NONE = {name: 0.0 for name in EditStrengths.__dataclass_fields__ if not name.endswith("_mean")}

@@ -1,8 +1,10 @@
 """What `evaluate` takes, what it does with bad pictures, and how it goes on after a stop."""
 
 import csv
+import os
 import shutil
 import threading
+import time
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -264,6 +266,19 @@ def test_a_stopped_evaluation_goes_on(
     assert again == whole
     assert path.read_bytes() == text
     assert sorted(loaded) == list(range(whole_pictures, COUNT))
+
+
+def test_pictures_that_were_replaced_are_measured_again(
+    copy: Path, tmp_path: Path, brighten: Harmonizer
+) -> None:
+    before = evaluate({"a": brighten}, copy, output=tmp_path / "out")
+    replaced = min(copy.rglob("composite_images/*"))
+    Image.new("RGB", Image.open(replaced).size, "red").save(replaced)
+    os.utime(replaced, (time.time() + 5,) * 2)
+    after = evaluate({"a": brighten}, copy, output=tmp_path / "out")
+    differ = [new.name for new, old in zip(after.rows, before.rows, strict=True) if new != old]
+    assert differ == [f"{replaced.parts[-3]}/{replaced.stem}"]
+    assert after == evaluate({"a": brighten}, copy)
 
 
 def test_rows_of_another_evaluation_are_never_mixed_in(

@@ -72,6 +72,18 @@ def test_the_default_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert loads == [None]
 
 
+def test_a_folder_is_the_one_that_is_there_now(
+    composite: Any, mask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two programs' folders, or one's, may each hold a `model` of its own."""
+    for seed in (0, 1):
+        model = small_idih(seed)
+        model.save_pretrained(tmp_path / str(seed) / "model")
+        monkeypatch.chdir(tmp_path / str(seed))
+        answer = harmonize(composite, mask, "./model", device="cpu")
+        assert np.array_equal(answer, model(composite, mask))
+
+
 def test_strength_is_linear(composite: Any, mask: Any, model: Harmonizer) -> None:
     full = model(composite, mask).astype(float)
     assert not np.array_equal(full, composite)

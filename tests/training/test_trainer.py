@@ -28,7 +28,7 @@ from harmonizer.networks import build_network
 from harmonizer.training import DataConfig, ModelConfig, TrainConfig, train
 from harmonizer.training import trainer as trainer_module
 from harmonizer.training.build import build_model, settle
-from harmonizer.training.run_folder import load_checkpoint
+from harmonizer.training.run_folder import load_checkpoint, only_run_in
 from harmonizer.training.team import Team
 from harmonizer.zoo.publish import save_model
 
@@ -226,6 +226,24 @@ def test_a_run_is_not_started_over_another(small_run: SmallRun) -> None:
     with pytest.raises(InputError, match="another batch_size, learning_rate"):
         train(replace(config, learning_rate=1.0, batch_size=8), resume=True)
     assert train(replace(config, workers=1), resume=True).finished
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_runs_are_never_in_one_folder(resume: bool, small_run: SmallRun) -> None:
+    """Before the first checkpoint nothing but its lock says that one is under way."""
+    config = small_run(steps=4)
+    if resume:
+        train(config)
+    folder = Path(config.output)
+    before = sorted(folder.glob("[!.]*"))
+    folder.mkdir(exist_ok=True)
+    with (
+        only_run_in(folder),
+        pytest.raises(InputError, match="another run is writing into"),
+    ):
+        train(config, resume=resume)
+    assert sorted(folder.glob("[!.]*")) == before
+    assert train(config, resume=resume).finished
 
 
 def test_a_run_of_an_earlier_version_goes_on(small_run: SmallRun) -> None:
