@@ -88,14 +88,15 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     protocol = find_protocol(parsed.protocol)
     if parsed.json is not None:
         check_output(parsed.json, force=parsed.force)
-        check_not_read([parsed.json], [parsed.data])
     if parsed.report is not None:
         check_output_folder(parsed.report, force=parsed.force)
     if parsed.output is not None:
         check_output_folder(parsed.output, force=True)  # a stopped job goes on from what is there
     kept = [parsed.output / name for name in (ROWS, CONFIGURATION)] if parsed.output else []
-    check_apart([*kept, parsed.json, parsed.report and parsed.report / PAGE])
+    written = [*kept, parsed.json, parsed.report and parsed.report / PAGE]
+    check_apart(written)
     dataset = TripletDataset.open(parsed.data, split="test", on_missing=parsed.on_error)
+    check_not_read(written, [parsed.data, *(one for files in dataset.files for one in files[:3])])
     names = parsed.model or [None]
     names = names if "composite" in names else ["composite", *names]
     methods = open_methods(names, protocol, parsed.device)

@@ -228,11 +228,15 @@ def test_compare_replaces_nothing_that_it_reads(
     assert Path(mask).read_bytes() == Path(MASK).read_bytes()
 
 
-def test_evaluate_does_not_replace_its_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("place", ["data.csv", "a.png", "m.png"])
+def test_evaluate_replaces_nothing_that_it_reads(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "data.csv").write_text(text := "composite,mask,real\n")
-    data = tmp_path / "data.csv"
-    assert run("evaluate", "--data", data, "--json", data, "--force") == 1
+    for source, name in ((COMPOSITE, "a.png"), (MASK, "m.png")):
+        shutil.copy(source, tmp_path / name)
+    (tmp_path / "data.csv").write_text("composite,mask,real\na.png,m.png,a.png\n")
+    read = tmp_path / place
+    before = read.read_bytes()
+    assert run("evaluate", "--data", tmp_path / "data.csv", "--json", read, "--force") == 1
     assert "is read; name another" in capsys.readouterr().err
-    assert data.read_text() == text
+    assert read.read_bytes() == before
