@@ -107,6 +107,20 @@ class Draft:
         self.temporary.unlink(missing_ok=True)
 
 
+def as_path(path: object, name: str) -> Path:
+    """Return what a caller gave as a path.
+
+    Raises:
+        InputError: It is none.
+    """
+    given: object = None
+    if isinstance(path, str | os.PathLike):
+        given = os.fspath(cast(Any, path))
+    if not isinstance(given, str) or "\0" in given:
+        raise InputError(f"{name} is a path, as text or pathlib.Path; got {path!r}")
+    return Path(given)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds an object.
 

@@ -24,11 +24,12 @@ import torch
 from helpers import box_mask
 from PIL import Image, ImageCms, ImageOps
 
-from harmonizer import Harmonizer
-from harmonizer.errors import InputError
+from harmonizer import Harmonizer, model_info
+from harmonizer.errors import HarmonizerError, InputError
 from harmonizer.imaging.image import open_image, open_layer
 from harmonizer.imaging.mask import open_mask
 from harmonizer.imaging.saving import encode_image, save_image
+from harmonizer.lifting import ColorTransform
 
 HEIGHT, WIDTH = 24, 36
 MASK = box_mask(HEIGHT, WIDTH)
@@ -36,6 +37,13 @@ U8 = MASK.astype(np.uint8) * 255
 PIXELS = np.random.default_rng(0).integers(30, 200, (HEIGHT, WIDTH, 3), np.uint8)
 PICTURE = Image.fromarray(PIXELS)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+class PathOfBytes:
+    """What `os.fspath` takes, and `pathlib` does not."""
+
+    def __fspath__(self) -> bytes:
+        return b"/tmp"
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,8 @@ def of_value(value: float) -> Any:
 FILES = [
     Row("there is no file", lambda f: f / "none.png", refused="there is no file"),
     Row("an empty path", lambda _: "", refused="is empty"),
-    Row("a path with a zero byte", lambda _: "a\0b", refused="cannot be read"),
+    Row("a path with a zero byte", lambda _: "a\0b", refused="is a path"),
+    Row("a path of bytes", lambda f: PathOfBytes(), refused="is a path"),
     Row("a name that is too long", lambda f: f / ("x" * 300), refused="cannot be read"),
     Row("a folder", lambda f: f, refused="a folder or a device, not a file"),
     Row("a device", lambda _: "/dev/null", refused="a folder or a device, not a file"),
@@ -526,3 +535,35 @@ def test_a_large_palette_picture_is_read_by_its_colours() -> None:
     found = np.asarray(result.convert("RGB")).astype(int)
     # 255 - colour of 256 colours are 256 colours again: the palette has room for each.
     assert np.abs(found - (255 - picture.pixels)).max() <= 40
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda _: model_info(None), "called by a text; got None"),
+        (lambda _: ColorTransform([[1.0]]), r"shape \(3, 10\); got list"),
+        (lambda _: ColorTransform(np.full((3, 10), None)), "finite numbers"),
+        (lambda _: ColorTransform.identity().to_cube(None), "is a path.*got None"),
+        (lambda _: Harmonizer.from_pretrained(cache_dir=5), "cache_dir is a path.*got 5"),
+        (lambda model: model.save_pretrained("a\0b"), "save_directory is a path"),
+    ],
+)
+def test_odd_arguments_are_named(
+    call: Callable[[Any], Any], said: str, brighten: Harmonizer
+) -> None:
+    with pytest.raises(HarmonizerError, match=said):
+        call(brighten)
+
+
+def test_what_pillow_says_of_an_image_may_be_anything(brighten: Harmonizer) -> None:
+    image = PICTURE.copy()
+    image.info |= {"transparency": b"abc", "chromaticity": 5, "gamma": "x"}
+    assert brighten(image, MASK).size == image.size
+    assert open_layer(image)[1] is None
+
+
+def test_a_tensor_may_be_a_view_that_turns_signs(brighten: Harmonizer) -> None:
+    light = torch.rand(3, HEIGHT, WIDTH)
+    turned = torch.complex(torch.zeros_like(light), -light).conj().imag
+    assert turned.is_neg()
+    assert torch.equal(brighten(turned, MASK), brighten(light, MASK))

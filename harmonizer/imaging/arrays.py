@@ -85,7 +85,7 @@ def tensor_values(tensor: "torch.Tensor") -> Array:
             "use tensor.to_dense()"
         )
     values = tensor.detach().cpu()
-    return (values.float() if values.is_floating_point() else values).numpy()
+    return (values.float() if values.is_floating_point() else values).resolve_neg().numpy()
 
 
 def to_working_dtype(array: Array) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from harmonizer.errors import InputError, note_warning, warn
+from harmonizer.files import as_path
 from harmonizer.imaging.boxes import jpeg_2000_bits, jpeg_2000_info, warn_of_depth_and_light
 from harmonizer.imaging.exif import (
     check_exif,
@@ -234,10 +235,10 @@ def _load_upright(image: Image.Image, what: str) -> Image.Image:
         )
     if image.mode == "P" and image.palette is None:  # what Pillow itself then trips over
         raise InputError(f"{what} is damaged: its pixels name colours, but it has no palette")
-    return upright(_with_sound_key(image))
+    return upright(with_sound_key(image))
 
 
-def _with_sound_key(image: Image.Image) -> Image.Image:
+def with_sound_key(image: Image.Image) -> Image.Image:
     """Leave out transparency that no colour of an image can have, which Pillow trips over."""
     key: Any = image.info.get("transparency")
     if key is None or _is_key(image.mode, key):
@@ -252,7 +253,7 @@ def _with_sound_key(image: Image.Image) -> Image.Image:
 
 def _is_key(mode: str, key: Any) -> bool:  # noqa: ANN401
     if isinstance(key, bytes):
-        return mode != "P" or len(key) <= _COLOURS
+        return mode == "P" and len(key) <= _COLOURS
     if isinstance(key, tuple):
         numbers = cast(tuple[Any, ...], key)
         return all(isinstance(one, int) for one in numbers) and len(numbers) == len(mode)
@@ -354,11 +355,12 @@ def _read(source: FileLike) -> tuple[str, bytes]:
         return f"{len(source)} bytes", bytes(source)
     if not isinstance(source, str | os.PathLike):
         return _read_open_file(source)
+    path = as_path(source, "an image")
     if not str(source):
         raise InputError("the path of an image is empty")
     if str(source).startswith(("http://", "https://")):
         raise InputError(f"{source} is an address; download the picture first, and give its file")
-    return str(source), _read_bytes(Path(source))
+    return str(source), _read_bytes(path)
 
 
 def _read_open_file(source: IO[bytes]) -> tuple[str, bytes]:

@@ -14,9 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
-from harmonizer.imaging.arrays import from_array, from_tensor, is_tensor, to_working_dtype
+from harmonizer.imaging.arrays import (
+    from_array,
+    from_tensor,
+    is_tensor,
+    tensor_values,
+    to_working_dtype,
+)
 from harmonizer.imaging.color import color_space
-from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
+from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file, with_sound_key
 from harmonizer.imaging.modes import from_pil
 from harmonizer.imaging.picture import Info, Picture
 from harmonizer.imaging.png import warn_of_gamma
@@ -104,13 +110,12 @@ def open_background(image: ImageLike, name: str = "the background") -> Picture:
 
 def _alpha(image: ImageLike) -> NDArray[np.float32] | None:
     if isinstance(image, Image.Image):
-        listed = image.mode in ("P", "L", "RGB") and "transparency" in image.info
-        if not listed and image.getbands()[-1] not in ("A", "a"):
+        image = with_sound_key(image)
+        if not image.has_transparency_data:
             return None
         return _unit(np.asarray(image.convert("RGBA").getchannel("A")))
     if is_tensor(image) and image.shape[0] == 4:
-        plane = image[3].detach().cpu()
-        return _unit(plane.float().numpy() if plane.is_floating_point() else plane.numpy())
+        return _unit(tensor_values(image[3]))
     if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 4:
         return _unit(image[..., 3])
     return None

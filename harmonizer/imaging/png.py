@@ -77,9 +77,10 @@ def warn_of_gamma(info: dict[Any, Any]) -> None:
     """
     if info.get("icc_profile") or "srgb" in info:
         return
-    told: dict[bytes, Any] = {
+    primaries: Any = info.get("chromaticity")
+    told: dict[bytes, tuple[Any, ...]] = {
         _GAMMA: (info.get("gamma"),),
-        _PRIMARIES: info.get("chromaticity"),
+        _PRIMARIES: primaries if isinstance(primaries, tuple) else (),
     }
     kinds = [
         kind.decode()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
-from harmonizer.files import write_atomically
+from harmonizer.files import as_path, write_atomically
 from harmonizer.lifting.checks import check_image, checked_mask
 from harmonizer.lifting.correction import Floats, add_change, pieces
 from harmonizer.lifting.strength import Strength, as_strength
@@ -43,12 +43,14 @@ class ColorTransform:
 
     def __post_init__(self) -> None:
         """Check both."""
-        if self.coefficients.shape != (3, TERMS):
+        given: object = self.coefficients
+        shape = given.shape if isinstance(given, np.ndarray) else None
+        if shape != (3, TERMS):
             raise InputError(
-                f"a colour transform has coefficients of shape (3, {TERMS}); got "
-                f"{self.coefficients.shape}"
+                f"a colour transform has an array of coefficients of shape (3, {TERMS}); got "
+                f"{shape or type(given).__name__}"
             )
-        if not np.isfinite(self.coefficients).all():
+        if self.coefficients.dtype.kind not in "iuf" or not np.isfinite(self.coefficients).all():
             raise InputError("the coefficients of a colour transform are finite numbers")
         as_strength(self.strength)
 
@@ -166,7 +168,7 @@ class ColorTransform:
         lines = [f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in changed.T]
         head = ['TITLE "image-harmonizer"', f"LUT_3D_SIZE {size}"]
         head += ["DOMAIN_MIN 0.0 0.0 0.0", "DOMAIN_MAX 1.0 1.0 1.0"]
-        write_atomically(Path(path), "\n".join([*head, *lines, ""]))
+        write_atomically(as_path(path, "a table of colours"), "\n".join([*head, *lines, ""]))
 
 
 def quadratic_terms(colours: NDArray[Any]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonizer.files import as_path
 from harmonizer.imaging.arrays import is_tensor
 from harmonizer.imaging.batch import split_masks
 from harmonizer.imaging.files import FileLike
@@ -123,7 +124,7 @@ class Harmonizer:
         """
         check_backend(backend)
         options = FetchOptions(
-            cache_dir=None if cache_dir is None else Path(cache_dir),
+            cache_dir=None if cache_dir is None else as_path(cache_dir, "cache_dir"),
             local_files_only=local_files_only,
             force_download=force_download,
             token=token,
@@ -167,7 +168,7 @@ class Harmonizer:
         """
         from harmonizer.zoo.publish import save_model
 
-        save_model(self._network, self.info, Path(save_directory))
+        save_model(self._network, self.info, as_path(save_directory, "save_directory"))
 
     def push_to_hub(
         self,

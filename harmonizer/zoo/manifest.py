@@ -135,6 +135,8 @@ def model_info(name: str) -> ModelInfo:
     Raises:
         UnknownModelError: No model has this name; the message lists close matches and all names.
     """
+    if not isinstance(cast(object, name), str):
+        raise UnknownModelError(f"a model is called by a text; got {name!r}")
     manifest = _manifest()
     name = manifest.aliases.get(name, name)
     if name in manifest.models:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from harmonizer.errors import InputError
+from harmonizer.files import as_path
 from harmonizer.zoo.manifest import default_model, is_model
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -50,7 +51,7 @@ def parse_name(name_or_path: str | os.PathLike[str] | None) -> Place:
     if name_or_path is None:
         return ZooName(default_model())
     if isinstance(name_or_path, os.PathLike):
-        return LocalPath(Path(name_or_path))
+        return LocalPath(as_path(name_or_path, "a model"))
     if not isinstance(name_or_path, str) or not name_or_path:
         raise InputError(
             "a model is called by a name of list_models(), owner/name of a repository, or a path; "
