@@ -115,7 +115,7 @@ def as_path(path: object, name: str) -> Path:
     """
     given: object = None
     if isinstance(path, str | os.PathLike):
-        given = os.fspath(cast(Any, path))
+        given = cast(object, os.fspath(cast(Any, path)))
     if not isinstance(given, str) or "\0" in given:
         raise InputError(f"{name} is a path, as text or pathlib.Path; got {path!r}")
     return Path(given)

@@ -123,14 +123,18 @@ def _refuse_large(
     )
     if isinstance(cached, str):
         return
-    size = None
     try:
         address = huggingface_hub.hf_hub_url(repo, file, revision=revision)
         size = huggingface_hub.get_hf_file_metadata(address, token=options.token).size
     except Exception as error:  # the download itself fails by the same, and says why
         if _is_without_connection(error):  # only after half a minute of asking again
             raise WeightsUnavailableError(_unreachable(error, repo, file)) from error
-    if size is not None and size > largest:
+        return
+    if size is None:
+        raise WeightsUnavailableError(
+            f"{file} of {repo} is not downloaded: the server does not say how large it is"
+        )
+    if size > largest:
         raise WeightsUnavailableError(
             f"{file} of {repo} has {size:,} bytes, more than {largest:,}, and is not downloaded"
         )

@@ -37,7 +37,7 @@ class Server:
         html: Paths that answer with a web page.
         cut_after: Close the connection after so many bytes, once for each number in the list.
         slow: Seconds to wait between blocks of 64 KiB.
-        length: What plain files say of their length, in place of the truth.
+        length: What plain files say of their length, in place of the truth; empty says nothing.
         moved: Paths that are redirected, and where to.
         redirect: Address of another server, which the Hub sends downloads to, as to its CDN.
         requests: Method, path and headers of everything that was asked.
@@ -214,7 +214,11 @@ class _Handler(BaseHTTPRequestHandler):
         for key, value in headers.items():
             self.send_header(key, value)
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", self.state.length or str(len(content) - start))
+        length = str(len(content) - start) if self.state.length is None else self.state.length
+        if length:
+            self.send_header("Content-Length", length)
+        else:
+            self.close_connection = True
         self.end_headers()
         if not body:
             return

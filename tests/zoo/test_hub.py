@@ -335,6 +335,8 @@ def test_a_config_of_any_size_is_not_downloaded(
 ) -> None:
     files = server.repos[repository]
     files["config.json"] += b" " * 11_000_000
-    with pytest.raises(WeightsUnavailableError, match="more than 10,000,000, and is not"):
-        load_model(repository, None, options)
+    for length, said in ((None, "more than 10,000,000, and is not"), ("", "not say how large")):
+        server.length = length
+        with pytest.raises(WeightsUnavailableError, match=said):
+            load_model(repository, None, options)
     assert not server.asked("GET", "/resolve/")
