@@ -1,7 +1,6 @@
 """Read clips: their frames, what they say of themselves, and what is wrong with them."""
 
 import re
-import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,10 +11,13 @@ from typing import Any
 
 from harmonizer.errors import InputError, import_extra, warn
 from harmonizer.imaging.files import most_pixels
+from harmonizer.jobs.video.alike import Alike
 from harmonizer.jobs.video.pictures import PICTURES, JoinedFiles, numbered
 from harmonizer.jobs.video.times import Times
+from harmonizer.jobs.video.yuv import has_alpha, is_rgb
 
 _BT709, _LIMITED_RANGE, _FULL_RANGE = 1, 1, 2
+_COLOURED = 3  # components of a format that is not grey
 # Curves of brightness, by their numbers in ITU-T H.273, that are made for HDR.
 _HDR = {16: "PQ (HDR10, Dolby Vision)", 18: "HLG"}
 # The native decoder of VP9 leaves the alpha channel out, which this one reads.
@@ -94,8 +96,8 @@ class Clip:
                     "Matroska, WebM, AVI, MPEG and the like are read; lists of files are not"
                 ) from error
             self.stream: Any = self._choose()
-            self._refuse_hdr()
             context = self.stream.codec_context
+            self._refuse_hdr(int(context.color_trc or 0))
             self._refuse_large(context.width, context.height)
             self._close = opened.pop_all().close
         self.others: list[Any] = (
@@ -121,9 +123,10 @@ class Clip:
         form = "yuva420p" if self._alpha_decoder() else str(context.pix_fmt)
         names = ("color_range", "colorspace", "color_primaries", "color_trc")
         colours = [int(getattr(context, name)) for name in names]
-        if self._av.VideoFormat(form, 2, 2).is_rgb:  # which is converted
+        pixels = self._av.VideoFormat(form, 2, 2)
+        if is_rgb(pixels, colours[1]):  # which is converted
             colours[:2] = _LIMITED_RANGE, _BT709
-        elif form.startswith("yuvj"):
+        elif form.startswith("yuvj") or len(pixels.components) < _COLOURED:
             colours[0] = _FULL_RANGE
         aspect = context.sample_aspect_ratio or None
         return Stored(context.width, context.height, form, aspect, *colours)
@@ -131,8 +134,7 @@ class Clip:
     @property
     def alpha(self) -> bool:
         """Whether the video has an alpha channel."""
-        form = self._av.VideoFormat(self.stored.pixel_format, 2, 2)
-        return len(form.components) in (2, 4) and not form.has_palette
+        return has_alpha(self._av.VideoFormat(self.stored.pixel_format, 2, 2))
 
     @property
     def counted(self) -> int | None:
@@ -176,10 +178,12 @@ class Clip:
         There is a warning where the file's own times go back.
 
         Raises:
-            InputError: A frame is broken, too large or mirrored, or the file ends before its time.
+            InputError: A frame is broken, too large, mirrored, HDR, or to be shown otherwise than
+                those before, or the file ends before its time.
         """
         count, end, damaged, context = 0, None, 0, self.stream.codec_context
         decoder, times = self._decoder(), Times(self.path.name, self.stream, self.rate)
+        alike = Alike(self.path)
         try:
             for packet in self.container.demux(self.stream, *self.others):
                 times.move(packet)
@@ -193,8 +197,8 @@ class Clip:
                 # Of which a part is shown; known by now, though frames may come later.
                 self._refuse_large(context.coded_width, context.coded_height)
                 for frame in decoded:
-                    if count == 0:  # once, for a frame that was asked is freed late
-                        self._refuse_mirrored(frame)
+                    self._refuse_hdr(int(frame.color_trc))
+                    alike.check(frame, count)
                     if frame.is_corrupt:
                         damaged += 1
                         if damaged == 1:
@@ -217,14 +221,6 @@ class Clip:
                 "is truncated"
             )
 
-    def _refuse_mirrored(self, frame: Any) -> None:  # noqa: ANN401 - a frame of PyAV
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-        if matrix is not None and not _is_quarter_turn(bytes(matrix)):
-            raise InputError(
-                f"{self.path} is to be shown mirrored, or turned by other than quarter turns, "
-                "which masks would not follow; encode it upright first, as ffmpeg does"
-            )
-
     def _choose(self) -> Any:  # noqa: ANN401 - a stream of PyAV
         picture = self._av.stream.Disposition.attached_pic
         for stream in self.container.streams.video:
@@ -236,8 +232,7 @@ class Clip:
                 return stream
         raise InputError(f"{self.path} has no video stream, or it is truncated")
 
-    def _refuse_hdr(self) -> None:
-        curve = int(self.stream.codec_context.color_trc or 0)
+    def _refuse_hdr(self, curve: int) -> None:
         if curve in _HDR:
             raise InputError(
                 f"{self.path} is HDR, {_HDR[curve]}, which the models have never seen; convert it "
@@ -270,9 +265,3 @@ class Clip:
                 yield frame
 
         return decode
-
-
-def _is_quarter_turn(matrix: bytes) -> bool:
-    """Whether a display matrix, 3 x 3 numbers of 32 bits, turns and does no more."""
-    across, down, _, right, below, *_ = struct.unpack("=9i", matrix)
-    return (across, down) == (below, -right) and 0 in (across, down) and (across, down) != (0, 0)

@@ -137,18 +137,12 @@ def pasted(
 
 def _with_masks(clip: Clip, source: Path | None) -> Iterator[tuple[Any, Floats | None]]:
     """Yield the frames of a clip, and upright masks for them, if there is a source of them."""
-    masks, shape, index = None, None, 0
+    masks, index = None, 0
     for index, frame in enumerate(clip.frames()):
-        size = (frame.height, frame.width)
-        shape = shape or size
-        if size != shape:
-            raise InputError(
-                f"frame {index} of {clip.path} is {frame.width} x {frame.height}, those before are "
-                f"{shape[1]} x {shape[0]}; cut the clip there first"
-            )
         if source is None:
             yield frame, None
             continue
+        size = (frame.height, frame.width)
         masks = masks or read_masks(source, size[::-1] if frame.rotation % 180 else size)
         mask = next(masks, None)
         if mask is None:

@@ -11,7 +11,7 @@ from harmonizer.errors import InputError, import_extra, warn
 from harmonizer.files import Draft
 from harmonizer.imaging.video_codecs import Codec, check_ending
 from harmonizer.jobs.video.reading import Clip, Stored
-from harmonizer.jobs.video.yuv import planes_of
+from harmonizer.jobs.video.yuv import has_alpha, is_full_range, is_rgb, planes_of
 
 _FULL_RANGE, _BT709 = 2, 1
 _ENOUGH, _COLOURED = 8, 3  # bits; components of a format that is not grey
@@ -63,8 +63,8 @@ def _traits(av: Any, name: str) -> tuple[tuple[int, int, int], bool]:  # noqa: A
     form = av.VideoFormat(name, 2, 2)
     parts = form.components
     if form.is_rgb or form.has_palette or len(parts) < 3:
-        return (max(8, parts[0].bits), 2, 2), form.has_palette is False and len(parts) in (2, 4)
-    return (parts[0].bits, parts[1].width, parts[1].height), len(parts) == 4
+        return (max(8, parts[0].bits), 2, 2), has_alpha(form)
+    return (parts[0].bits, parts[1].width, parts[1].height), has_alpha(form)
 
 
 class Output:
@@ -173,11 +173,15 @@ class Output:
         if name.replace("yuvj", "yuv") == self.format:
             ready = copied(frame, self.format)
             ready.color_range = _FULL_RANGE
-        elif frame.format.is_rgb:
-            ready = frame.reformat(format=self.format, dst_colorspace=_BT709, dst_color_range=1)
+        elif is_rgb(frame.format, int(frame.colorspace)):
+            bilevel = frame.format.components[0].bits == 1
+            # White of one bit would be 255 there, not 235.
+            source = frame.reformat(format="gray") if bilevel else frame
+            ready = source.reformat(format=self.format, dst_colorspace=_BT709, dst_color_range=1)
             ready.colorspace, ready.color_range = _BT709, 1
         else:
-            ready = frame.reformat(format=self.format)
+            full = _FULL_RANGE if is_full_range(frame) else None
+            ready = frame.reformat(format=self.format, dst_color_range=full)
         ready.pts, ready.time_base = frame.pts, frame.time_base
         return ready
 

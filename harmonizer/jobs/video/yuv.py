@@ -27,7 +27,8 @@ _KR_KB = {
     7: (0.212, 0.087),  # SMPTE 240M
     9: (0.2627, 0.0593),  # BT.2020
 }
-_UNSPECIFIED, _FULL_RANGE = 2, 2
+_NO_MATRIX, _UNSPECIFIED, _FULL_RANGE = 0, 2, 2
+_COLOURED = 3  # components of a format that is not grey
 # From this height on players take a clip that says nothing for BT.709.
 _HD_HEIGHT = 720
 _PIECE_PIXELS = 1 << 14  # which a core's cache holds
@@ -61,9 +62,7 @@ class Layout:
         down = 1 if chroma.height == frame.height else 2
         across = 1 if chroma.width == frame.width else 2
         subsampling = (across, down) if rotation % 180 else (down, across)
-        number = int(frame.colorspace)
-        if number == _UNSPECIFIED:
-            number = 1 if frame.height >= _HD_HEIGHT else 6
+        number = matrix_of(frame)
         if number not in _KR_KB:
             raise InputError(
                 f"the clip's colour matrix is number {number} of ITU-T H.273; known are BT.601, "
@@ -107,9 +106,29 @@ class Layout:
         )
 
 
+def matrix_of(frame: Any) -> int:  # noqa: ANN401 - a frame of PyAV
+    """Return the number of a YUV frame's matrix; what players take, where it does not say."""
+    number = int(frame.colorspace)
+    return number if number != _UNSPECIFIED else 1 if frame.height >= _HD_HEIGHT else 6
+
+
 def is_full_range(frame: Any) -> bool:  # noqa: ANN401 - a frame of PyAV
-    """Return whether black and white are the ends of a YUV frame's values."""
-    return int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
+    """Return whether black and white are the ends of a frame's values; FFmpeg takes grey so."""
+    form, said = frame.format, int(frame.color_range)
+    if len(form.components) < _COLOURED:
+        return True
+    return said == _FULL_RANGE or (not said and form.name.startswith("yuvj"))
+
+
+def is_rgb(form: Any, matrix: int) -> bool:  # noqa: ANN401 - a format of PyAV
+    """Return whether a format, with such a matrix, holds RGB, or the grey or palette of it."""
+    grey = len(form.components) < _COLOURED
+    return bool(form.is_rgb or form.has_palette or (grey and matrix == _NO_MATRIX))
+
+
+def has_alpha(form: Any) -> bool:  # noqa: ANN401 - a format of PyAV
+    """Return whether a format has an alpha channel."""
+    return len(form.components) in (2, 4) and not form.has_palette
 
 
 def planes_of(frame: Any, rotation: int = 0) -> list[Array]:  # noqa: ANN401 - a frame of PyAV
