@@ -167,10 +167,17 @@ class Clip:
             return Fraction(self.stream.duration * self.stream.time_base)
         if told := _LASTS.fullmatch(self.stream.metadata.get("DURATION", "")):  # in Matroska
             hours, minutes, seconds = told.groups()
-            return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
+            end = 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
+            # FFmpeg says when it ends, and mkvmerge how long it lasts; the lesser is promised.
+            return end - self._begin if end > self._begin else None
         duration = self.container.duration  # of what lasts longest
         alone = len(self.container.streams) == 1
         return Fraction(duration, self._av.time_base) if duration and alone else None
+
+    @property
+    def _begin(self) -> Fraction:
+        """When the first frame is shown, in seconds."""
+        return Fraction((self.stream.start_time or 0) * self.stream.time_base)
 
     def frames(self) -> Iterator[Any]:
         """Yield the frames, as PyAV decodes them, each with a time after the one before.
@@ -214,7 +221,7 @@ class Clip:
             raise InputError(f"frame {count} of {self.path} is broken: {error}") from error
         if count == 0:
             raise InputError(f"{self.path} holds no frame that can be read")
-        seconds, begin = self.seconds, float((self.stream.start_time or 0) * self.stream.time_base)
+        seconds, begin = self.seconds, float(self._begin)
         if seconds and end is not None and end - begin + 1 < 0.98 * float(seconds):
             raise InputError(
                 f"{self.path} ends at {end - begin:.2f} s, and promises {float(seconds):.2f} s: it "

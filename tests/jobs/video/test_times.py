@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import error_line
 from made_clips import TICKS, av, frames_of, packets, still, video, write_clip, write_lines
 
 from harmonizer.jobs.video.times import Times
@@ -167,3 +168,21 @@ def test_what_the_format_refuses_leaves_what_was_done(
     assert 0 < kept < 20
     assert f"{out} holds the {kept} frames before" in said
     assert sorted(one.name for one in tmp_path.iterdir() if one.suffix == ".tmp") == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_clip_that_begins_late_is_truncated_only_if_it_is(
+    whole: bool, mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Matroska says when a stream ends, not how long it lasts."""
+    times = [(75 + index) * TICKS for index in range(100)]  # from 3 to 7 seconds
+    clip = write_clip(tmp_path / "clip.mkv", [still(one) for one in range(100)], times=times)
+    if not whole:
+        clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    out = tmp_path / "out.mkv"
+    assert video(clip, mask, "-o", out) == (0 if whole else 1)
+    if whole:
+        assert len(frames_of(out)) == 100
+    else:
+        assert "promises 4.00 s: it is truncated" in error_line(capsys)
+        assert 0 < len(frames_of(out)) < 60
