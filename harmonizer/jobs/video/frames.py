@@ -24,6 +24,7 @@ from harmonizer.preprocessing import Array, full_scale
 from harmonizer.threads import overlap, usual_workers
 
 _BITS = {"uint8": 8, "uint16": 16}
+_SLOWEST, _FASTEST = 1e-5, 1_000_000  # frames in a second: one a day, and what no camera reaches
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,10 @@ def harmonize_video(
     Raises:
         InputError: Something is not as described here; the message says what, and in which frame.
     """
-    if not isinstance(fps, int | float | np.number) or not 0 < fps < np.inf:
-        raise InputError(f"fps is the number of frames in a second, above 0; got {fps!r}")
+    if not isinstance(fps, int | float | np.number) or not _SLOWEST <= fps <= _FASTEST:
+        raise InputError(
+            f"fps is the number of frames in a second, {_SLOWEST} to {_FASTEST:,}; got {fps!r}"
+        )
     as_strength(strength)
     track = Track(window=window, cut=cut)
     moments = _moments(frames, masks, ready(model, None), float(fps))

@@ -15,6 +15,7 @@ from harmonizer.lifting import ColorTransform
 
 Content = TypeVar("Content")
 _Key: TypeAlias = tuple[float, Future[NDArray[np.float64]]]  # its time, and what it asks for
+_LONGEST = 1_000_000  # seconds of a window: eleven days, for whoever means all of a clip
 # Key frames in a window: enough for an average, few enough for the network to keep up.
 _KEYS = 4
 # Frames that are held back at most: those of the window, of a clip of usual speed. A file may say
@@ -62,8 +63,8 @@ class Track:
         Raises:
             InputError: One of them is out of its range.
         """
-        if not isinstance(window, int | float | np.number) or not 0 <= window < np.inf:
-            raise InputError(f"the window is 0 or more seconds; got {window!r}")
+        if not isinstance(window, int | float | np.number) or not 0 <= window <= _LONGEST:
+            raise InputError(f"the window is 0 to {_LONGEST:,} seconds; got {window!r}")
         if not isinstance(cut, int | float | np.number) or not 0 < cut <= 1:
             raise InputError(f"cut is above 0 and at most 1; got {cut!r}")
         self._window, self._step, self._cut = float(window), window / _KEYS, cut

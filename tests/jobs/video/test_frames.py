@@ -200,7 +200,11 @@ def test_mistakes_are_named(model: Harmonizer, noise: Noise) -> None:
         ([frame / 255], MASK, {}, "frame 0: .*uint8 or uint16; got float64"),
         ([frame[..., 0]], MASK, {}, r"frame 0: .*\(90, 120\)"),
         ([frame], MASK, {"fps": 0}, "fps is"),
+        ([frame], MASK, {"fps": 10**400}, "fps is"),
+        ([frame], MASK, {"fps": 1e-310}, "fps is"),
         ([frame], MASK, {"window": -1}, "the window is"),
+        ([frame], MASK, {"window": 1e300}, "the window is"),
+        ([frame], MASK, {"window": 10**400}, "the window is"),
         ([frame], MASK, {"cut": 0}, "cut is"),
         ([frame], MASK, {"strength": 2}, "strength"),
     ]
