@@ -80,10 +80,22 @@ def check_apart(outputs: Iterable[Path | None]) -> None:
 
 
 def check_not_read(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
-    """Refuse to replace, even by force, what the same command reads; None is no file."""
-    read = [path for path in inputs if path is not None and path.is_file()]
-    for output in outputs:
-        if output is not None and output.is_file() and any(map(output.samefile, read)):
+    """Refuse to replace, even by force, what the same command reads; None is no file.
+
+    Args:
+        outputs: Files.
+        inputs: Files, and folders whose pictures are read.
+    """
+    there = [path for path in outputs if path is not None and path.is_file()]
+    if not there:
+        return
+    from harmonizer.imaging.files import list_pictures
+
+    given = [path for path in inputs if path is not None]
+    held = [picture for path in given if path.is_dir() for picture in list_pictures(path)]
+    read = [path for path in (*given, *held) if path.is_file()]
+    for output in there:
+        if any(map(output.samefile, read)):
             raise InputError(f"{output} is read; name another file to write")
 
 

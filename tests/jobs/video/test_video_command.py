@@ -236,6 +236,24 @@ def test_a_table_for_the_clip_is_written(tmp_path: Path, mask: Path) -> None:
     assert not (tmp_path / "new.mkv").exists()
 
 
+def test_a_picture_of_a_folder_that_is_read_is_not_replaced(
+    tmp_path: Path, mask: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "clip", tmp_path / "out.mkv"
+    folder.mkdir()
+    first = folder / "0.png"
+    Image.fromarray(still()).save(first)
+    before = first.read_bytes()
+    linked = tmp_path / "linked.cube"
+    linked.symlink_to(first)
+    for masks in (mask, folder):
+        for table in (first, linked):
+            assert video(folder, masks, "-o", out, "--lut", table, "--force") == 1
+            assert "is read; name another file" in error_line(capsys)
+    assert first.read_bytes() == before
+    assert not out.exists()
+
+
 def test_subtitles_are_copied(tmp_path: Path, mask: Path) -> None:
     lines = write_lines(tmp_path / "lines.srt")
     clip = write_clip(tmp_path / "in.mkv", [still()] * 30, subtitles=lines)
