@@ -1,7 +1,9 @@
-"""Change what a process does with memory and warnings, for our own commands alone."""
+"""Change what a process does with memory, warnings and signals, for our own commands alone."""
 
 import ctypes
 import platform
+import signal
+import threading
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ _KEPT = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1}
 # Once one was set, the library no longer adapts the thresholds by itself. Afterwards they are those
 # that it comes to when large blocks are freed.
 _AFTERWARDS = {_M_MMAP_MAX: 65536, _M_MMAP_THRESHOLD: 2**25, _M_TRIM_THRESHOLD: 2**26}
+TERMINATED = 128 + 15  # what a shell says of a program that SIGTERM has ended
 
 
 @contextmanager
@@ -36,6 +39,36 @@ def freed_memory_kept() -> Generator[None]:
     finally:
         for parameter, value in _AFTERWARDS.items():
             mallopt(parameter, value)
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Generator[threading.Event]:
+    """Let SIGTERM, which schedulers send before they kill, stop the work as Ctrl-C does meanwhile.
+
+    Yields:
+        What is set once it has come; it interrupts once. If the work does not see to it, the
+        process ends with `TERMINATED`.
+    """
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came  # only the main thread may handle signals
+        return
+
+    def interrupt(*_: object) -> None:
+        if not came.is_set():
+            came.set()
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield came
+    except KeyboardInterrupt as stop:
+        if not came.is_set():
+            raise
+        complain("stopped")
+        raise SystemExit(TERMINATED) from stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harmonizer.cli.options import Commands, add_cutouts, number, shared, shares, whole_number
-from harmonizer.cli.process import freed_memory_kept
+from harmonizer.cli.process import TERMINATED, freed_memory_kept, sigterm_as_ctrl_c
 from harmonizer.cli.terminal import check_apart, check_not_read, check_output, complain
 from harmonizer.imaging.video_codecs import CODECS
 
@@ -25,7 +25,7 @@ def add_video(commands: Commands) -> None:
         help="harmonize a clip",
         description="Harmonize a clip, without flicker. Audio, subtitles, timing, rotation and "
         "colour tags are kept. It needs PyAV: pip install 'image-harmonizer[video]'.",
-        epilog="Ctrl-C leaves a whole file of what is done by then.",
+        epilog="Ctrl-C and SIGTERM leave a whole file of what is done by then.",
     )
     video.add_argument(
         "clip",
@@ -125,7 +125,11 @@ def _video(parsed: argparse.Namespace) -> int:
         scale=parsed.scale,
         fps=ClipOptions.fps if parsed.fps is None else parsed.fps,
     )
-    with freed_memory_kept(), tqdm(unit="frame", disable=None) as bar:
+    with (
+        freed_memory_kept(),
+        sigterm_as_ctrl_c() as terminated,
+        tqdm(unit="frame", disable=None) as bar,
+    ):
 
         def progress(expected: int | None) -> Callable[[], object]:
             bar.reset(expected)
@@ -140,7 +144,7 @@ def _video(parsed: argparse.Namespace) -> int:
         return 0
     holds = f"{parsed.output} holds the {done.frames} frames before"
     complain(f"error: {done.error}; {holds}" if done.error else f"stopped; {holds}")
-    return 1 if done.error else _STOPPED
+    return 1 if done.error else TERMINATED if terminated.is_set() else _STOPPED
 
 
 def _load(parsed: argparse.Namespace) -> "Harmonizer":

@@ -1,13 +1,14 @@
 """Memory that is freed and taken again: in processes of their own, whose memory has no history."""
 
 import platform
+import signal
 import subprocess
 import sys
 import warnings
 
 import pytest
 
-from harmonizer.cli.process import warnings_in_one_line
+from harmonizer.cli.process import TERMINATED, sigterm_as_ctrl_c, warnings_in_one_line
 
 pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="of the GNU C library alone"
@@ -80,3 +81,20 @@ def test_warnings_are_lines_of_the_program_meanwhile(capsys: pytest.CaptureFixtu
         warnings.warn("of a picture", UserWarning, stacklevel=1)
     assert capsys.readouterr().err == "harmonizer: warning: of a picture\n"
     assert (warnings.showwarning, list(warnings.filters)) == before
+
+
+def test_sigterm_interrupts_once(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with sigterm_as_ctrl_c() as came:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # the file is being finished
+        assert came.is_set()
+    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(SystemExit) as stop, sigterm_as_ctrl_c():
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.value.code == TERMINATED
+    assert capsys.readouterr().err == "harmonizer: stopped\n"
+    with pytest.raises(KeyboardInterrupt), sigterm_as_ctrl_c():
+        raise KeyboardInterrupt
+    assert signal.getsignal(signal.SIGTERM) is before

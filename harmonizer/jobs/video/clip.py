@@ -61,7 +61,7 @@ class Done:
         frames: How many were written.
         change: The mean change of colour.
         error: Why it ended before its end; None if it did not.
-        stopped: Whether that was Ctrl-C.
+        stopped: Whether that was Ctrl-C, or what is taken for it.
     """
 
     frames: int

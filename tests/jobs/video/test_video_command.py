@@ -376,7 +376,10 @@ def test_a_truncated_clip_is_named_and_kept_as_far_as_it_goes(
     assert 10 < len(frames_of(out)) < 40
 
 
-def test_ctrl_c_leaves_a_whole_file_of_what_is_done(tmp_path: Path, mask: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_leaves_a_whole_file_of_what_is_done(
+    number: signal.Signals, code: int, tmp_path: Path, mask: Path
+) -> None:
     clip = write_clip(tmp_path / "in.mkv", [still()] * 9000, codec="libx264", audio="aac")
     out = tmp_path / "out.mkv"
     command = [sys.executable, "-m", "harmonizer", "video", str(clip), str(mask), "-o", str(out)]
@@ -390,9 +393,9 @@ def test_ctrl_c_leaves_a_whole_file_of_what_is_done(tmp_path: Path, mask: Path) 
             time.sleep(0.02)
             if any(one.suffix == ".tmp" and one.stat().st_size for one in tmp_path.iterdir()):
                 break
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+    assert process.returncode == code, said
     assert "holds the" in said
     assert left(tmp_path) == ["in.mkv", "mask.png", "out.mkv"]
     count = len(frames_of(out))
