@@ -31,8 +31,8 @@ _LEFT_BY_A_BLUR = 0.97
 # Low-resolution pixels around the mask that take part: a blur reaches so far.
 _MARGIN = 8
 # So many pixels, spread over the foreground, say as much as all of them.
-_MAX_FIT_PIXELS = 1 << 13
-_MAX_BLUR_PIXELS = 1 << 12
+_MAX_FIT_PIXELS = 1 << 12
+_MAX_BLUR_PIXELS = 1 << 11
 
 
 def fit_around(
@@ -115,8 +115,10 @@ def _fit(before: Floats, after: Floats, weight: Floats) -> Correction:
     curve = Curve(*(part.astype(np.float32) for part in (by_fours, *bounds)))
     linear = affine[:, 1:].astype(np.float32)
     correction = Correction(whitening.astype(np.float32), linear, curve, change)
-    explained = correction.of_colours(before.reshape(-1, 3).T).T.reshape(before.shape)
-    field = filled(without_noise(change - explained, weight), weight)
+    # 3 x h x w: with colours innermost, numpy is slow.
+    residual = np.stack(cv2.split(change))
+    residual -= correction.of_colours(before.reshape(-1, 3).T).reshape(residual.shape)
+    field = filled(without_noise(residual, weight), weight)
     return replace(correction, field=field)
 
 

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, Literal, TypeVar, cast, get_args
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,7 +73,7 @@ def lift(
     else:
         weight = low_res_weight(image, mask, before, scale)
         if method == "residual":
-            change = cast(Floats, after - before)
+            change = cast(Floats, np.stack(cv2.split(after - before)))
             correction = Correction.of_field(filled(change, weight), keep=1.0)
         else:
             correction = fit_around(box, mask.shape, before, after, weight)

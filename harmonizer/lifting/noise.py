@@ -17,13 +17,15 @@ def without_noise(residual: Floats, weight: Floats) -> Floats:
     """Attenuate each frequency band of the residual by the share of noise in it (a Wiener filter).
 
     White noise has a known variance in each band; what a band has beyond it is worth keeping.
+
+    Args:
+        residual: 3 x h x w.
+        weight: h x w.
     """
-    # 3 x h x w: with colours innermost, numpy is slow.
-    planes = cast(Floats, np.stack(cv2.split(residual)))
-    noise = _noise_variance(planes, weight)
-    kept = np.zeros_like(planes)
-    finer = planes
-    numerator, denominator = planes * weight, weight
+    noise = _noise_variance(residual, weight)
+    kept = np.zeros_like(residual)
+    finer = residual
+    numerator, denominator = residual * weight, weight
     total = 3 * float(weight.sum())
     previous = 0.0
     for sigma in _BAND_SIGMAS:
@@ -34,9 +36,11 @@ def without_noise(residual: Floats, weight: Floats) -> Floats:
         band = finer - coarser
         energy = float(np.vdot(band, band * weight)) / total
         share = noise * _white_noise_gain(previous, sigma) / max(energy, 1e-20)
-        kept += max(0.0, 1.0 - share) * band
+        band *= max(0.0, 1.0 - share)
+        kept += band
         finer, previous = coarser, sigma
-    return cast(Floats, cv2.merge(tuple(kept + finer)))
+    kept += finer
+    return kept
 
 
 def _noise_variance(residual: Floats, weight: Floats) -> float:
@@ -48,25 +52,35 @@ def _noise_variance(residual: Floats, weight: Floats) -> float:
     """
     one, support = _semivariance(residual, weight, 1)
     two, _ = _semivariance(residual, weight, 2)
-    inner = (weight > 0.5 * weight.max()) & (support > 0)
-    if np.count_nonzero(inner) < 30:  # too few to tell noise from signal
+    inner = (_halved(weight) > 0.5 * weight.max()) & (support > 0)
+    if np.count_nonzero(inner) < 8:  # too few to tell noise from signal
         return 0.0
     # So low a quantile of estimates from some 100 pixels each lies below their mean.
     return 1.1 * max(0.0, float(np.quantile((2 * one - two)[inner], 0.05)))
 
 
 def _semivariance(residual: Floats, weight: Floats, lag: int) -> tuple[Floats, Floats]:
-    """Local half mean squared difference of pixels ``lag`` apart, and the weight behind it."""
+    """Local half mean squared difference of pixels ``lag`` apart, and the weight behind it.
+
+    Both are smooth, and so of half the resolution.
+    """
     total, support = np.zeros_like(weight), np.zeros_like(weight)
     for first, second in (
         (np.s_[..., :-lag], np.s_[..., lag:]),
         (np.s_[..., :-lag, :], np.s_[..., lag:, :]),
     ):
         both = np.minimum(weight[first], weight[second])
-        total[first] += both * np.square(residual[first] - residual[second]).mean(axis=0)
+        difference = residual[first] - residual[second]
+        total[first] += both * np.einsum("cij,cij->ij", difference, difference)
         support[first] += both
-    total, support = smoothed(total, 4.0), smoothed(support, 4.0)
-    return cast(Floats, total / np.maximum(2 * support, 1e-6)), support
+    total, support = (smoothed(_halved(one), 2.0) for one in (total, support))
+    return cast(Floats, total / np.maximum(6 * support, 1e-6)), support
+
+
+def _halved(values: Floats) -> Floats:
+    height, width = values.shape
+    size = max(1, width // 2), max(1, height // 2)
+    return cast(Floats, cv2.resize(values, size, interpolation=cv2.INTER_AREA))
 
 
 @cache

@@ -1,7 +1,7 @@
 """Resample between the resolutions, and weigh which pixels of one speak for the other."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -67,22 +67,28 @@ def _sampled(image: NDArray[Any], height: int, width: int) -> Floats:
     return total
 
 
-def filled(values: Floats, weight: Floats) -> Floats:
+def filled(planes: Floats, weight: Floats) -> Floats:
     """Keep values where they have weight, and fill the others from those around.
 
     Without it the bilinear stretch would mix the background's values in along the rim.
+
+    Args:
+        planes: 3 x h x w.
+        weight: h x w.
+
+    Returns:
+        h x w x 3.
     """
-    weighted: Floats = np.dstack([values * weight[..., None], weight])
-    total = weighted.copy()
+    weighted = cast(Floats, cv2.merge((*(planes * weight), weight)))
     height, width = weight.shape
-    share = 1.0
-    for factor in (2, 8, 32):
-        share *= 1e-3
-        small = (max(1, width // factor), max(1, height // factor))
-        around = cv2.resize(weighted, small, interpolation=cv2.INTER_AREA)
-        total += share * cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)
-    total += 1e-3 * share * weighted.mean(axis=(0, 1))
-    return (total[..., :3] / np.maximum(total[..., 3:], 1e-30)).astype(np.float32)
+    total = cast(Floats, weighted.mean(axis=(0, 1))[None, None])
+    for factor in (32, 8, 2, 1):
+        size = (max(1, width // factor), max(1, height // factor))
+        coarser = cv2.resize(total, size, interpolation=cv2.INTER_LINEAR)
+        total = cast(Floats, np.float32(1e-3) * coarser)
+        total += cv2.resize(weighted, size, interpolation=cv2.INTER_AREA)
+    support = np.maximum(total[..., 3], 1e-30)
+    return cast(Floats, cv2.merge(tuple(plane / support for plane in cv2.split(total)[:3])))
 
 
 def interpolation(pixels: slice, size: int, low_size: int) -> tuple[slice, Floats]:
