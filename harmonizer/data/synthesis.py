@@ -59,8 +59,8 @@ class Synthesis:
         most_colourful: Growth of the foreground's spread of chroma, above which a transfer is
             implausible.
         dulled: Probability in [0, 1] that a transfer has to take colour away, as most of HFlickr's
-            do: that the spread may grow to `dull` times what it was at most.
-        dull: See `dulled`.
+            do.
+        dull: The share of its spread of chroma that the foreground then has left at most.
         redraws: How often an implausible transfer is drawn again; the last one is taken.
         most_change: Foreground mean squared error above which a change is scaled back.
         noise: The most noise that is laid over composite and target alike, as a standard deviation
@@ -267,29 +267,33 @@ class CompositeSynthesizer:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The target, and the same picture with the colours the foreground shall take."""
         s = self.synthesis
-        transfer, light = (0, s.transfer) if pasted else (s.transfer, 0)
-        weights = np.array([s.rendition, transfer, s.illumination + light])
-        ends = np.cumsum(weights / weights.sum())[:-1]
-        recipe = int(np.searchsorted(ends, generator.random(), side="right"))
-        if recipe == 0:
+        # What is pasted takes other light, and never the colours of another object.
+        weights = {
+            "rendition": s.rendition,
+            "transfer": 0 if pasted else s.transfer,
+            "illumination": s.illumination + (s.transfer if pasted else 0),
+        }
+        ends = np.cumsum([*weights.values()]) / sum(weights.values())
+        recipe = [*weights][int(np.searchsorted(ends[:-1], generator.random(), side="right"))]
+        if recipe == "rendition":
             target = image
             if generator.random() < s.flat:
                 target = draw_edit(s.dark, generator).apply(image)
             elif generator.random() < s.edited:
                 target = draw_edit(s.target, generator).apply(image)
             return target, draw_edit(s.foreground, generator).apply(image)
-        strengths = s.vivid if recipe == 1 else s.target
+        strengths = s.vivid if recipe == "transfer" else s.target
         edited = generator.random() < s.edited
         target = draw_edit(strengths, generator).apply(image) if edited else image
         inside = mask > 0
         source = target[inside].astype(np.float32)
         if not len(source):
             return target, target
-        if recipe == 1:
+        if recipe == "transfer":
             moved = self._transfer(source, index, generator)
         else:
-            light = self._illuminations.draw(generator)
-            moved = light.of_colours(source.T / np.float32(255)).T * np.float32(255)
+            illumination = self._illuminations.draw(generator)
+            moved = illumination.of_colours(source.T / np.float32(255)).T * np.float32(255)
         changed = target.copy()
         changed[inside] = np.rint(moved).astype(np.uint8)
         return target, changed

@@ -21,8 +21,8 @@ from harmonizer.imaging.mask import ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
 from harmonizer.imaging.saving import save_image
 from harmonizer.jobs.scene import Scene
-from harmonizer.lifting import Strength
-from harmonizer.pipeline import apply_strength, harmonize
+from harmonizer.lifting import Strength, apply_strength
+from harmonizer.pipeline import harmonize
 from harmonizer.preprocessing import Array, full_scale
 from harmonizer.zoo.manifest import default_model
 

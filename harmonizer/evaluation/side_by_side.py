@@ -13,8 +13,7 @@ from harmonizer.evaluation.methods import Model, open_methods
 from harmonizer.evaluation.metrics import Array
 from harmonizer.evaluation.protocols import FULL_RESOLUTION
 from harmonizer.imaging.drawing import PAPER, lay_out, preview
-from harmonizer.lifting import Strength, as_strength
-from harmonizer.pipeline import apply_strength
+from harmonizer.lifting import Strength, apply_strength, as_strength
 
 _GAP = 8
 _LEAST_SIDE = 16

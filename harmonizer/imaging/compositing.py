@@ -45,7 +45,7 @@ def compose(
 
     Returns:
         The composite, of the same kind, dtype, size and mode as `background` (a file gives a
-        `PIL.Image.Image`, or a uint16 array for RGB of 16 bits a channel), and its mask, which is
+        `PIL.Image.Image`, or an array for RGB of 16 bits or floats), and its mask, which is
         the cut-out's alpha: a `PIL.Image.Image` of mode L with a `PIL.Image.Image`, a float32
         tensor (1, H, W) with a tensor, else a float32 array (H, W); both from 0 to 1. They are what
         `harmonize` takes. Where the mask is 0 the composite is the background, bit for bit.

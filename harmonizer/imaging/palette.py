@@ -126,7 +126,10 @@ def _nearest(colours: Array, choices: Array) -> Array:
 
 
 def image_like(image: Image.Image, array: Array) -> Image.Image:
-    """Build an image of the same mode, palette and metadata from its raw array (H, W, ...)."""
+    """Build an image of the same mode and metadata from its raw array (H, W, ...), of its dtype.
+
+    One of mode P is then to be given its palette.
+    """
     size = (array.shape[1], array.shape[0])
     raw = np.ascontiguousarray(array)
     result = Image.frombuffer(image.mode, size, raw, "raw", image.mode, 0, 1)

@@ -179,8 +179,22 @@ def harmonize_file(
 ) -> bytes:
     """Harmonize one file, or its bytes, into the bytes of another; metadata is kept.
 
-    `format_name` is what `output_format` returned, `quality` as in `encode_image`; `lut` is where
-    the change goes as a table, if anywhere.
+    Args:
+        harmonizer: The model.
+        image: The composite, or the cut-out of a `scene` that has a background.
+        mask: White where the foreground is; None for a cut-out.
+        format_name: What to write, as `harmonizer.imaging.saving.output_format` returns it.
+        scene: How pictures are opened.
+        strength: As for `Harmonizer.harmonize`.
+        quality: From 1 to 100, for JPEG (None is 95) and WebP (None is lossless).
+        lut: Where the change goes as a table (.cube), if anywhere.
+
+    Returns:
+        What the file is to hold.
+
+    Raises:
+        InputError: A picture cannot be read, or the format cannot hold the result.
+        OSError: `lut` cannot be written.
     """
     picture, plane = scene.open(image, mask)
     composite = harmonizer.prepare(picture, plane)

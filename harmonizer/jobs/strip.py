@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from harmonizer.imaging.drawing import lay_out, preview
 from harmonizer.imaging.picture import Picture
-from harmonizer.lifting import Strength
-from harmonizer.pipeline import Harmonizer, apply_strength
+from harmonizer.lifting import Strength, apply_strength
+from harmonizer.pipeline import Harmonizer
 
 _GAP = 8
 _SIDE = 640  # pixels; the longest side of each picture

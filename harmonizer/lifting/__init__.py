@@ -12,13 +12,14 @@ Nothing here knows of networks or of image files: arrays come in, arrays go out.
 from harmonizer.lifting.color_transform import ColorTransform
 from harmonizer.lifting.fit import fit_color_transform
 from harmonizer.lifting.full_resolution import LIFTING_METHODS, LiftingMethod, lift
-from harmonizer.lifting.strength import Strength, as_strength
+from harmonizer.lifting.strength import Strength, apply_strength, as_strength
 
 __all__ = [
     "LIFTING_METHODS",
     "ColorTransform",
     "LiftingMethod",
     "Strength",
+    "apply_strength",
     "as_strength",
     "fit_color_transform",
     "lift",

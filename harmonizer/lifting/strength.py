@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,27 +68,6 @@ class Strength:
         change += float(self.light - self.color) * luma
         np.clip(change, -colours, scale - colours, out=change)
 
-    def between(self, before: NDArray[Any], after: NDArray[Any]) -> NDArray[Any]:
-        """Return what two shares of the way from a picture to another one give.
-
-        Args:
-            before: (H, W, 3), RGB: uint8, uint16, or floating point in [0, 1].
-            after: The same shape and dtype.
-
-        Returns:
-            The same shape and dtype, within the range, rounded once.
-        """
-        mixed = np.empty_like(before)
-        scale = full_scale(before.dtype)
-        for top in range(0, before.shape[0], _PIECE_ROWS):
-            rows = slice(top, top + _PIECE_ROWS)
-            colours = before[rows].reshape(-1, 3).T.astype(np.float32)
-            change = after[rows].reshape(-1, 3).T - colours
-            self.reduce(change, colours, scale)
-            changed = (colours + change).T.reshape(before[rows].shape)
-            mixed[rows] = np.rint(changed) if before.dtype.kind == "u" else changed
-        return mixed
-
 
 def as_strength(strength: float | Strength) -> Strength:
     """Return the shares that a number, or a `Strength`, means.
@@ -99,6 +79,46 @@ def as_strength(strength: float | Strength) -> Strength:
         return strength
     _check(strength, "strength")
     return Strength(strength, strength)
+
+
+def apply_strength(
+    before: NDArray[Any], after: NDArray[Any], strength: float | Strength
+) -> NDArray[Any]:
+    """Go a part of the way from a picture to another one.
+
+    Args:
+        before: (H, W, 3), RGB: uint8, uint16, or floating point in [0, 1].
+        after: The same shape and dtype.
+        strength: From 0, `before`, to 1, `after`; or a `Strength`.
+
+    Returns:
+        The same shape and dtype, within the range, rounded once.
+
+    Raises:
+        InputError: The strength is not from 0 to 1.
+    """
+    shares = as_strength(strength)
+    if shares.is_all:
+        return after
+    if not shares.is_one_number:
+        return _between(before, after, shares)
+    share = shares.light
+    if before.dtype.kind == "u":
+        return cv2.addWeighted(before, 1 - share, after, share, 0)
+    return (before + np.float32(share) * (after - before)).astype(before.dtype, copy=False)
+
+
+def _between(before: NDArray[Any], after: NDArray[Any], shares: Strength) -> NDArray[Any]:
+    mixed = np.empty_like(before)
+    scale = full_scale(before.dtype)
+    for top in range(0, before.shape[0], _PIECE_ROWS):
+        rows = slice(top, top + _PIECE_ROWS)
+        colours = before[rows].reshape(-1, 3).T.astype(np.float32)
+        change = after[rows].reshape(-1, 3).T - colours
+        shares.reduce(change, colours, scale)
+        changed = (colours + change).T.reshape(before[rows].shape)
+        mixed[rows] = np.rint(changed) if before.dtype.kind == "u" else changed
+    return mixed
 
 
 def _check(value: Any, name: str) -> None:  # noqa: ANN401 - a caller's mistake

@@ -35,6 +35,7 @@ _KEPT = (_JOIN, 5, 7)
 _CELL = 8  # the side of the cells whose colours are compared by kind, and along the border
 _SEEN = 2e-2  # the share of a side below which a kind of thing hardly counts
 _BORDER = 2 * (3 + len(PRODUCTS))  # mean and second moments of both sides
+_BY_KIND = 2 + 2 * 3 + 3  # shares and mean colours of both sides, and how these differ
 _FAINT = (8 * 2 / 255) ** 2  # a squared chroma, of eight grey levels, that is hardly one
 
 
@@ -108,7 +109,7 @@ class ColorMapNetwork(Network, StartsFromImageNet):
             for before, after in zip((4, *_ENCODER), _ENCODER, strict=False)
         )
         averaged = 3 * config.width + sum(_ENCODER[_ENCODED:])
-        known = 2 * (averaged + _STATISTICS) + 1 + 11 * config.kinds + _BORDER
+        known = 2 * (averaged + _STATISTICS) + 1 + _BY_KIND * config.kinds + _BORDER
         self.hidden = nn.Sequential(
             nn.Linear(known, config.hidden),
             nn.ReLU(),
@@ -193,7 +194,7 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         moments = (products * weights).sum(dim=3)  # (N, 2, 6)
         colours, weights = _masked_cells(image, sides, 4)
         red, green, blue = (colours[:, :, i : i + 1] for i in range(3))
-        # Brightness and two opponent colours beside the channels.
+        # Brightness (BT.601, with which the weights have learned) and two opponent colours.
         opponent = torch.cat(
             [
                 red * 0.299 + green * 0.587 + blue * 0.114,

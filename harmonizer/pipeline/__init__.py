@@ -6,12 +6,11 @@ This is the only place where images, networks and lifting meet.
 from harmonizer.pipeline.cutout import harmonize_cutout
 from harmonizer.pipeline.harmonizer import Harmonizer
 from harmonizer.pipeline.one_call import harmonize
-from harmonizer.pipeline.prepared import Composite, apply_strength
+from harmonizer.pipeline.prepared import Composite
 
 __all__ = [
     "Composite",
     "Harmonizer",
-    "apply_strength",
     "harmonize",
     "harmonize_cutout",
 ]

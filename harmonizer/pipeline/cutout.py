@@ -43,7 +43,7 @@ def harmonize_cutout(
 
     Returns:
         The harmonized picture, of the same kind, dtype, size and mode as `background` (a file
-        gives a `PIL.Image.Image`, or an array for RGB of 16 bits a channel). A layer is RGB with
+        gives a `PIL.Image.Image`, or an array for RGB of 16 bits or floats). A layer is RGB with
         alpha, of the same kind and dtype.
 
     Raises:

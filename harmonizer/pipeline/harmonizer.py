@@ -20,15 +20,16 @@ from harmonizer.imaging.image import ImageLike, Kind
 from harmonizer.imaging.mask import MaskLike, ResizeMask, warn_if_nothing_to_do
 from harmonizer.imaging.picture import Picture
 from harmonizer.inference.backends import Backend, check_backend
-from harmonizer.lifting import ColorTransform, Strength, as_strength, fit_color_transform, lift
-from harmonizer.pipeline.batches import harmonize_many
-from harmonizer.pipeline.prepared import (
-    Composite,
+from harmonizer.lifting import (
+    ColorTransform,
+    Strength,
     apply_strength,
-    check_finite,
-    is_map,
-    open_composite,
+    as_strength,
+    fit_color_transform,
+    lift,
 )
+from harmonizer.pipeline.batches import harmonize_many
+from harmonizer.pipeline.prepared import Composite, check_finite, is_map, open_composite
 from harmonizer.pipeline.running import Source, read, start
 from harmonizer.zoo.find import StoredModel, find_model
 from harmonizer.zoo.manifest import ModelInfo
@@ -265,7 +266,7 @@ class Harmonizer:
         *,
         strength: float | Strength = ...,
         resize_mask: ResizeMask = ...,
-    ) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
+    ) -> Any: ...  # noqa: ANN401 - a picture, or an array
 
     def __call__(
         self,
@@ -291,9 +292,8 @@ class Harmonizer:
 
         Returns:
             The harmonized picture: same kind, dtype, size, mode, ICC profile and alpha as `image`
-            (a file gives a `PIL.Image.Image`, or a uint16 array for RGB of 16 bits a channel, which
-            Pillow has no mode for). Where the mask is 0 it equals the input bit for bit; soft mask
-            values blend linearly.
+            (a file gives a `PIL.Image.Image`, or an array for RGB of 16 bits or floats). Where the
+            mask is 0 it equals the input bit for bit; soft mask values blend linearly.
 
         Raises:
             InputError: Something is not as described here; the message says what.
@@ -425,10 +425,10 @@ class Harmonizer:
         if is_map(answer):
             transform = self.change(composite, answer).at(strength)
             return composite.picture.restore(transform.apply(pixels, mask), mask)
-        shown, its_mask = composite.frame.of(pixels), composite.frame.of(mask)
+        framed, its_mask = composite.frame.of(pixels), composite.frame.of(mask)
         low_res = composite.low_res.astype(np.float32)
-        harmonized = lift(shown, its_mask, low_res, self.scaled(composite, answer))
-        changed = apply_strength(shown, harmonized, strength)
+        harmonized = lift(framed, its_mask, low_res, self.scaled(composite, answer))
+        changed = apply_strength(framed, harmonized, strength)
         return composite.picture.restore(composite.completed(changed), mask)
 
     def color_transform(

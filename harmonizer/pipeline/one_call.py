@@ -46,7 +46,7 @@ def harmonize(
     device: "str | torch.device | None" = ...,
     strength: float | Strength = ...,
     resize_mask: ResizeMask = ...,
-) -> Any: ...  # noqa: ANN401 - a picture, or an array of 16 bits
+) -> Any: ...  # noqa: ANN401 - a picture, or an array
 
 
 def harmonize(
@@ -68,8 +68,8 @@ def harmonize(
         mask: Its foreground, of the same size; white (1) is what will change.
         model: What `Harmonizer.from_pretrained` takes, or a `Harmonizer`; None is the bundled
             default.
-        device: Where to load the model: `"auto"` or None (CUDA, else MPS, else the CPU), or a
-            device as torch names it. A ready `Harmonizer` has one already.
+        device: As `Harmonizer.from_pretrained` takes it; None is `"auto"`. A ready `Harmonizer` has
+            one already.
         strength: From 0 (no change) to 1 (the full change); or a `Strength`: shares of light and
             colour.
         resize_mask: True accepts a mask of another size but the same aspect, and resizes it;

@@ -1,4 +1,4 @@
-"""Prepare a picture for a network, and take a part of its change."""
+"""Prepare a picture for a network."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from harmonizer.imaging.color import change_within, convert
 from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
-from harmonizer.lifting import ColorTransform, Strength, as_strength
+from harmonizer.lifting import ColorTransform
 from harmonizer.pipeline.framing import Frame, frame_around, lies_right
 from harmonizer.preprocessing import Array, Preprocessing, full_scale, resample
 
@@ -156,19 +156,6 @@ def _touching(cell: int, length: float) -> slice:
 def is_map(answer: NDArray[np.float32]) -> bool:
     """Whether a network has answered with a map of colours (3, 10), not a picture (3, h, w)."""
     return answer.ndim == 2
-
-
-def apply_strength(before: Array, after: Array, strength: float | Strength) -> Array:
-    """Return `before + strength * (after - before)` of two pictures, rounded for integers."""
-    shares = as_strength(strength)
-    if shares.is_all:
-        return after
-    if not shares.is_one_number:
-        return shares.between(before, after)
-    share = shares.light
-    if before.dtype.kind == "u":
-        return cv2.addWeighted(before, 1 - share, after, share, 0)
-    return (before + np.float32(share) * (after - before)).astype(before.dtype, copy=False)
 
 
 def check_finite(answer: NDArray[np.float32], name: str) -> None:

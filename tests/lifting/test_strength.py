@@ -7,8 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
-from harmonizer.lifting import ColorTransform, Strength
-from harmonizer.pipeline import apply_strength
+from harmonizer.lifting import ColorTransform, Strength, apply_strength
 
 WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
 

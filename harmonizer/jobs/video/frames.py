@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
+from harmonizer.imaging.arrays import is_tensor
 from harmonizer.imaging.batch import pairs
 from harmonizer.imaging.files import is_file
 from harmonizer.imaging.mask import MaskLike, open_mask
@@ -149,7 +150,10 @@ def _moments(
 def _is_single(masks: object) -> bool:
     """Return whether it is one mask for the whole clip."""
     if isinstance(masks, np.ndarray):
-        return masks.ndim == 2
+        shape = cast(NDArray[Any], masks).shape
+        return len(shape) == 2 or shape[2:] == (1,)
+    if is_tensor(masks):
+        return masks.ndim == 2 or (masks.ndim == 3 and masks.shape[0] == 1)
     return is_file(masks) or not isinstance(masks, Iterable)
 
 

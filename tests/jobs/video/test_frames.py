@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers import EXAMPLES, box_mask
 from numpy.typing import NDArray
 from PIL import Image
@@ -159,6 +160,10 @@ def test_masks_come_in_every_kind(model: Harmonizer, noise: Noise) -> None:
         [MASK.astype(np.float32)] * 2,
         np.stack([MASK] * 2),
         (np.dstack([MASK.astype(np.uint8) * 255] * 3) for _ in frames),
+        MASK[..., None],  # one for the whole clip, as from here on
+        Image.fromarray(MASK),
+        torch.from_numpy(MASK),
+        torch.from_numpy(MASK)[None],
     ]
     for masks in kinds:
         (first, _) = harmonize_video(frames, masks, model)
