@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +22,8 @@ _SMALL, _SURROUNDINGS = 0.03, 2
 # A step is a power of two, of 1.75 to 3.5 % of the side: the frame reaches less than one beyond a
 # border. A side at which the power changes is none that cameras or screens have.
 _STEP = 0.035
+# What a mask holds of this or less is no foreground to frame, nor is this share of its weight.
+_FAINT, _SPECK = 0.1, 1e-4
 _MIDDLE = 1e-6  # nearer to it, as a share of the width, an object lies on neither side
 
 
@@ -63,13 +66,13 @@ class Frame:
 
 
 def frame_around(mask: NDArray[np.float32], input_size: tuple[int, int]) -> Frame:
-    """Return what a network of this input size looks at; the whole foreground is in it.
+    """Return what a network of this input size looks at; the foreground, but for specks, is in it.
 
     Args:
         mask: (H, W), in [0, 1].
         input_size: Height and width.
     """
-    box = bounding_box(mask)
+    box = _box(mask)
     if box is None:
         return Frame.whole(mask)
     ends = zip(box, mask.shape, strict=True)
@@ -84,6 +87,27 @@ def lies_right(mask: NDArray[np.float32]) -> bool:
     columns = mask.sum(axis=0, dtype=np.float64)
     from_middle = np.arange(len(columns)) - (len(columns) - 1) / 2
     return float(columns @ from_middle) > _MIDDLE * len(columns) * float(columns.sum())
+
+
+def _box(mask: NDArray[np.float32]) -> tuple[Range, Range] | None:
+    """Find the rows and columns of what is clearly foreground, but for specks; None if it is empty.
+
+    What a cut-out leaves behind, or JPEG in a mask, must not decide what is looked at.
+    """
+    clear = cv2.threshold(mask, _FAINT, 0, cv2.THRESH_TOZERO)[1]
+    rows, columns = (
+        np.asarray(cv2.reduce(clear, axis, cv2.REDUCE_SUM, dtype=cv2.CV_64F), np.float64).ravel()
+        for axis in (1, 0)
+    )
+    return (_most(rows), _most(columns)) if rows.any() else bounding_box(mask)
+
+
+def _most(weights: NDArray[np.float64]) -> Range:
+    """Return the range that holds all weight but a speck's at either end."""
+    passed = np.cumsum(weights)
+    speck = _SPECK * passed[-1]
+    held = np.flatnonzero((passed > speck) & (passed - weights < passed[-1] - speck))
+    return int(held[0]), int(held[-1]) + 1
 
 
 def _window(middle: int, side: int, length: int) -> Range:
