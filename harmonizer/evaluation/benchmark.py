@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, astuple, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from harmonizer._version import __version__
-from harmonizer.data import OnError, Triplet, TripletDataset
+from harmonizer.data import OnError, Triplet, TripletDataset, TripletFiles
 from harmonizer.errors import InputError
 from harmonizer.evaluation.methods import Method, Model, open_methods
 from harmonizer.evaluation.protocols import Protocol, find_protocol
@@ -83,9 +82,8 @@ def evaluate(
     table = None
     rows: list[Row] = []
     if output is not None:
-        table, rows = open_rows(
-            Path(output), _configuration(methods, dataset, protocol), partial(_changed, dataset)
-        )
+        configuration = _configuration(methods, dataset, protocol)
+        table, rows = open_rows(Path(output), configuration, [*map(_version, dataset.files)])
     done = {row.index for row in rows}
     waiting = [index for index in range(len(dataset)) if index not in done]
     skipped = list(dataset.missing)
@@ -130,13 +128,14 @@ def _configuration(
     }
 
 
-def _changed(dataset: TripletDataset, index: int) -> float:
-    """When the files of a picture were last written; what is not there is told when it is read."""
-    times = [0.0]
-    for path in dataset.files[index][:3]:
+def _version(files: TripletFiles) -> str:
+    """Tell files from others of the same names; what is not there is told when it is read."""
+    said: list[str] = []
+    for path in files[:3]:
         with suppress(OSError):
-            times.append(path.stat().st_mtime)
-    return max(times)
+            now = path.stat()
+            said.append(f"{now.st_size} {now.st_mtime_ns}")
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,21 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from harmonizer.errors import InputError
 from harmonizer.evaluation.results import Row
 from harmonizer.files import RowTable, read_json, write_atomically
 
 ROWS, CONFIGURATION = "images.csv", "configuration.json"
+_VERSIONS = "versions"  # its key in the latter
 
 
 def open_rows(
-    folder: Path, configuration: Mapping[str, Any], changed: Callable[[int], float]
+    folder: Path, configuration: Mapping[str, Any], versions: Sequence[str]
 ) -> tuple[RowTable, list[Row]]:
     """Open `images.csv` of a folder: a row for each picture and model.
 
@@ -25,7 +26,8 @@ def open_rows(
     Args:
         folder: Where they are.
         configuration: What decides over them.
-        changed: When the files of a picture, by its place in the dataset, were last written.
+        versions: What tells the files of each picture, by its place in the dataset, from others of
+            the same names.
 
     Returns:
         The table, and the rows that it holds of pictures that every model was measured on; what a
@@ -41,26 +43,29 @@ def open_rows(
     for path in (table.path, written):
         if path.is_symlink() and not path.exists():
             raise InputError(f"{path} is a link that leads nowhere; remove it")
-    text = json.dumps(configuration, indent=2)
+    said = json.loads(json.dumps(configuration))
+    before: Sequence[str] = ()
     if written.is_file():
-        _refuse_another(written, json.loads(text))
+        before = _read_versions(written, said)
     elif table.path.exists():
         raise InputError(
             f"{table.path} is there without the {CONFIGURATION} of an evaluation; name "
             "another folder"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(written, text + "\n")
+    text = json.dumps({**said, _VERSIONS: list(versions)}, indent=2) + "\n"
+    if not before:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(written, text)
     rows = [row for row in map(_parse, table.read()) if row is not None]
-    measured = table.path.stat().st_mtime if rows else 0.0
     counts = Counter(row.index for row in rows)
-    kept = {
-        index
-        for index, count in counts.items()
-        if count == len(configuration["models"]) and changed(index) <= measured
-    }
-    whole = [row for row in rows if row.index in kept]
+    same = {i for i, (old, new) in enumerate(zip(before, versions, strict=False)) if old == new}
+    whole = [
+        row
+        for row in rows
+        if row.index in same and counts[row.index] == len(configuration["models"])
+    ]
     table.begin([astuple(row) for row in whole])
+    write_atomically(written, text)  # only now that no row of other files is left
     return table, whole
 
 
@@ -73,14 +78,16 @@ def _parse(texts: list[str]) -> Row | None:
         return None
 
 
-def _refuse_another(path: Path, configuration: Mapping[str, Any]) -> None:
+def _read_versions(path: Path, configuration: Mapping[str, Any]) -> Sequence[str]:
     try:
         before = read_json(path)
-        different = [key for key in configuration if before.get(key) != configuration[key]]
     except ValueError as error:
         raise InputError(f"{path} cannot be read ({error}); name another folder") from error
+    different = [key for key in configuration if before.get(key) != configuration[key]]
     if different:
         raise InputError(
             f"{path.parent} holds an evaluation that differs in {', '.join(different)}; name "
             "another folder, or delete this one"
         )
+    versions: object = before.get(_VERSIONS)
+    return cast(list[str], versions) if isinstance(versions, list) else ()

@@ -268,13 +268,14 @@ def test_a_stopped_evaluation_goes_on(
     assert sorted(loaded) == list(range(whole_pictures, COUNT))
 
 
+@pytest.mark.parametrize("later", [5, -1e6])  # what is unpacked keeps an older date
 def test_pictures_that_were_replaced_are_measured_again(
-    copy: Path, tmp_path: Path, brighten: Harmonizer
+    later: float, copy: Path, tmp_path: Path, brighten: Harmonizer
 ) -> None:
     before = evaluate({"a": brighten}, copy, output=tmp_path / "out")
     replaced = min(copy.rglob("composite_images/*"))
     Image.new("RGB", Image.open(replaced).size, "red").save(replaced)
-    os.utime(replaced, (time.time() + 5,) * 2)
+    os.utime(replaced, (time.time() + later,) * 2)
     after = evaluate({"a": brighten}, copy, output=tmp_path / "out")
     differ = [new.name for new, old in zip(after.rows, before.rows, strict=True) if new != old]
     assert differ == [f"{replaced.parts[-3]}/{replaced.stem}"]
