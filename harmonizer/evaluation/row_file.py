@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from harmonizer.errors import InputError
 from harmonizer.evaluation.results import Row
-from harmonizer.files import RowTable, read_json, write_atomically
+from harmonizer.files import read_json, write_atomically
+from harmonizer.tables import RowTable
 
 ROWS, CONFIGURATION = "images.csv", "configuration.json"
 _VERSIONS = "versions"  # its key in the latter

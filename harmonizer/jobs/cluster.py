@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import HarmonizerError, InputError, import_extra
-from harmonizer.files import RowTable, read_table
 from harmonizer.imaging.mask import ResizeMask
 from harmonizer.imaging.saving import output_format
 from harmonizer.inference.backends import Backend
@@ -28,6 +27,7 @@ from harmonizer.jobs.folder import (
 from harmonizer.jobs.scene import Scene
 from harmonizer.lifting import Strength, as_strength
 from harmonizer.pipeline import Harmonizer
+from harmonizer.tables import RowTable, read_table
 from harmonizer.threads import set_threads
 from harmonizer.zoo.names import LocalPath, parse_name
 

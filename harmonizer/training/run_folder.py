@@ -10,7 +10,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from harmonizer.errors import InputError, WeightsCorruptedError
-from harmonizer.files import RowTable, write_atomically
+from harmonizer.files import write_atomically
+from harmonizer.tables import RowTable
 from harmonizer.zoo.sources import read_released
 
 CHECKPOINT_FILE = "checkpoint.pth"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from harmonizer.files import RowTable, write_atomically
+from harmonizer.files import write_atomically
+from harmonizer.tables import RowTable
 
 posix = pytest.mark.skipif(os.name != "posix", reason="rights and pipes of POSIX")
 
