@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import InputError, import_extra
-from harmonizer.jobs.video.yuv import has_alpha, is_full_range, is_rgb, matrix_of
+from harmonizer.jobs.video.yuv import (
+    BT709,
+    UNSPECIFIED,
+    has_alpha,
+    is_full_range,
+    is_rgb,
+    matrix_of,
+)
 
-_UNSPECIFIED, _BT709 = 2, 1
 # The kind of side data that says how a frame is to be shown, and more kinds than FFmpeg has.
 _DISPLAY_MATRIX, _KINDS = 6, 64
 
@@ -104,9 +110,9 @@ def _said(frame: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - a frame of
     yield "rotation", f"{frame.rotation % 360} degrees"
     converted = is_rgb(frame.format, int(frame.colorspace))  # to what `Clip.stored` says
     yield "colour range", "full" if is_full_range(frame) and not converted else "limited"
-    yield "colour matrix", f"number {_BT709 if converted else matrix_of(frame)} of ITU-T H.273"
+    yield "colour matrix", f"number {BT709 if converted else matrix_of(frame)} of ITU-T H.273"
     for what, number in (("primaries", frame.color_primaries), ("transfer", frame.color_trc)):
-        if int(number) not in (0, _UNSPECIFIED):
+        if int(number) not in (0, UNSPECIFIED):
             yield f"colour {what}", f"number {int(number)} of ITU-T H.273"
 
 

@@ -10,7 +10,7 @@ from harmonizer.errors import InputError
 from harmonizer.jobs.video.frames import open_frame_mask
 from harmonizer.jobs.video.pictures import is_still, sorted_pictures
 from harmonizer.jobs.video.reading import Clip
-from harmonizer.jobs.video.yuv import is_full_range, planes_of, turned
+from harmonizer.jobs.video.yuv import is_coloured, is_full_range, planes_of, turned
 from harmonizer.preprocessing import Array
 
 # What lossy compression makes of black and white, in levels of 255.
@@ -56,7 +56,7 @@ def read_masks(source: Path, size: tuple[int, int]) -> Generator[Array]:
 
 def _grey(clip: Clip) -> Iterator[Array]:
     for frame in clip.frames():
-        if frame.format.is_rgb or len(frame.format.components) < 3:
+        if frame.format.is_rgb or not is_coloured(frame.format):
             # Numbers of a palette, or packed: red is as good as green and blue.
             values, full, bits = frame.to_ndarray(format="rgb24")[..., 0], True, 8
         else:

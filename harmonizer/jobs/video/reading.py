@@ -14,10 +14,15 @@ from harmonizer.imaging.files import most_pixels
 from harmonizer.jobs.video.alike import Alike
 from harmonizer.jobs.video.pictures import PICTURES, JoinedFiles, numbered
 from harmonizer.jobs.video.times import Times
-from harmonizer.jobs.video.yuv import has_alpha, is_rgb
+from harmonizer.jobs.video.yuv import (
+    BT709,
+    FULL_RANGE,
+    LIMITED_RANGE,
+    has_alpha,
+    is_coloured,
+    is_rgb,
+)
 
-_BT709, _LIMITED_RANGE, _FULL_RANGE = 1, 1, 2
-_COLOURED = 3  # components of a format that is not grey
 # Curves of brightness, by their numbers in ITU-T H.273, that are made for HDR.
 _HDR = {16: "PQ (HDR10, Dolby Vision)", 18: "HLG"}
 # The native decoder of VP9 leaves the alpha channel out, which this one reads.
@@ -44,10 +49,10 @@ class Stored:
     height: int
     pixel_format: str
     sample_aspect_ratio: Fraction | None = None
-    color_range: int = _LIMITED_RANGE
-    colorspace: int = _BT709
-    color_primaries: int = _BT709
-    color_trc: int = _BT709
+    color_range: int = LIMITED_RANGE
+    colorspace: int = BT709
+    color_primaries: int = BT709
+    color_trc: int = BT709
 
 
 class Clip:
@@ -125,9 +130,9 @@ class Clip:
         colours = [int(getattr(context, name)) for name in names]
         pixels = self._av.VideoFormat(form, 2, 2)
         if is_rgb(pixels, colours[1]):  # which is converted
-            colours[:2] = _LIMITED_RANGE, _BT709
-        elif form.startswith("yuvj") or len(pixels.components) < _COLOURED:
-            colours[0] = _FULL_RANGE
+            colours[:2] = LIMITED_RANGE, BT709
+        elif form.startswith("yuvj") or not is_coloured(pixels):
+            colours[0] = FULL_RANGE
         aspect = context.sample_aspect_ratio or None
         return Stored(context.width, context.height, form, aspect, *colours)
 

@@ -11,10 +11,18 @@ from harmonizer.errors import InputError, import_extra, warn
 from harmonizer.files import Draft
 from harmonizer.imaging.video_codecs import Codec, check_ending
 from harmonizer.jobs.video.reading import Clip, Stored
-from harmonizer.jobs.video.yuv import has_alpha, is_full_range, is_rgb, planes_of
+from harmonizer.jobs.video.yuv import (
+    BT709,
+    FULL_RANGE,
+    LIMITED_RANGE,
+    has_alpha,
+    is_coloured,
+    is_full_range,
+    is_rgb,
+    planes_of,
+)
 
-_FULL_RANGE, _BT709 = 2, 1
-_ENOUGH, _COLOURED = 8, 3  # bits; components of a format that is not grey
+_ENOUGH = 8  # bits
 _NAMES = ("canonical_name", "name")  # of a codec, as PyAV has them: `dts` is `dca`, too
 # What writes the alpha channel beside the colours, where only Matroska and WebM have room for it.
 _ALPHA_BESIDE = "libvpx-vp9"
@@ -53,7 +61,7 @@ def pixel_format(name: str, codec: Codec, path: Path) -> str:
     best = min(fitting, key=losses)
     if _traits(av, best)[0][0] < source[0] and source[0] > _ENOUGH:
         warn(f"{codec.encoder} holds fewer bits than the clip's {source[0]}")
-    if len(av.VideoFormat(name, 2, 2).components) >= _COLOURED and any(losses(best)[1:3]):
+    if is_coloured(av.VideoFormat(name, 2, 2)) and any(losses(best)[1:3]):
         warn(f"{codec.encoder} holds the colours of fewer pixels than the clip does")
     return best
 
@@ -62,7 +70,7 @@ def _traits(av: Any, name: str) -> tuple[tuple[int, int, int], bool]:  # noqa: A
     """Bits, and values of colour across and down for 2 x 2 pixels; and whether there is alpha."""
     form = av.VideoFormat(name, 2, 2)
     parts = form.components
-    if form.is_rgb or form.has_palette or len(parts) < 3:
+    if form.is_rgb or form.has_palette or not is_coloured(form):
         return (max(8, parts[0].bits), 2, 2), has_alpha(form)
     return (parts[0].bits, parts[1].width, parts[1].height), has_alpha(form)
 
@@ -172,15 +180,17 @@ class Output:
             return frame
         if name.replace("yuvj", "yuv") == self.format:
             ready = copied(frame, self.format)
-            ready.color_range = _FULL_RANGE
+            ready.color_range = FULL_RANGE
         elif is_rgb(frame.format, int(frame.colorspace)):
             bilevel = frame.format.components[0].bits == 1
             # White of one bit would be 255 there, not 235.
             source = frame.reformat(format="gray") if bilevel else frame
-            ready = source.reformat(format=self.format, dst_colorspace=_BT709, dst_color_range=1)
-            ready.colorspace, ready.color_range = _BT709, 1
+            ready = source.reformat(
+                format=self.format, dst_colorspace=BT709, dst_color_range=LIMITED_RANGE
+            )
+            ready.colorspace, ready.color_range = BT709, LIMITED_RANGE
         else:
-            full = _FULL_RANGE if is_full_range(frame) else None
+            full = FULL_RANGE if is_full_range(frame) else None
             ready = frame.reformat(format=self.format, dst_color_range=full)
         ready.pts, ready.time_base = frame.pts, frame.time_base
         return ready

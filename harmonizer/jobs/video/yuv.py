@@ -18,16 +18,19 @@ from harmonizer.preprocessing import Array, Range, bounding_box
 
 Box = tuple[Range, Range]
 Floats = NDArray[np.float32]
-# Kr and Kb of the matrices, by their numbers in ITU-T H.273, which FFmpeg has.
+# Colours have numbers of ITU-T H.273, which FFmpeg has; ranges have FFmpeg's own.
+UNSPECIFIED, BT709 = 2, 1
+LIMITED_RANGE, FULL_RANGE = 1, 2
+# Kr and Kb of the matrices, by their numbers.
 _KR_KB = {
-    1: (0.2126, 0.0722),  # BT.709
+    BT709: (0.2126, 0.0722),
     4: (0.30, 0.11),  # FCC
     5: (0.299, 0.114),  # BT.601, 625 lines
     6: (0.299, 0.114),  # BT.601, 525 lines
     7: (0.212, 0.087),  # SMPTE 240M
     9: (0.2627, 0.0593),  # BT.2020
 }
-_NO_MATRIX, _UNSPECIFIED, _FULL_RANGE = 0, 2, 2
+_NO_MATRIX = 0
 _COLOURED = 3  # components of a format that is not grey
 # From this height on players take a clip that says nothing for BT.709.
 _HD_HEIGHT = 720
@@ -109,21 +112,26 @@ class Layout:
 def matrix_of(frame: Any) -> int:  # noqa: ANN401 - a frame of PyAV
     """Return the number of a YUV frame's matrix; what players take, where it does not say."""
     number = int(frame.colorspace)
-    return number if number != _UNSPECIFIED else 1 if frame.height >= _HD_HEIGHT else 6
+    return number if number != UNSPECIFIED else BT709 if frame.height >= _HD_HEIGHT else 6
 
 
 def is_full_range(frame: Any) -> bool:  # noqa: ANN401 - a frame of PyAV
     """Return whether black and white are the ends of a frame's values; FFmpeg takes grey so."""
     form, said = frame.format, int(frame.color_range)
-    if len(form.components) < _COLOURED:
+    if not is_coloured(form):
         return True
-    return said == _FULL_RANGE or (not said and form.name.startswith("yuvj"))
+    return said == FULL_RANGE or (not said and form.name.startswith("yuvj"))
 
 
 def is_rgb(form: Any, matrix: int) -> bool:  # noqa: ANN401 - a format of PyAV
     """Return whether a format, with such a matrix, holds RGB, or the grey or palette of it."""
-    grey = len(form.components) < _COLOURED
-    return bool(form.is_rgb or form.has_palette or (grey and matrix == _NO_MATRIX))
+    grey = not is_coloured(form) and matrix == _NO_MATRIX
+    return bool(form.is_rgb or form.has_palette or grey)
+
+
+def is_coloured(form: Any) -> bool:  # noqa: ANN401 - a format of PyAV
+    """Return whether a format has more components than grey, or numbers of a palette, and alpha."""
+    return len(form.components) >= _COLOURED
 
 
 def has_alpha(form: Any) -> bool:  # noqa: ANN401 - a format of PyAV
