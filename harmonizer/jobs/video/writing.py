@@ -80,6 +80,10 @@ class Output:
 
     Attributes:
         frames: How many are in the file.
+        stored: How the pictures are stored, but for their format.
+        format: The format that they have in the file, by FFmpeg's name.
+        rotation: Degrees by which the frame that was last prepared is shown turned,
+            counter-clockwise; `write` tells players so of the whole file at its first frame.
     """
 
     def __init__(
@@ -172,7 +176,10 @@ class Output:
             ) from error
 
     def prepared(self, frame: Any) -> Any:  # noqa: ANN401 - a frame of PyAV
-        """Return a frame as it will be stored, in memory that may be written to."""
+        """Return a frame as it will be stored, in memory that may be written to.
+
+        Its `rotation` is kept here, since what is returned may have lost it.
+        """
         self.rotation = int(frame.rotation)
         name = frame.format.name
         if name == self.format:
