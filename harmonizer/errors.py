@@ -5,7 +5,6 @@ built-in exception that a caller who has never heard of this library would catch
 """
 
 import inspect
-import os
 import warnings
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -127,11 +126,11 @@ def warn(message: str) -> None:
 
 
 def import_extra(module: str, extra: str) -> Any:  # noqa: ANN401 - it may not be there to look at
-    """Import a module of a package that comes with an extra, or say how to install it.
+    """Import a module of a package that comes with an extra.
 
-    What ONNX Runtime would send to its maker is switched off, unless the user has said otherwise.
+    Raises:
+        InputError: It is not installed; the message says how to.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return import_module(module)
     except ImportError as error:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ def to_onnx(network: nn.Module, input_size: tuple[int, int]) -> Any:  # noqa: AN
         W), in [0, 1], and the output `harmonized` (N, 3, H, W), normalised; all float32. The axis N
         is called `batch`; H and W are fixed.
     """
+    _send_nothing()
     onnx = import_extra("onnx", "onnx")
     import_extra("onnxscript", "onnx")  # torch translates with it
     with _quiet_torch():
@@ -87,6 +89,24 @@ def _quiet_torch() -> Generator[None]:
         logger.setLevel(level)
 
 
+def import_onnxruntime() -> Any:  # noqa: ANN401 - no types
+    """Import ONNX Runtime, which is to send nothing to its maker.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    _send_nothing()
+    return import_extra("onnxruntime", "onnx")
+
+
+def _send_nothing() -> None:
+    """Switch off what ONNX Runtime would tell its maker, unless the user has said otherwise.
+
+    The translators import it, too, so this comes before them.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 def check_ending(path: Path) -> None:
     """Refuse a name under which no program would look for an ONNX file."""
     if path.suffix.lower() != ".onnx":
@@ -107,7 +127,7 @@ def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
         ExportError: The ONNX model answers differently; nothing is written.
     """
     check_ending(path)
-    onnxruntime = import_extra("onnxruntime", "onnx")
+    onnxruntime = import_onnxruntime()
     size = info.preprocessing.input_size
     model = to_onnx(network, size)
     known = {

@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
+
+from harmonizer.errors import InputError
+from harmonizer.inference import export
 
 RUN = """
 import sys
@@ -77,13 +81,28 @@ def test_openvino_without_a_home() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from harmonizer.errors import import_extra
+def test_onnx_runtime_is_switched_off_before_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whichever way it comes: by itself, or by what translates networks."""
+    seen: list[str | None] = []
+
+    def import_extra(*_: str) -> None:
+        seen.append(os.environ.get("ORT_DISABLE_TELEMETRY"))
+        raise InputError("it is not installed")
+
+    monkeypatch.setattr(export, "import_extra", import_extra)
+    for begin in (export.import_onnxruntime, lambda: export.to_onnx(nn.Identity(), (8, 8))):
+        monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+        with pytest.raises(InputError):
+            begin()
+        monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")  # by the user
+        with pytest.raises(InputError):
+            begin()
+    assert seen == ["1", "0"] * 2
+
+
+def test_what_the_user_has_agreed_to_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from harmonizer.inference.backends import with_openvino
 
-    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
-    import_extra("json", "onnx")
-    assert os.environ["ORT_DISABLE_TELEMETRY"] == "0"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
     (tmp_path / "intel").mkdir()

@@ -5,9 +5,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from harmonizer.errors import InputError, import_extra
+from harmonizer.errors import InputError
 from harmonizer.inference.backends.run import Run
-from harmonizer.inference.export import to_onnx
+from harmonizer.inference.export import import_onnxruntime, to_onnx
 from harmonizer.inference.graph import IMAGE, MASK
 from harmonizer.threads import limited_threads
 
@@ -16,7 +16,7 @@ def run_with_onnx(network: nn.Module, input_size: tuple[int, int], dtype: torch.
     """Prepare a network to be run by ONNX Runtime, in float32, at a height and width."""
     if dtype != torch.float32:
         raise InputError(f"the backend 'onnx' computes in float32; got dtype={dtype}")
-    onnxruntime = import_extra("onnxruntime", "onnx")
+    onnxruntime = import_onnxruntime()
     model = to_onnx(network, input_size).SerializeToString()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = limited_threads() or 0
