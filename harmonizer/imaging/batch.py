@@ -7,7 +7,7 @@ from typing import Any, cast
 from PIL import Image
 
 from harmonizer.errors import InputError
-from harmonizer.imaging.files import is_file
+from harmonizer.imaging.files import is_file_like
 from harmonizer.imaging.image import ImageLike
 from harmonizer.imaging.mask import MaskLike
 
@@ -17,7 +17,7 @@ def check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike], batch_si
     if not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
     for one in (images, masks):
-        if isinstance(one, Image.Image) or is_file(one) or _is_single(one):
+        if isinstance(one, Image.Image) or is_file_like(one) or _is_single(one):
             raise InputError(
                 "a batch takes several images and masks, such as two lists; got a single "
                 f"{type(cast(object, one)).__name__}: use harmonize, or put it into a list"

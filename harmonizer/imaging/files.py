@@ -50,13 +50,18 @@ _JPEG, _PSD = b"\xff\xd8", b"8BPS"
 _COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
-FileLike: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes]
+FileLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 # Pillow's images and open files have no locks of their own; a few are enough for all of them.
 _LOCKS = tuple(Lock() for _ in range(64))
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Return the picture files of a folder, sorted; folders in it and hidden files are left out."""
+    """Return the picture files of a folder, sorted; folders in it and hidden files are left out.
+
+    Raises:
+        InputError: There is no such folder.
+        OSError: It cannot be read.
+    """
     if not is_folder(folder):
         raise InputError(f"there is no folder {folder}")
     formats = Image.registered_extensions()
@@ -87,11 +92,14 @@ def most_pixels() -> int | None:
     return Image.MAX_IMAGE_PIXELS
 
 
-def is_file(source: object) -> TypeGuard[FileLike]:
+def is_file_like(source: object) -> TypeGuard[FileLike]:
     """Return whether something is what `open_file` takes, and no image or mask yet."""
     return isinstance(source, str | os.PathLike | bytes | bytearray | memoryview) or callable(
         getattr(source, "read", None)
     )
+
+
+is_file = is_file_like  # its name in `harmonizer.jobs.video.frames`
 
 
 def open_file(
@@ -116,6 +124,11 @@ def open_file(
         The image and its metadata (`icc_profile`, `exif`, ...). RGB of 16 bits or floats a channel
         is an array (H, W, 3 or 4) in RGB(A) order, uint16 or float32, because Pillow has no mode
         for it; everything else is a loaded `PIL.Image.Image`.
+
+    Raises:
+        InputError: There is no such file, or it cannot be read as an image, has no such page, or
+            would lose bits; the message says what to do.
+        MemoryError: There is not enough memory for its pixels.
     """
     with _locked(source):
         name, data = _read(source)
@@ -209,6 +222,10 @@ def load_upright(image: Image.Image, what: str) -> Image.Image:
     """Decode an image that Pillow has perhaps not read yet, and turn it upright.
 
     `what` is its name in an error. Several threads may be given the same image.
+
+    Raises:
+        InputError: It cannot be decoded, or is not what its header promises.
+        MemoryError: There is not enough memory for its pixels.
     """
     try:
         with _locked(image):

@@ -22,7 +22,7 @@ from harmonizer.imaging.arrays import (
     to_working_dtype,
 )
 from harmonizer.imaging.color import color_space
-from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file, with_sound_key
+from harmonizer.imaging.files import FileLike, is_file_like, load_upright, open_file, with_sound_key
 from harmonizer.imaging.modes import from_pil
 from harmonizer.imaging.picture import Info, Picture
 from harmonizer.imaging.png import warn_of_gamma
@@ -68,7 +68,7 @@ def open_image(image: ImageLike, *, once: bool = False, page: int | None = None)
         return from_array(image)
     if is_tensor(image):
         return from_tensor(image)
-    if is_file(image):
+    if is_file_like(image):
         return _of_file(*open_file(image, page=page), once=once)
     several = "; harmonize_batch takes several" if isinstance(image, list | tuple) else ""
     raise InputError(
@@ -89,7 +89,7 @@ def open_layer(image: ImageLike) -> tuple[Picture, NDArray[np.float32] | None]:
 
     Colours are not multiplied by it. It is None if the image has no transparency.
     """
-    if is_file(image):
+    if is_file_like(image):
         opened, info = open_file(image)
         return _of_file(opened, info), _alpha(opened)
     if isinstance(image, Image.Image):

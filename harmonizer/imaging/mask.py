@@ -14,7 +14,7 @@ from PIL import Image
 from harmonizer.errors import InputError, warn
 from harmonizer.imaging.arrays import is_tensor, tensor_values
 from harmonizer.imaging.exif import upright_size
-from harmonizer.imaging.files import FileLike, is_file, load_upright, open_file
+from harmonizer.imaging.files import FileLike, is_file_like, load_upright, open_file
 from harmonizer.imaging.palette import palette_of
 from harmonizer.preprocessing import RANGE_TOLERANCE, Array, resample
 
@@ -119,7 +119,7 @@ def _same_aspect(mask_size: tuple[int, int], size: tuple[int, int]) -> bool:
 
 def _to_array(mask: MaskLike, check: Callable[[tuple[int, int]], None]) -> Array:
     """The mask's raw values, (H, W) or (H, W, C); `check` is given its size before it is read."""
-    if is_file(mask):
+    if is_file_like(mask):
         opened, _ = open_file(mask, check=check)
         return opened if isinstance(opened, np.ndarray) else _from_pil(opened)
     if isinstance(mask, Image.Image):

@@ -53,6 +53,11 @@ def save_image(image: Image.Image | Array, path: Path, info: Info | None = None)
     """Write a picture to a file, in the format of its ending; the file is whole or not there.
 
     Image and info are those of `encode_image`.
+
+    Raises:
+        InputError: The ending stands for no format that is written, or for one that cannot hold
+            this kind of picture.
+        OSError: The file cannot be written; it is as it was.
     """
     write_atomically(path, encode_image(image, output_format(path), info or {}))
 
@@ -134,7 +139,11 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
 
 
 def output_format(path: Path) -> str:
-    """Return which format the ending of a file's name stands for, as Pillow calls it."""
+    """Return which format the ending of a file's name stands for, as Pillow calls it.
+
+    Raises:
+        InputError: It stands for none that is written.
+    """
     ending = path.suffix.lower()
     Image.preinit()  # what knows the other endings takes as long to import
     format_name = Image.EXTENSION.get(ending) or Image.registered_extensions().get(ending)
