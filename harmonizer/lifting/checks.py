@@ -10,35 +10,20 @@ from harmonizer.lifting.correction import Floats
 from harmonizer.preprocessing import RANGE_TOLERANCE
 
 
-def check_image(image: NDArray[Any], name: str = "image") -> None:
+def check_image(image: NDArray[Any]) -> None:
     """Refuse what is no image: H x W x 3, RGB, uint8, uint16 or floating point in [0, 1].
 
     Raises:
         InputError: It says what was expected, and what came.
     """
-    check_shape(image, name)
+    _check_shape(image, "image")
     if image.dtype.name not in ("uint8", "uint16", "float16", "float32", "float64"):
         raise InputError(
-            f"{name} must be uint8, uint16 or floating point in [0, 1]; got {image.dtype}."
+            f"image must be uint8, uint16 or floating point in [0, 1]; got {image.dtype}."
             " Convert it first."
         )
     if image.dtype.kind == "f":
-        _check_range(image, f"a floating point {name} must lie in [0, 1]", "an image")
-
-
-def check_shape(image: NDArray[Any], name: str) -> None:
-    """Refuse what is no array of H x W x 3.
-
-    Raises:
-        InputError: It says what was expected, and what came.
-    """
-    if not isinstance(image, np.ndarray):
-        raise InputError(f"{name} must be a numpy array; got a {type(image).__name__}")
-    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise InputError(
-            f"{name} must be height x width x 3 and not empty; got shape {image.shape}."
-            " Convert it to RGB."
-        )
+        _check_range(image, "a floating point image must lie in [0, 1]", "an image")
 
 
 def check_low_res(before: NDArray[Any], after: NDArray[Any]) -> None:
@@ -49,7 +34,7 @@ def check_low_res(before: NDArray[Any], after: NDArray[Any]) -> None:
     """
     named = {"low_res_image": before, "low_res_harmonized": after}
     for name, array in named.items():
-        check_shape(array, name)
+        _check_shape(array, name)
     if before.shape != after.shape:
         raise InputError(
             "low_res_image and low_res_harmonized must have one shape; got"
@@ -87,6 +72,21 @@ def checked_mask(mask: NDArray[Any], size: tuple[int, ...]) -> Floats:
     mask = np.ascontiguousarray(mask, dtype=np.float32)
     _check_range(mask, "mask must lie in [0, 1]", "a mask")
     return mask
+
+
+def _check_shape(image: NDArray[Any], name: str) -> None:
+    """Refuse what is no array of H x W x 3.
+
+    Raises:
+        InputError: It says what was expected, and what came.
+    """
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"{name} must be a numpy array; got a {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise InputError(
+            f"{name} must be height x width x 3 and not empty; got shape {image.shape}."
+            " Convert it to RGB."
+        )
 
 
 def _check_range(values: NDArray[Any], rule: str, what: str) -> None:

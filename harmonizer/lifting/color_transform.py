@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harmonizer.errors import InputError
 from harmonizer.files import as_path, write_atomically
 from harmonizer.lifting.checks import check_image, checked_mask
-from harmonizer.lifting.correction import Floats, add_change, pieces
+from harmonizer.lifting.correction import PIECE_PIXELS, PRODUCT_PIXELS, Floats, add_change, pieces
 from harmonizer.lifting.strength import Strength, as_strength
 from harmonizer.preprocessing import bounding_box, full_scale
 
@@ -19,8 +19,6 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 # The terms of the map: 1, the channels, and the products of each with each.
 PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 TERMS = 1 + 3 + len(PRODUCTS)
-_PIECE_PIXELS = 1 << 14  # which a core's cache holds
-_PRODUCT_PIXELS = 3072  # small enough for OpenBLAS to stay on the calling thread
 _SMALLEST_CUBE, _LARGEST_CUBE = 2, 129
 
 
@@ -133,9 +131,9 @@ class ColorTransform:
         scale = full_scale(pixels.dtype)
         change = AddedColor.on_scale(self, scale)
         (top, bottom), (left, right) = box
-        rows = max(1, _PIECE_PIXELS // (right - left))
+        rows = max(1, PIECE_PIXELS // (right - left))
         for strip in pieces(top, bottom, rows):
-            for part in pieces(left, right, _PIECE_PIXELS):
+            for part in pieces(left, right, PIECE_PIXELS):
                 share = weight[strip, part]
                 if share.any():
                     add_change(out[strip, part], share, change)
@@ -199,7 +197,7 @@ class AddedColor:
     def __call__(self, colours: Floats) -> Floats:
         """Return what is added to each colour."""
         terms, changed = quadratic_terms(colours), np.empty_like(colours)
-        for part in pieces(0, colours.shape[1], _PRODUCT_PIXELS):
+        for part in pieces(0, colours.shape[1], PRODUCT_PIXELS):
             np.matmul(self.coefficients, terms[:, part], out=changed[:, part])
         np.clip(changed, 0, self.scale, out=changed)
         changed -= colours

@@ -12,9 +12,12 @@ Floats = NDArray[np.float32]
 _DEPTHS = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U}
 # How far out the curve is followed, in standard deviations of the colours of its fit.
 _CURVE_RANGE = 5.0
+# Small enough for the planes of a piece, of which the monomials are twenty, to stay in a core's
+# cache.
+PIECE_PIXELS = 1 << 14
 # Small enough that OpenBLAS computes the product on the calling thread: waking its own for so
 # little takes longer.
-_PRODUCT_PIXELS = 3072
+PRODUCT_PIXELS = 3072
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Curve:
         """Whitened colours (3 x n) to changes (3 x n)."""
         monomials = cubic_monomials(whitened)
         change = np.empty((4, whitened.shape[1]), np.float32)
-        for piece in pieces(0, whitened.shape[1], _PRODUCT_PIXELS):
+        for piece in pieces(0, whitened.shape[1], PRODUCT_PIXELS):
             np.matmul(self.coefficients, monomials[:, piece], out=change[:, piece])
         return np.clip(change[:3], self.lowest, self.highest, out=change[:3])
 

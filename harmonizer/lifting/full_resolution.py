@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
 from harmonizer.lifting.checks import check_image, check_low_res, checked_mask
-from harmonizer.lifting.correction import Correction, Floats, add_change, pieces
+from harmonizer.lifting.correction import PIECE_PIXELS, Correction, Floats, add_change, pieces
 from harmonizer.lifting.fit import fit_around
 from harmonizer.lifting.resampling import filled, interpolation, low_res_weight
 from harmonizer.preprocessing import Range, bounding_box, full_scale
@@ -21,8 +21,6 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 # segmentation that found no object may give 1e-30.
 _LEAST_MASK = 1e-6
 _TILE_WIDTH = 512
-# Small enough for the twenty planes of a piece's monomials to stay in a core's cache.
-_PIECE_PIXELS = 1 << 14
 
 
 @np.errstate(all="ignore")  # whatever the program around asks for
@@ -91,7 +89,7 @@ def _apply(
     height, width = mask.shape
     strips = [
         (rows, *interpolation(rows, height, correction.field.shape[0]))
-        for rows in pieces(*box[0], max(1, _PIECE_PIXELS // _TILE_WIDTH))
+        for rows in pieces(*box[0], max(1, PIECE_PIXELS // _TILE_WIDTH))
     ]
     for tile in pieces(*box[1], _TILE_WIDTH):
         needed, weights = interpolation(tile, width, correction.field.shape[1])

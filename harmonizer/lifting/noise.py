@@ -30,8 +30,8 @@ def without_noise(residual: Floats, weight: Floats) -> Floats:
     previous = 0.0
     for sigma in _BAND_SIGMAS:
         step = math.sqrt(sigma**2 - previous**2)
-        numerator = np.stack([smoothed(plane, step) for plane in numerator])
-        denominator = smoothed(denominator, step)
+        numerator = np.stack([_smoothed(plane, step) for plane in numerator])
+        denominator = _smoothed(denominator, step)
         coarser = numerator / np.maximum(denominator, 1e-6)
         band = finer - coarser
         energy = float(np.vdot(band, band * weight)) / total
@@ -73,7 +73,7 @@ def _semivariance(residual: Floats, weight: Floats, lag: int) -> tuple[Floats, F
         difference = residual[first] - residual[second]
         total[first] += both * np.einsum("cij,cij->ij", difference, difference)
         support[first] += both
-    total, support = (smoothed(_halved(one), 2.0) for one in (total, support))
+    total, support = (_smoothed(_halved(one), 2.0) for one in (total, support))
     return cast(Floats, total / np.maximum(6 * support, 1e-6)), support
 
 
@@ -93,6 +93,6 @@ def _white_noise_gain(finer: float, coarser: float) -> float:
     return float((one @ one) ** 2 - 2 * (one @ other) ** 2 + (other @ other) ** 2)
 
 
-def smoothed(values: Floats, sigma: float) -> Floats:
+def _smoothed(values: Floats, sigma: float) -> Floats:
     """Gaussian smoothing with nothing beyond the border."""
     return cast(Floats, cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT))

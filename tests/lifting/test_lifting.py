@@ -181,7 +181,7 @@ def test_the_size_of_the_pieces_does_not_show(
     answer = warmer(low) + 2000 * np.float32(textured(256, 256, 5))
     whole = lift(image, mask, low, answer, method=method)
     monkeypatch.setattr(full_resolution, "_TILE_WIDTH", 100)
-    monkeypatch.setattr(full_resolution, "_PIECE_PIXELS", 700)
+    monkeypatch.setattr(full_resolution, "PIECE_PIXELS", 700)
     pieces = lift(image, mask, low, answer, method=method)
     assert np.abs(whole.astype(np.int64) - pieces).max() <= 1  # of 65535
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from harmonizer.errors import InputError
 from harmonizer.lifting import ColorTransform
 from harmonizer.lifting.color_transform import AddedColor
+from harmonizer.lifting.correction import PIECE_PIXELS
 from harmonizer.preprocessing import Array, Range, bounding_box
 
 Box = tuple[Range, Range]
@@ -34,7 +35,6 @@ _NO_MATRIX = 0
 _COLOURED = 3  # components of a format that is not grey
 # From this height on players take a clip that says nothing for BT.709.
 _HD_HEIGHT = 720
-_PIECE_PIXELS = 1 << 14  # which a core's cache holds
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def picture_of(planes: list[Array], layout: Layout) -> NDArray[np.uint8]:
     """Return a whole picture as RGB, (H, W, 3), of 8 bits."""
     height, width = planes[0].shape
     picture = np.empty((height, width, 3), np.uint8)
-    rows = max(2, _PIECE_PIXELS // width // 2 * 2)
+    rows = max(2, PIECE_PIXELS // width // 2 * 2)
     for top in range(0, height, rows):
         part = rgb_of(planes, layout, ((top, min(top + rows, height)), (0, width)))
         part *= 255
@@ -230,7 +230,7 @@ def paste_colors(planes: list[Array], layout: Layout, box: Box, layer: Floats) -
 def _strips(layout: Layout, box: Box, mask: Floats) -> Iterator[tuple[Box, tuple[slice, slice]]]:
     """Cut a box into parts that a core's cache holds; yield each, and where it is in the mask."""
     (top, _), (left, right) = box
-    rows = max(2, _PIECE_PIXELS // (right - left) // 2 * 2)
+    rows = max(2, PIECE_PIXELS // (right - left) // 2 * 2)
     for start in range(0, len(mask), rows):
         # An object is seldom as wide as its box.
         inner = bounding_box(mask[start : start + rows])
