@@ -17,7 +17,7 @@ from harmonizer.cli.demo import add_demo
 from harmonizer.cli.evaluate import add_evaluate
 from harmonizer.cli.export import add_export
 from harmonizer.cli.models import add_models
-from harmonizer.cli.process import warnings_in_one_line
+from harmonizer.cli.process import STOPPED, warnings_in_one_line
 from harmonizer.cli.run import add_run, settle_resize_mask
 from harmonizer.cli.terminal import complain, sound_streams
 from harmonizer.cli.train import add_train
@@ -54,7 +54,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
         return 1
     except KeyboardInterrupt:
         complain("stopped")
-        return 130
+        return STOPPED
     except Exception as error:
         if not is_lack_of_memory(error):
             raise

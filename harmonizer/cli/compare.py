@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from harmonizer.cli.options import Commands, shared, shares
+from harmonizer.cli.options import Commands, shared, shares, whole_number
 from harmonizer.cli.terminal import check_not_read, check_output, complain
 
 
@@ -31,7 +31,7 @@ def add_compare(commands: Commands) -> None:
     )
     compare.add_argument(
         "--side",
-        type=int,
+        type=whole_number(16),
         default=480,
         metavar="PIXELS",
         help="longest side of each picture on the sheet (default: 480)",

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from harmonizer.cli.options import Commands, shared
+from harmonizer.cli.options import Commands, shared, whole_number
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import (
     check_apart,
@@ -58,10 +58,17 @@ def add_evaluate(commands: Commands) -> None:
         "--report", type=Path, metavar="DIR", help="write a page to look at, DIR/index.html"
     )
     evaluate.add_argument(
-        "--batch-size", type=int, default=8, metavar="N", help="pictures at a time (default: 8)"
+        "--batch-size",
+        type=whole_number(1),
+        default=8,
+        metavar="N",
+        help="pictures at a time (default: 8)",
     )
     evaluate.add_argument(
-        "--workers", type=int, metavar="N", help="threads that read and measure (default: cores)"
+        "--workers",
+        type=whole_number(1),
+        metavar="N",
+        help="threads that read and measure (default: cores)",
     )
     evaluate.add_argument(
         "--on-error",

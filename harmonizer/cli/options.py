@@ -120,6 +120,12 @@ def add_cutouts(command: argparse.ArgumentParser, *, background: str) -> "argpar
     return options
 
 
+def check_cutouts(parsed: argparse.Namespace) -> None:
+    """End with the usage where a cut-out is placed, and there is nothing to paste it into."""
+    if parsed.on is None and (parsed.at is not None or parsed.scale is not None):
+        parsed.usage_error("--at and --scale place a cut-out: name the background by --on")
+
+
 def _whole(text: str) -> int:
     try:
         return int(text)

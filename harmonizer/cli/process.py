@@ -16,7 +16,8 @@ _KEPT = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1}
 # Once one was set, the library no longer adapts the thresholds by itself. Afterwards they are those
 # that it comes to when large blocks are freed.
 _AFTERWARDS = {_M_MMAP_MAX: 65536, _M_MMAP_THRESHOLD: 2**25, _M_TRIM_THRESHOLD: 2**26}
-TERMINATED = 128 + 15  # what a shell says of a program that SIGTERM has ended
+# What a shell says of a program that Ctrl-C, or SIGTERM, has ended.
+STOPPED, TERMINATED = 128 + 2, 128 + 15
 
 
 @contextmanager

@@ -4,11 +4,10 @@ import argparse
 import glob
 import sys
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.cli.options import shares
+from harmonizer.cli.options import check_cutouts, shares
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_apart, check_output, complain, say
 from harmonizer.errors import InputError
@@ -28,6 +27,7 @@ def run_files(parsed: argparse.Namespace) -> int:
         from harmonizer.imaging.files import limit_pixels
 
         limit_pixels(parsed.max_megapixels * 1_000_000)
+    check_cutouts(parsed)
     given: list[Path] = parsed.images
     mask: Path | None = parsed.mask
     if parsed.on is not None:  # every picture is a cut-out
@@ -36,8 +36,6 @@ def run_files(parsed: argparse.Namespace) -> int:
             return parsed.usage_error(
                 "--page, --resize-mask and --invert-mask are for pictures with masks"
             )
-    elif parsed.at is not None or parsed.scale is not None:
-        return parsed.usage_error("--at and --scale place a cut-out: name the background by --on")
     elif mask is None:
         return parsed.usage_error(
             "MASK is missing: the picture whose white marks what to change; or, for a cut-out "
@@ -87,39 +85,17 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
         return parsed.usage_error("--recursive is for a folder; got one picture")
     if parsed.lut == _PIPE:
         return parsed.usage_error("--lut names a file to write, such as out.cube; got -")
-    layer_in_png = parsed.cutout_only and image.suffix.lower()[1:] not in _WITH_ALPHA
-    ending = parsed.format or ("png" if layer_in_png else None)
-    output = parsed.output or (_PIPE if image == _PIPE else _beside(image, ending))
-    to_stdout = output == _PIPE
-    if not to_stdout:
-        if output.is_dir() and image != _PIPE:  # as cp does
-            output /= image.name if ending is None else f"{image.stem}.{ending}"
-        check_output(output, force=parsed.force)
-    elif sys.stdout.isatty():
-        raise InputError("stdout is a terminal; redirect it, or name a file with -o")
+    output, format_name = _destination(parsed, image)
     if parsed.lut is not None:
         check_output(parsed.lut, force=parsed.force)
-        check_apart([None if to_stdout else output, parsed.lut])
+        check_apart([output, parsed.lut])
 
     from harmonizer.files import write_atomically
-    from harmonizer.imaging.saving import encode_image, output_format
+    from harmonizer.imaging.saving import encode_image
     from harmonizer.jobs.folder import Job, check_outputs, harmonize_file
 
-    written = (None if to_stdout else output, parsed.lut)
-    check_outputs([Job(image, mask or parsed.on, one) for one in written if one is not None])
-    # An unknown ending is better known before the work than after.
-    if parsed.format is None:
-        if not to_stdout and parsed.output is not None and not output.suffix:
-            raise InputError(
-                f"{output} is no folder that exists, and has no ending that says which format to "
-                "write; make the folder first, or end the name in .png, .jpg, ..."
-            )
-        source = _beside(image, ending) if image != _PIPE else Path("stdin.png")
-        format_name = output_format(source if to_stdout else output)
-    else:
-        format_name = output_format(Path(f"any.{parsed.format}"))
-        if not to_stdout and output.suffix and output_format(output) != format_name:
-            raise InputError(f"{output} does not end as --format {parsed.format} says")
+    written = [one for one in (output, parsed.lut) if one is not None]
+    check_outputs([Job(image, mask, one) for one in written], read=parsed.on)
     _check_layer(parsed, format_name)
     harmonizer, scene = _load(parsed), _scene(parsed)
     picture = sys.stdin.buffer.read() if image == _PIPE else image
@@ -144,7 +120,7 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
             quality=parsed.quality,
             lut=parsed.lut,
         )
-    if to_stdout:
+    if output is None:
         sys.stdout.buffer.write(encoded)
         sys.stdout.buffer.flush()
         return 0
@@ -152,6 +128,41 @@ def _run_one(parsed: argparse.Namespace, image: Path, mask: Path | None) -> int:
     if parsed.output is None or sys.stdout.isatty():
         say(output)
     return 0
+
+
+def _destination(parsed: argparse.Namespace, image: Path) -> tuple[Path | None, str]:
+    """Choose the file to write, None for stdout, and its format: better known before the work.
+
+    Raises:
+        InputError: It must not be written, or the format is not known or another than was said.
+    """
+    layer_in_png = parsed.cutout_only and image.suffix.lower()[1:] not in _WITH_ALPHA
+    ending = parsed.format or ("png" if layer_in_png else None)
+    output = parsed.output or (_PIPE if image == _PIPE else _beside(image, ending))
+    to_stdout = output == _PIPE
+    if not to_stdout:
+        if output.is_dir() and image != _PIPE:  # as cp does
+            output /= image.name if ending is None else f"{image.stem}.{ending}"
+        check_output(output, force=parsed.force)
+    elif sys.stdout.isatty():
+        raise InputError("stdout is a terminal; redirect it, or name a file with -o")
+
+    from harmonizer.imaging.saving import output_format
+
+    if parsed.format is not None:
+        format_name = output_format(Path(f"any.{parsed.format}"))
+        if not to_stdout and output.suffix and output_format(output) != format_name:
+            raise InputError(f"{output} does not end as --format {parsed.format} says")
+    elif to_stdout:
+        format_name = output_format(_beside(image, ending) if image != _PIPE else Path("stdin.png"))
+    else:
+        if parsed.output is not None and not output.suffix:
+            raise InputError(
+                f"{output} is no folder that exists, and has no ending that says which format to "
+                "write; make the folder first, or end the name in .png, .jpg, ..."
+            )
+        format_name = output_format(output)
+    return None if to_stdout else output, format_name
 
 
 def _load(parsed: argparse.Namespace) -> "Harmonizer":
@@ -226,7 +237,7 @@ def _run_many(
         recursive=parsed.recursive,
     )
     if parsed.on is not None:
-        check_outputs([replace(job, mask=parsed.on) for job in jobs])
+        check_outputs(jobs, read=parsed.on)
 
     def load() -> "Harmonizer":
         harmonizer = _load(parsed)

@@ -6,15 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonizer.cli.options import Commands, add_cutouts, number, shared, shares, whole_number
-from harmonizer.cli.process import TERMINATED, freed_memory_kept, sigterm_as_ctrl_c
+from harmonizer.cli.options import (
+    Commands,
+    add_cutouts,
+    check_cutouts,
+    number,
+    shared,
+    shares,
+    whole_number,
+)
+from harmonizer.cli.process import STOPPED, TERMINATED, freed_memory_kept, sigterm_as_ctrl_c
 from harmonizer.cli.terminal import check_apart, check_not_read, check_output, complain
 from harmonizer.imaging.video_codecs import CODECS
 
 if TYPE_CHECKING:
     from harmonizer.pipeline import Harmonizer
-
-_STOPPED = 130
 
 
 def add_video(commands: Commands) -> None:
@@ -99,8 +105,7 @@ def _video(parsed: argparse.Namespace) -> int:
     written: list[Path] = [one for one in (parsed.output, parsed.lut) if one is not None]
     for output in written:
         check_output(output, force=parsed.force)
-    if parsed.on is None and (parsed.at is not None or parsed.scale is not None):
-        parsed.usage_error("--at and --scale place a cut-out: name the background by --on")
+    check_cutouts(parsed)
     check_not_read(written, (parsed.clip, parsed.masks, parsed.on))
     if parsed.fps is not None and not parsed.clip.is_dir():
         parsed.usage_error("--fps is for a CLIP that is a folder of pictures; a file has its own")
@@ -144,7 +149,7 @@ def _video(parsed: argparse.Namespace) -> int:
         return 0
     holds = f"{parsed.output} holds the {done.frames} frames before"
     complain(f"error: {done.error}; {holds}" if done.error else f"stopped; {holds}")
-    return 1 if done.error else TERMINATED if terminated.is_set() else _STOPPED
+    return 1 if done.error else TERMINATED if terminated.is_set() else STOPPED
 
 
 def _load(parsed: argparse.Namespace) -> "Harmonizer":

@@ -114,10 +114,19 @@ def _folders(root: Path, output: Path) -> list[Path]:
     return found
 
 
-def check_outputs(jobs: Sequence[Job]) -> None:
-    """Refuse jobs whose results would replace each other, or a picture."""
+def check_outputs(jobs: Sequence[Job], *, read: Path | None = None) -> None:
+    """Refuse jobs whose results would replace each other, or a picture.
+
+    Args:
+        jobs: What is read and written.
+        read: A file that is read as well, such as the background of all.
+
+    Raises:
+        InputError: They would.
+    """
     where = real_paths()
-    inputs = {where(path) for job in jobs for path in (job.image, job.mask) if path is not None}
+    paths = (read, *(path for job in jobs for path in (job.image, job.mask)))
+    inputs = {where(path) for path in paths if path is not None}
     written: dict[Path, Path] = {}
     for job in jobs:
         output = where(job.output)

@@ -236,6 +236,8 @@ def test_a_misspelt_option_is_guessed_and_its_command_explained(
         ["run", "a", "b", "-o", "c", "--strength", "nan"],
         ["run", "a", "b", "-o", "c", "--strength", "half"],
         ["run", "a", "b", "-o", "c", "--strenght", "1"],
+        ["evaluate", "--data", "a", "--batch-size", "0"],
+        ["evaluate", "--data", "a", "--workers", "0"],
         ["info"],
         ["demo", "--port", "99999"],
     ],

@@ -12,7 +12,9 @@ from PIL import Image
 from small_iharmony4 import PICTURES
 
 from harmonizer.cli import main
+from harmonizer.errors import InputError
 from harmonizer.evaluation import evaluate
+from harmonizer.evaluation.side_by_side import comparison_sheet
 
 COMPOSITE, MASK = str(EXAMPLES / "composite.png"), str(EXAMPLES / "mask.png")
 
@@ -196,6 +198,12 @@ def cells(path: Path) -> list[Any]:
     ]
 
 
+def test_pictures_on_a_sheet_may_not_be_tiny() -> None:
+    picture = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(InputError, match="at least 16 pixels; got 15"):
+        comparison_sheet(picture, np.ones((4, 4), np.float32), ["xiao"], side=15)
+
+
 def test_compare_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "sheet.png"
     for arguments, said in [
@@ -203,11 +211,13 @@ def test_compare_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtur
         ((COMPOSITE, MASK, "-o", out, "--models", "nonsense"), "there is no model 'nonsense'"),
         ((COMPOSITE, MASK, "-o", tmp_path / "no/sheet.png"), "there is no folder"),
         ((COMPOSITE, MASK, "-o", tmp_path / "sheet.xyz"), "cannot write the format"),
-        ((COMPOSITE, MASK, "-o", out, "--side", 3, "--models", "xiao"), "at least 16 pixels"),
     ]:
         assert run("compare", *arguments) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
+    with pytest.raises(SystemExit, match="2"):
+        run("compare", COMPOSITE, MASK, "-o", out, "--side", 15)
+    assert "--side: expected a whole number of at least 16, got '15'" in capsys.readouterr().err
     assert not out.exists()
     out.write_bytes(b"precious")
     assert run("compare", COMPOSITE, MASK, "-o", out) == 1
