@@ -51,6 +51,11 @@ from harmonizer.training.validation import COLUMNS, draw_panel, predict, validat
 from harmonizer.zoo.manifest import ModelInfo
 from harmonizer.zoo.publish import save_model
 
+# What to do about numbers that are none.
+_DIVERGED = (
+    "the last checkpoint is kept. Lower learning_rate, set clip_gradient, or use precision = "
+    "'float32'"
+)
 _logger = logging.getLogger("harmonizer.training")
 
 CONFIG_FILE = "config.toml"
@@ -227,8 +232,7 @@ class _Run:
                     if not all(map(math.isfinite, losses)):
                         raise TrainingError(
                             f"the loss became {next(x for x in losses if not math.isfinite(x))} "
-                            f"before step {self.step}; the last checkpoint is kept. Lower "
-                            "learning_rate, set clip_gradient, or use precision = 'float32'"
+                            f"before step {self.step}; {_DIVERGED}"
                         )
                     now = time.perf_counter()
                     speed = len(recent) * config.batch_size / (now - since)
@@ -239,7 +243,7 @@ class _Run:
                             "learning_rate": rate,
                             "images_per_second": speed,
                         }
-                        with self._missing("line of the log"):
+                        with self._going_on_without("line of the log"):
                             log.write(self.step, row)
                     progress.set_postfix(loss=f"{np.mean(losses):.4f}")
                     recent, since = [], now
@@ -313,8 +317,7 @@ class _Run:
         """Refuse to keep weights that are no numbers: the loss is only looked at now and then."""
         if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
             raise TrainingError(
-                f"the weights became NaN or infinite before step {self.step}; the last checkpoint "
-                "is kept. Lower learning_rate, set clip_gradient, or use precision = 'float32'"
+                f"the weights became NaN or infinite before step {self.step}; {_DIVERGED}"
             )
 
     # --- validation, checkpoints ------------------------------------------------------------------
@@ -325,17 +328,17 @@ class _Run:
         network.eval()
         preprocessing = self.info.preprocessing
         self.metrics = dict(validate(network, self.validation, preprocessing, self.device))
-        with self._missing("line of the validation"):
+        with self._going_on_without("line of the validation"):
             scores.write(self.step, self.metrics)
         shown = self.validation[: self.config.panel]
         if shown:
             panel = draw_panel(shown, predict(network, shown, preprocessing, self.device))
             folder = self.folder / "panels"
-            with self._missing("panel"):
+            with self._going_on_without("panel"):
                 folder.mkdir(exist_ok=True)
                 save_image(panel, folder / f"step_{self.step:08d}.png")
         if self.metrics["fmse"] < self.best:
-            with self._missing("best model"):
+            with self._going_on_without("best model"):
                 save_model(network, self._described(self.metrics), self.folder / BEST_FOLDER)
                 self.best = self.metrics["fmse"]
         if training:
@@ -377,11 +380,11 @@ class _Run:
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        with nullcontext() if must else self._missing("checkpoint"):
+        with nullcontext() if must else self._going_on_without("checkpoint"):
             save_checkpoint(self.folder, state)
 
     @contextmanager
-    def _missing(self, what: str) -> Generator[None]:
+    def _going_on_without(self, what: str) -> Generator[None]:
         """Go on without what the disk has no room for now: it may have at the next step."""
         try:
             yield

@@ -121,7 +121,10 @@ def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:
 
 
 def test_long_names_can_be_written(tmp_path: Path) -> None:
-    write_atomically(tmp_path / ("x" * 250 + ".png"), b"x")
+    path = tmp_path / ("x" * 250 + ".png")
+    write_atomically(path, b"content")
+    assert path.read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_ctrl_c_in_the_middle_leaves_nothing(
