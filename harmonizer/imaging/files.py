@@ -99,9 +99,6 @@ def is_file_like(source: object) -> TypeGuard[FileLike]:
     )
 
 
-is_file = is_file_like  # its name in `harmonizer.jobs.video.frames`
-
-
 def open_file(
     source: FileLike,
     *,

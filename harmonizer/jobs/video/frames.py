@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from harmonizer.errors import InputError
 from harmonizer.imaging.arrays import is_tensor
 from harmonizer.imaging.batch import pairs
-from harmonizer.imaging.files import is_file
+from harmonizer.imaging.files import is_file_like
 from harmonizer.imaging.mask import MaskLike, open_mask
 from harmonizer.jobs.video.cuts import histogram
 from harmonizer.jobs.video.track import Content, Moment, Track
@@ -154,7 +154,7 @@ def _is_single(masks: object) -> bool:
         return len(shape) == 2 or shape[2:] == (1,)
     if is_tensor(masks):
         return masks.ndim == 2 or (masks.ndim == 3 and masks.shape[0] == 1)
-    return is_file(masks) or not isinstance(masks, Iterable)
+    return is_file_like(masks) or not isinstance(masks, Iterable)
 
 
 def _checked(pixels: object) -> Array:
