@@ -159,6 +159,7 @@ FILES = [
     Row("a link to a picture", lambda f: link(f, written(f, encoded(PICTURE, "PNG")).name)),
     Row("a link to nothing", lambda f: link(f, "none"), refused="there is no file"),
     Row("a link to itself", lambda f: link(f, "link.png"), refused="cannot be read"),
+    Row("HEIC", lambda f: written(f, b"\0\0\0\x18ftypheic" + bytes(64)), refused="save it as JPEG"),
     Row("zero bytes", lambda f: written(f, b""), refused="begins like no format"),
     Row("a text", lambda f: written(f, b"no picture at all"), refused="begins like no format"),
     Row("a web page", lambda f: written(f, b"<!DOCTYPE html>"), refused="begins like no format"),

@@ -47,6 +47,7 @@ _PHOTOGRAPHS = (
 )
 _ICONS = ("ICO", "ICNS")
 _JPEG, _PSD = b"\xff\xd8", b"8BPS"
+_HEIF = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")  # its brands
 _COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
@@ -168,6 +169,11 @@ def _unknown(data: bytes) -> str:
         return (
             f"it is a Photoshop file of {int.from_bytes(data[22:24], 'big')} bits a channel, in a "
             "mode that is not known here; save it as TIFF, which keeps 16"
+        )
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
+        return (
+            "it is HEIC, as phones write it, which Pillow reads with pillow-heif alone (in Python, "
+            "after pillow_heif.register_heif_opener()); save it as JPEG or PNG"
         )
     return "it begins like no format that is known here, or its header is damaged"
 

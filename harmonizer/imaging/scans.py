@@ -1,13 +1,14 @@
-"""Refuse JPEG files of very many scans: each goes over the whole picture, of a few bytes."""
+"""Walk through JPEG files: refuse very many scans, and find where the first picture ends."""
 
 import re
+from collections.abc import Iterator
 
 _JPEG, _BLIZZARD = b"\xff\xd8", b"BLP1\0\0\0\0"  # the second holds a JPEG file, in two parts
 _MOST_SCANS = 100  # libtiff's limit, too; encoders write a dozen
 # What ends the numbers of a scan: neither a byte of 255 nor a mark between their parts.
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
-_START, _SCAN = b"\xd8", b"\xda"
-_BARE = (b"\x01", _START, b"\xd9")  # markers without a length
+_START, _SCAN, _END = b"\xd8", b"\xda", b"\xd9"
+_BARE = (b"\x01", _START, _END)  # markers without a length
 
 
 def check_scans(data: bytes) -> None:
@@ -23,12 +24,25 @@ def check_scans(data: bytes) -> None:
         raise ValueError(f"it goes over its picture more than {_MOST_SCANS} times")
 
 
+def end_of_jpeg(data: bytes) -> int:
+    """Return where the first picture of a JPEG file ends; phones write others behind it."""
+    ends = (place for kind, place in _markers(data) if kind == _END)
+    return next(ends, len(data))
+
+
 def _most_scans(data: bytes) -> int:
-    place, scans, most = 0, 0, 0
-    while found := _MARKER.search(data, place):
-        place, kind = found.end(), found[1]
+    scans, most = 0, 0
+    for kind, _ in _markers(data):
         scans = 0 if kind == _START else scans + (kind == _SCAN)
         most = max(most, scans)
+    return most
+
+
+def _markers(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Yield the markers of a JPEG file, and where each ends; not those in what others hold."""
+    place = 0
+    while found := _MARKER.search(data, place):
+        place, kind = found.end(), found[1]
+        yield kind, place
         if kind not in _BARE:
             place += int.from_bytes(data[place : place + 2], "big")
-    return most

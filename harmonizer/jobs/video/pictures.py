@@ -7,9 +7,11 @@ from pathlib import Path
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.files import list_pictures
+from harmonizer.imaging.scans import end_of_jpeg
 
 # What reads many pictures that are written one behind the other, by FFmpeg's names.
 PICTURES = {".png": "png_pipe", ".jpg": "jpeg_pipe", ".jpeg": "jpeg_pipe"}
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _STILL = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".jp2")
 
 
@@ -50,8 +52,34 @@ def numbered(folder: Path) -> list[Path]:
     return found
 
 
+def first_picture(path: Path) -> bytes:
+    """Read a PNG or JPEG file, without what stands behind its picture.
+
+    Cameras and phones write previews and gain maps there, which would be frames of their own.
+
+    Raises:
+        InputError: It is no such file, or cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    png = PICTURES[path.suffix.lower()] == "png_pipe"
+    if not data.startswith(_PNG if png else _JPEG):
+        raise InputError(f"{path} is no {'PNG' if png else 'JPEG'} file, as its name says")
+    return data[: _end_of_png(data) if png else end_of_jpeg(data)]
+
+
+def _end_of_png(data: bytes) -> int:
+    place, kind = len(_PNG), b""
+    while kind != b"IEND" and place + 8 <= len(data):
+        kind = data[place + 4 : place + 8]
+        place += 12 + int.from_bytes(data[place : place + 4], "big")
+    return place
+
+
 class JoinedFiles(io.RawIOBase):
-    """Files, read as if they were one."""
+    """Pictures, read as if their files were one."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         """Take the files, in their order."""
@@ -68,7 +96,7 @@ class JoinedFiles(io.RawIOBase):
             path = next(self._coming, None)
             if path is None:
                 return b""
-            self._rest = memoryview(path.read_bytes())
+            self._rest = memoryview(first_picture(path))
         end = len(self._rest) if size < 0 else size
         part, self._rest = self._rest[:end], self._rest[end:]
         return bytes(part)

@@ -190,3 +190,29 @@ def test_opaque_pictures_may_come_later_without_an_alpha_channel(tmp_path: Path)
     clip, out = folder_of(tmp_path / "clip", cutout, picture), tmp_path / "out.mkv"
     assert video(clip, "-o", out) == 0
     assert planes(frames_of(out)[1])[3].min() == 255
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png"])
+def test_what_stands_behind_a_picture_is_no_frame(ending: str, mask: Path, tmp_path: Path) -> None:
+    """Phones put gain maps and previews there, JPEG files of their own."""
+    clip = folder_of(tmp_path / "clip", *[Image.fromarray(still())] * 3, ending=ending)
+    plain, out = tmp_path / "plain.mp4", tmp_path / "out.mp4"
+    assert video(clip, mask, "-o", plain) == 0
+    for path in clip.iterdir():
+        path.write_bytes(path.read_bytes() * 2 + b"and more")
+    assert video(clip, mask, "-o", out) == 0
+    assert len(frames_of(plain)) == 3
+    assert out.read_bytes() == plain.read_bytes()
+
+
+@pytest.mark.parametrize("index", [0, 2])
+@pytest.mark.parametrize("content", [b"", b"no picture"])
+def test_a_file_without_a_picture_is_named(
+    content: bytes, index: int, mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Frames that were left out would get the masks of others."""
+    clip = folder_of(tmp_path / "clip", *[Image.fromarray(still())] * 4, ending=".jpg")
+    broken = clip / f"{index:03}.jpg"
+    broken.write_bytes(content)
+    assert video(clip, mask, "-o", tmp_path / "out.mp4") == 1
+    assert f"{broken} is no JPEG file" in capsys.readouterr().err
