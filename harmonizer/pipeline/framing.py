@@ -23,7 +23,7 @@ _SMALL, _SURROUNDINGS = 0.03, 2
 # border. A side at which the power changes is none that cameras or screens have.
 _STEP = 0.035
 # What a mask holds of this or less is no foreground to frame, nor is this share of its weight.
-_FAINT, _SPECK = 0.1, 1e-4
+_FAINT, _SPECK = 4 / 255, 1e-4
 _MIDDLE = 1e-6  # nearer to it, as a share of the width, an object lies on neither side
 
 
@@ -103,11 +103,11 @@ def _box(mask: NDArray[np.float32]) -> tuple[Range, Range] | None:
 
 
 def _most(weights: NDArray[np.float64]) -> Range:
-    """Return the range that holds all weight but a speck's at either end."""
-    passed = np.cumsum(weights)
-    speck = _SPECK * passed[-1]
-    held = np.flatnonzero((passed > speck) & (passed - weights < passed[-1] - speck))
-    return int(held[0]), int(held[-1]) + 1
+    """Return the range of what has weight, without what lies apart and is but a speck."""
+    held = np.flatnonzero(weights)
+    parts = np.split(held, np.flatnonzero(np.diff(held) > 1) + 1)
+    heavy = [part for part in parts if weights[part].sum() > _SPECK * weights.sum()] or parts
+    return int(heavy[0][0]), int(heavy[-1][-1]) + 1
 
 
 def _window(middle: int, side: int, length: int) -> Range:
