@@ -24,10 +24,12 @@ def check_scans(data: bytes) -> None:
         raise ValueError(f"it goes over its picture more than {_MOST_SCANS} times")
 
 
-def end_of_jpeg(data: bytes) -> int:
-    """Return where the first picture of a JPEG file ends; phones write others behind it."""
-    ends = (place for kind, place in _markers(data) if kind == _END)
-    return next(ends, len(data))
+def end_of_jpeg(data: bytes) -> int | None:
+    """Return where the first picture of a JPEG file ends; phones write others behind it.
+
+    None if it is cut off before.
+    """
+    return next((place for kind, place in _markers(data) if kind == _END), None)
 
 
 def _most_scans(data: bytes) -> int:

@@ -119,10 +119,12 @@ def _whole_steps(start: int, end: int, length: int) -> Range:
     """Go whole steps from an object's edges until both borders are reached.
 
     An edge at the border is where the picture was cut, not where the object ends: steps to there
-    are counted from the other edge.
+    are counted from the other edge. Where both are, the frame is so many steps long, which keeps
+    the scale of the reduction.
     """
-    if start == 0 and end == length:
-        return 0, length
     step = 2 ** max(0, math.floor(math.log2(_STEP * length)))
+    if start == 0 and end == length:
+        beyond = math.ceil(length / step) * step - length
+        return -(beyond // 2), length + beyond - beyond // 2
     first, last = start or end, end if end < length else start
     return first - math.ceil(first / step) * step, last + math.ceil((length - last) / step) * step

@@ -132,3 +132,15 @@ def test_a_mask_that_is_faint_everywhere_is_framed() -> None:
         assert first <= part.start
         assert end >= part.stop
     assert frame != Frame.whole(mask())
+
+
+def test_an_object_from_border_to_border_keeps_its_scale() -> None:
+    plane = np.zeros(SIZE, np.float32)
+    plane[:, 200:500] = 1
+    heights = set[int]()
+    for count in range(6):
+        frame = frame_around(plane[count:], INPUT)
+        heights.add(frame.rows[1] - frame.rows[0])
+        assert frame.rows[0] <= 0
+        assert frame.rows[1] >= SIZE[0] - count
+    assert len(heights) == 1

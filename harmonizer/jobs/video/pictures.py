@@ -67,7 +67,10 @@ def first_picture(path: Path) -> bytes:
     png = PICTURES[path.suffix.lower()] == "png_pipe"
     if not data.startswith(_PNG if png else _JPEG):
         raise InputError(f"{path} is no {'PNG' if png else 'JPEG'} file, as its name says")
-    return data[: _end_of_png(data) if png else end_of_jpeg(data)]
+    end = _end_of_png(data) if png else end_of_jpeg(data)
+    if end is None:  # FFmpeg would fill it up, with green or with the picture before
+        raise InputError(f"{path} is truncated")
+    return data[:end]
 
 
 def _end_of_png(data: bytes) -> int:

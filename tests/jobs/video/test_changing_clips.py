@@ -216,3 +216,14 @@ def test_a_file_without_a_picture_is_named(
     broken.write_bytes(content)
     assert video(clip, mask, "-o", tmp_path / "out.mp4") == 1
     assert f"{broken} is no JPEG file" in capsys.readouterr().err
+
+
+def test_a_truncated_picture_is_named(
+    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """FFmpeg takes it, and makes up the rest."""
+    clip = folder_of(tmp_path / "clip", *[Image.fromarray(still())] * 4, ending=".jpg")
+    broken = clip / "001.jpg"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    assert video(clip, mask, "-o", tmp_path / "out.mp4") == 1
+    assert f"{broken} is truncated" in capsys.readouterr().err
