@@ -67,9 +67,10 @@ def test_a_photograph_gets_the_same_colours_in_every_space(
     file = as_file(in_space(pixels, name, bits), profile)
     result = model(file, mask)
     error = np.abs(seen(result, profile, (1 << bits) - 1) - expected)[mask]
-    # ProPhoto's steps in 8 bits are several levels, which are bands where the background is smooth.
-    most = 5 if (name, bits) == ("ProPhoto", 8) else 2
-    assert error.mean() < most  # 2 to 8 levels where the numbers are taken for sRGB
+    # Numbers of 16 bits that are taken for sRGB are off by 1.4 to 2.7 levels. In 8 bits the network
+    # sees what was rounded: ProPhoto's steps are several levels, bands where all is smooth.
+    most = 1.25 if bits == 16 else 5 if name == "ProPhoto" else 2.5
+    assert error.mean() < most
     assert np.quantile(error, 0.95) < 2.5 * most + 0.5
     if bits == 8:
         assert result.info["icc_profile"] == profile
