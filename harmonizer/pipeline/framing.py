@@ -2,8 +2,7 @@
 
 The same object is to get the same colours when a picture is cropped by a few pixels, which moves
 the grid of the reduction, or mirrored. So the frame ends a whole number of steps away from the
-object's own edges, a little beyond the picture, and the object lies on the left of what the
-network sees.
+object's own edges, and the object lies on the left of what the network sees.
 """
 
 import math
@@ -19,9 +18,9 @@ from harmonizer.preprocessing import Range, bounding_box, mirrored_beyond
 # A foreground of less than this share of the picture is looked at in a square of so many times its
 # longer side.
 _SMALL, _SURROUNDINGS = 0.03, 2
-# A step is a power of two, of 1.75 to 3.5 % of the side: the frame reaches less than one beyond a
-# border. A side at which the power changes is none that cameras or screens have.
-_STEP = 0.035
+# A step is a power of two, of 3.5 to 7 % of the side. A side at which the power changes is none
+# that cameras or screens have.
+_STEP = 0.07
 # What a mask holds of this or less is no foreground to frame, nor is this share of its weight.
 _FAINT, _SPECK = 4 / 255, 1e-4
 _MIDDLE = 1e-6  # nearer to it, as a share of the width, an object lies on neither side
@@ -116,15 +115,22 @@ def _window(middle: int, side: int, length: int) -> Range:
 
 
 def _whole_steps(start: int, end: int, length: int) -> Range:
-    """Go whole steps from an object's edges until both borders are reached.
+    """Go whole steps from an object's edges, as long as there is picture.
 
     An edge at the border is where the picture was cut, not where the object ends: steps to there
-    are counted from the other edge. Where both are, the frame is so many steps long, which keeps
-    the scale of the reduction.
+    are counted from the other edge, and go on beyond the border, for all of the object is to be
+    seen. Where both are, the frame is so many steps long, which keeps the scale of the reduction.
     """
-    step = 2 ** max(0, math.floor(math.log2(_STEP * length)))
     if start == 0 and end == length:
+        step = _power_of_two(_STEP / 2 * length)
         beyond = math.ceil(length / step) * step - length
         return -(beyond // 2), length + beyond - beyond // 2
-    first, last = start or end, end if end < length else start
-    return first - math.ceil(first / step) * step, last + math.ceil((length - last) / step) * step
+    step = _power_of_two(_STEP * length)
+    first = start % step if start else end - math.ceil(end / step) * step
+    left = length - end
+    last = length - left % step if left else start + math.ceil((length - start) / step) * step
+    return first, last
+
+
+def _power_of_two(most: float) -> int:
+    return 2 ** max(0, math.floor(math.log2(most)))

