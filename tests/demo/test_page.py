@@ -333,9 +333,7 @@ def drag_by_finger(page: Page) -> None:
     finger.move_to(stage).pointer_down().move_to(stage, width // 8, -height // 8)
     finger.move_to(stage, width // 4, -height // 4).pointer_up()
     actions.perform()
-    wait_for(
-        lambda: page.number("x") != x, "the new place"
-    )  # told a moment later on a busy machine
+    wait_for(lambda: page.number("x") != x, "the new place")  # it is told a moment later
     assert (page.number("x") - x, page.number("y") - y) == pytest.approx((25, -25), abs=1)
     assert page.browser.execute_script("return scrollY") == scrolled
 
