@@ -66,7 +66,8 @@ def open_rows(
         if row.index in same and counts[row.index] == len(configuration["models"])
     ]
     table.begin([astuple(row) for row in whole])
-    write_atomically(written, text)  # only now that no row of other files is left
+    if before:  # only now that no row of other files is left
+        write_atomically(written, text)
     return table, whole
 
 

@@ -122,6 +122,7 @@ def _whole_steps(start: int, end: int, length: int) -> Range:
     seen. Where both are, the frame is so many steps long, which keeps the scale of the reduction.
     """
     if start == 0 and end == length:
+        # Half as long: the less of what is mirrored is shown, the better.
         step = _power_of_two(_STEP / 2 * length)
         beyond = math.ceil(length / step) * step - length
         return -(beyond // 2), length + beyond - beyond // 2
