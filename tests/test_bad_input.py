@@ -13,7 +13,6 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,43 @@ import numpy as np
 import pytest
 import torch
 from helpers import box_mask
-from PIL import Image, ImageCms, ImageOps
+from odd_pictures import (
+    HEIGHT,
+    MASK,
+    PICTURE,
+    PIXELS,
+    PROFILE,
+    U8,
+    WIDTH,
+    broken_exif,
+    chunk,
+    closed,
+    cmyk,
+    deep_file,
+    encoded,
+    flipped,
+    flipped_palette,
+    frames,
+    grey_16_bit,
+    key_colour,
+    link,
+    of_value,
+    opened,
+    palette,
+    pipe,
+    png,
+    png_of,
+    read_only,
+    short_palette,
+    tensor,
+    turned,
+    with_alpha,
+    written,
+)
+from PIL import Image, ImageOps
 
-from harmonizer import Harmonizer, model_info
-from harmonizer.errors import HarmonizerError, InputError
-from harmonizer.imaging.image import open_image, open_layer
-from harmonizer.imaging.mask import open_mask
-from harmonizer.imaging.saving import encode_image, save_image
-from harmonizer.lifting import ColorTransform
-
-HEIGHT, WIDTH = 24, 36
-MASK = box_mask(HEIGHT, WIDTH)
-U8 = MASK.astype(np.uint8) * 255
-PIXELS = np.random.default_rng(0).integers(30, 200, (HEIGHT, WIDTH, 3), np.uint8)
-PICTURE = Image.fromarray(PIXELS)
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+from harmonizer import Harmonizer
+from harmonizer.errors import InputError
 
 
 class PathOfBytes:
@@ -61,90 +82,6 @@ class Row:
     make: Callable[[Path], Any]
     refused: str = ""
     warned: str = ""
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(kind + content))
-    return struct.pack(">I", len(content)) + kind + content + checksum
-
-
-def png(width: int, height: int, depth: int, colour: int, *chunks: bytes) -> bytes:
-    """A PNG file of the given header, by hand: what no program would write."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
-
-
-def png_of(pixels: Any, *chunks: bytes, height: int | None = None) -> bytes:
-    """A PNG file of RGB pixels, 8 or 16 bits, perhaps with a header that promises more rows."""
-    rows = b"".join(b"\0" + row.astype(pixels.dtype.newbyteorder(">")).tobytes() for row in pixels)
-    depth = 8 * pixels.dtype.itemsize
-    data = chunk(b"IDAT", zlib.compress(rows))
-    return png(pixels.shape[1], height or len(pixels), depth, 2, *chunks, data)
-
-
-def written(folder: Path, content: bytes, name: str = "a.png") -> Path:
-    (folder / name).write_bytes(content)
-    return folder / name
-
-
-def link(folder: Path, target: str) -> Path:
-    (folder / "link.png").symlink_to(folder / target)
-    return folder / "link.png"
-
-
-def pipe(folder: Path) -> Path:
-    os.mkfifo(folder / "pipe.png")
-    return folder / "pipe.png"
-
-
-def opened(folder: Path) -> Any:
-    return written(folder, encoded(PICTURE, "PNG")).open("rb")
-
-
-def closed(folder: Path) -> Any:
-    with opened(folder) as file:
-        return file
-
-
-def frames(kind: str) -> bytes:
-    return encoded(PICTURE, kind, save_all=True, append_images=[PICTURE.rotate(180)])
-
-
-def turned(orientation: int) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return encoded(PICTURE, "JPEG", exif=exif.tobytes())
-
-
-def key_colour(mode: str) -> Image.Image:
-    image = PICTURE.convert(mode)
-    image.info["transparency"] = image.getpixel((WIDTH // 2, HEIGHT // 2))
-    return image
-
-
-def short_palette() -> Image.Image:
-    image = Image.frombytes("P", (WIDTH, HEIGHT), PIXELS[..., 0].tobytes())
-    image.putpalette([0, 0, 0, 200, 100, 50])
-    return image
-
-
-def flipped_palette() -> Image.Image:
-    """Foreground is entry 0, white; the background's entry, 1, is missing."""
-    image = Image.frombytes("P", (WIDTH, HEIGHT), (~MASK).astype(np.uint8).tobytes())
-    image.putpalette([255, 255, 255])
-    return image
-
-
-def of_value(value: float) -> Any:
-    image = np.full((HEIGHT, WIDTH, 3), 0.5)
-    image[HEIGHT // 2, WIDTH // 2, 1] = value
-    return image
 
 
 FILES = [
@@ -363,60 +300,6 @@ MASKS = [
 TABLES = {"Files": FILES, "Colours": COLOURS, "Arrays and tensors": ARRAYS, "Masks": MASKS}
 
 
-def not_read_yet(mode: str, *, turned_by_exif: bool = False) -> Image.Image:
-    """What Pillow has opened of a file that ends in the middle."""
-    exif = Image.Exif()
-    if turned_by_exif:
-        exif[0x0112] = 6
-    content = encoded(PICTURE.convert(mode), "PNG", exif=exif.tobytes())
-    return Image.open(io.BytesIO(content[: len(content) * 2 // 3]))
-
-
-def flipped(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-
-
-def palette() -> bytes:
-    image = PICTURE.quantize(32)
-    return encoded(image, "PNG", transparency=image.getpixel((WIDTH // 2, HEIGHT // 2)))
-
-
-def with_alpha() -> Image.Image:
-    image = PICTURE.copy()
-    image.putalpha(Image.fromarray(PIXELS[..., 2]))
-    return image
-
-
-def cmyk(profile: bytes | None) -> bytes:
-    image = Image.merge("CMYK", [*PICTURE.split(), Image.fromarray(PIXELS[..., 0] // 4)])
-    return encoded(image, "TIFF", icc_profile=profile)
-
-
-def grey_16_bit() -> bytes:
-    return encoded(Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257), "PNG")
-
-
-def deep_file(folder: Path) -> Path:
-    assert cv2.imwrite(str(folder / "deep.png"), PIXELS.astype(np.uint16) * 257)
-    return folder / "deep.png"
-
-
-def broken_exif() -> bytes:
-    content = png_of(PIXELS, chunk(b"eXIf", b"no EXIF"))
-    assert Image.open(io.BytesIO(content)).size == (WIDTH, HEIGHT)
-    return content
-
-
-def read_only() -> Any:
-    image = PIXELS.copy()
-    image.flags.writeable = False
-    return image
-
-
-def tensor() -> torch.Tensor:
-    return torch.from_numpy(PIXELS).permute(2, 0, 1).float() / 255
-
-
 def values(image: Any) -> Any:
     """What an image holds, whatever its kind: (H, W) or (H, W, C)."""
     if isinstance(image, torch.Tensor):
@@ -474,97 +357,3 @@ def test_bad_input(row: Row, brighten: Harmonizer, tmp_path: Path) -> None:
         assert np.array_equal(after[..., 3], before[..., 3])
     if isinstance(result, Image.Image):
         assert result.info.get("icc_profile") == given.info.get("icc_profile")
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "I;16"])
-@pytest.mark.parametrize("turned_by_exif", [False, True])
-def test_an_image_that_pillow_has_not_read_yet_is_refused(mode: str, turned_by_exif: bool) -> None:
-    for opener in (open_image, open_layer, partial(open_mask, size=(HEIGHT, WIDTH))):
-        with pytest.raises(InputError, match="cannot be decoded"):
-            opener(not_read_yet(mode, turned_by_exif=turned_by_exif))
-
-
-# --- what a row has no room for -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mode", ["RGB", "L", "I;16"])
-def test_a_transparent_colour_stays_and_no_other_becomes_it(mode: str) -> None:
-    grey = Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 256)
-    image = grey if mode == "I;16" else PICTURE.convert(mode)
-    spot = (WIDTH // 2, HEIGHT // 2)
-    key = image.getpixel(spot)
-    image = Image.open(io.BytesIO(encoded(image, "PNG", transparency=key)))
-    picture = open_image(encoded(image, "PNG", transparency=key))
-    # Every pixel wants to become the key colour.
-    wanted = np.broadcast_to(picture.pixels[spot[1], spot[0]], picture.pixels.shape).copy()
-    result = picture.restore(wanted, np.ones(picture.size, np.float32))
-    before, after = np.asarray(image), np.asarray(result)
-    was, now = (one == np.array(key) for one in (before, after))
-    was, now = (one.all(axis=2) if one.ndim == 3 else one for one in (was, now))
-    assert np.array_equal(was, now)
-    assert np.abs(after.astype(int) - np.array(key)).max() == 1
-    assert Image.open(io.BytesIO(encoded(result, "PNG"))).info["transparency"] == key
-
-
-@pytest.mark.parametrize("mode", ["RGB", "L", "P"])
-@pytest.mark.parametrize("name", ["TIFF", "WEBP", "PNG", "JPEG2000"])
-def test_a_transparent_colour_is_still_transparent_in_another_format(mode: str, name: str) -> None:
-    image = PICTURE.convert(mode)
-    image.info["transparency"] = image.getpixel((3, 4))
-    back = Image.open(io.BytesIO(encode_image(image, name, {})))
-    assert np.array_equal(
-        np.asarray(back.convert("RGBA").getchannel("A")),
-        np.asarray(image.convert("RGBA").getchannel("A")),
-    )
-    with pytest.raises(InputError, match="JPEG cannot hold this picture"):
-        encode_image(image, "JPEG", {})
-
-
-def test_a_link_to_itself_is_no_place_to_write_to(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="symbolic links"):
-        save_image(PICTURE, link(tmp_path, "link.png"), {})
-    assert [path.name for path in tmp_path.iterdir()] == ["link.png"]
-
-
-def test_a_large_palette_picture_is_read_by_its_colours() -> None:
-    """Its colours are sorted as numbers, which gives the same answer as rows, sooner."""
-    indices = np.tile(np.arange(256, dtype=np.uint8), (1500, 4))
-    image = Image.frombytes("P", indices.shape[::-1], indices.tobytes())
-    image.putpalette(list(np.random.default_rng(0).integers(0, 256, 768)))
-    picture = open_image(image)
-    result = picture.restore(255 - picture.pixels, np.ones(picture.size, np.float32))
-    found = np.asarray(result.convert("RGB")).astype(int)
-    # 255 - colour of 256 colours are 256 colours again: the palette has room for each.
-    assert np.abs(found - (255 - picture.pixels)).max() <= 40
-
-
-@pytest.mark.parametrize(
-    ("call", "said"),
-    [
-        (lambda _: model_info(None), "called by a text; got None"),
-        (lambda _: ColorTransform([[1.0]]), r"shape \(3, 10\); got list"),
-        (lambda _: ColorTransform(np.full((3, 10), None)), "finite numbers"),
-        (lambda _: ColorTransform.identity().to_cube(None), "is a path.*got None"),
-        (lambda _: Harmonizer.from_pretrained(cache_dir=5), "cache_dir is a path.*got 5"),
-        (lambda model: model.save_pretrained("a\0b"), "save_directory is a path"),
-    ],
-)
-def test_odd_arguments_are_named(
-    call: Callable[[Any], Any], said: str, brighten: Harmonizer
-) -> None:
-    with pytest.raises(HarmonizerError, match=said):
-        call(brighten)
-
-
-def test_what_pillow_says_of_an_image_may_be_anything(brighten: Harmonizer) -> None:
-    image = PICTURE.copy()
-    image.info |= {"transparency": b"abc", "chromaticity": 5, "gamma": "x"}
-    assert brighten(image, MASK).size == image.size
-    assert open_layer(image)[1] is None
-
-
-def test_a_tensor_may_be_a_view_that_turns_signs(brighten: Harmonizer) -> None:
-    light = torch.rand(3, HEIGHT, WIDTH)
-    turned = torch.complex(torch.zeros_like(light), -light).conj().imag
-    assert turned.is_neg()
-    assert torch.equal(brighten(turned, MASK), brighten(light, MASK))

@@ -2,7 +2,7 @@
 
 A process kills itself with SIGKILL in the middle of writing, or between writing and renaming. What
 it leaves behind is looked at, and the same work is then done again in peace. (Downloads, and
-training at a moment of chance: `zoo/test_released.py` and `training/test_trainer.py`.)
+training at a moment of chance: `zoo/test_released.py` and `training/test_resume.py`.)
 """
 
 import json

@@ -1,6 +1,5 @@
 """What a run learns from and is measured on, as its configuration names it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from runs import SmallRun
 
 from harmonizer.errors import InputError
-from harmonizer.training import DataConfig, TrainConfig
+from harmonizer.training import DataConfig
 from harmonizer.training.pictures import training_pictures, validation_pictures
-
-SmallRun = Callable[..., TrainConfig]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from runs import SmallRun, started, wait_for
 
 import harmonizer.training.trainer as trainer_module
 from harmonizer.data import Triplet
 from harmonizer.errors import InputError, TrainingError
 from harmonizer.preprocessing import Preprocessing
 from harmonizer.tables import RowTable
-from harmonizer.training import TrainConfig, train
+from harmonizer.training import train
 from harmonizer.training.batches import batches, lost_workers_explained
 from harmonizer.training.run_folder import load_checkpoint
-
-SmallRun = Callable[..., TrainConfig]
 
 RAISING = """
 import sys
@@ -278,3 +278,92 @@ def test_a_disk_that_is_full_for_a_while_costs_lines_and_not_the_run(
     assert [path.name for path in (folder / "panels").iterdir()] == ["step_00000012.png"]
     assert (folder / "best" / "config.json").is_file()  # written at the next validation
     assert "no line of the log at step 1: [Errno 28] No space left" in caplog.text
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_workers_too_ends_with_a_checkpoint(
+    how: signal.Signals, small_run: SmallRun, tmp_path: Path
+) -> None:
+    """As Ctrl-C in a terminal has it, and as a scheduler ends a job."""
+    config = small_run(output=str(tmp_path / "run"), steps=5000, checkpoint_every=5000, workers=1)
+    with started(config, tmp_path) as process:
+        wait_for(Path(config.output) / "log.csv", process, 5)
+        os.killpg(process.pid, how)
+        output, errors = process.communicate(timeout=60)
+    assert output == "False\n", errors
+    assert 5 <= load_checkpoint(Path(config.output))["step"] < 5000
+
+
+def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_run(steps=12, checkpoint_every=4)
+
+    def broken(self: Any, step_network: Any, batch: Any) -> torch.Tensor:
+        loss = update(self, step_network, batch)
+        return loss * float("nan") if self.step == 9 else loss
+
+    update = trainer_module._Run._update
+    monkeypatch.setattr(trainer_module._Run, "_update", broken)
+    with pytest.raises(TrainingError, match="the loss became nan before step 10"):
+        train(config)
+    assert load_checkpoint(Path(config.output))["step"] == 8
+    monkeypatch.undo()
+    assert train(config, resume=True).finished
+
+
+def test_a_full_disk_at_a_checkpoint_is_survived_but_not_at_the_end(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_run(steps=12, checkpoint_every=4)
+    full: list[bool] = []
+    save = trainer_module.save_checkpoint
+
+    def save_unless_full(folder: Path, state: Any) -> None:
+        if state["step"] == 8 or full:
+            raise OSError(28, "No space left on device")
+        save(folder, state)
+
+    monkeypatch.setattr(trainer_module, "save_checkpoint", save_unless_full)
+    assert train(config).finished
+    full.append(True)
+    other = replace(config, output=config.output + "2")
+    with pytest.raises(OSError, match="No space"):
+        train(other)
+
+
+def test_a_run_in_a_thread_leaves_signals_alone(small_run: SmallRun) -> None:
+    """Notebooks and servers run what takes long in a thread, where no signal can be handled."""
+    before = signal.getsignal(signal.SIGINT)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(train, small_run(steps=1)).result().finished
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_until_all_is_read_signals_end_a_run_as_any_program(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: list[Any] = []
+    begin, update = trainer_module._Run.__init__, trainer_module._Run._update
+
+    def noted(self: Any, *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **options)
+        handlers.append(signal.getsignal(signal.SIGINT))
+
+    def noted_too(self: Any, *arguments: Any) -> Any:
+        handlers.append(signal.getsignal(signal.SIGINT))
+        return update(self, *arguments)
+
+    monkeypatch.setattr(trainer_module._Run, "__init__", noted)
+    monkeypatch.setattr(trainer_module._Run, "_update", noted_too)
+    before = signal.getsignal(signal.SIGINT)
+    train(small_run(steps=1))
+    assert handlers[0] is before
+    assert handlers[1] is not before
+
+
+def test_weights_that_are_no_numbers_are_not_kept(small_run: SmallRun) -> None:
+    config = small_run(learning_rate=1e30, log_every=12, checkpoint_every=3, validate_every=0)
+    with pytest.raises(TrainingError, match="the weights became NaN or infinite before step 3"):
+        train(config)
+    assert not (Path(config.output) / "checkpoint.pth").exists()

@@ -1,6 +1,5 @@
 """No setting of a run is ignored: what is saved, what learns how fast, what is minimised."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from runs import SmallRun
 from safetensors.torch import load_file
 
 from harmonizer import Harmonizer
@@ -25,7 +25,6 @@ from harmonizer.training.run_folder import load_checkpoint
 from harmonizer.training.validation import COLUMNS, validate
 from harmonizer.zoo.manifest import model_info
 
-SmallRun = Callable[..., TrainConfig]
 UNMEASURED: dict[str, Any] = {"validation": DataConfig(), "validate_every": 0}
 
 

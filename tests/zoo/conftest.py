@@ -8,13 +8,11 @@ import pytest
 import torch
 from by_rule import released_weights
 from hub_server import Server, ask_instead_of_the_hub, serving
-from zoo_models import as_pth, tiny_model
+from zoo_models import URL, as_pth, tiny_model
 
 from harmonizer import model_info
 from harmonizer.zoo.manifest import ModelInfo, ReleasedFile
 from harmonizer.zoo.options import FetchOptions
-
-URL = "/releases/idih256.pth"
 
 
 @pytest.fixture

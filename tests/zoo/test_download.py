@@ -1,19 +1,27 @@
-"""A server that is wrong, or means ill, never has two files glued together, nor an endless one."""
+"""A file is downloaded whole or not at all, where a server is wrong, means ill or breaks off."""
 
+import errno
+import io
+import json
 import os
+import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from http.client import HTTPMessage, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_server import Server, etag
+from zoo_models import URL, files_in
 
 import harmonizer.zoo.download as download_module
 from harmonizer.errors import WeightsUnavailableError
-from harmonizer.zoo.download import download
+from harmonizer.zoo.download import _CheckedRedirects, download
 
 FIRST, SECOND = os.urandom(5_000), os.urandom(6_000)
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -162,3 +170,171 @@ def test_a_redirection_to_no_address(
             address_of(lambda request: send(request, 302, b"", Location=location)),
             tmp_path / "file",
         )
+
+
+@pytest.mark.parametrize("length", ["much", "-1", "1e6"])
+def test_a_length_that_is_no_number_is_not_looked_at(
+    length: str, server: Server, tmp_path: Path
+) -> None:
+    server.files["/file"] = os.urandom(200_000)
+    server.length = length
+    download(server.address + "/file", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == server.files["/file"]
+
+
+def test_a_file_that_changed_in_between_is_not_glued_together(
+    server: Server, tmp_path: Path
+) -> None:
+    first, second = os.urandom(200_000), os.urandom(300_000)
+    server.files["/file"] = first
+    server.cut_after = [100_000] + [0] * 4
+    with pytest.raises(WeightsUnavailableError, match="what has arrived is kept"):
+        download(server.address + "/file", tmp_path / "file")
+    assert (tmp_path / "file.part").stat().st_size == 100_000
+    server.files["/file"] = second
+    download(server.address + "/file", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == second
+    assert files_in(tmp_path) == ["file"]
+
+
+def test_only_https_leaves_this_machine(tmp_path: Path) -> None:
+    for url in ("http://example.org/file", "ftp://example.org/file", "file:///etc/passwd"):
+        with pytest.raises(WeightsUnavailableError, match="only downloaded by https"):
+            download(url, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://localhost/a.pth", "file://localhost/etc/passwd", "http://example.invalid/a.pth"]
+)
+def test_a_redirection_does_not_leave_https(url: str, server: Server, tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailableError, match="only downloaded by https"):
+        download(url, tmp_path / "a.pth")
+    server.files["/b.pth"] = b"content"
+    server.moved = {"/a.pth": url, "/c.pth": server.address + "/b.pth"}
+    with pytest.raises(WeightsUnavailableError, match=r"only downloaded by https|HTTP 302"):
+        download(server.address + "/a.pth", tmp_path / "a.pth")
+    assert list(tmp_path.iterdir()) == []
+    download(server.address + "/c.pth", tmp_path / "c.pth")
+    assert (tmp_path / "c.pth").read_bytes() == b"content"
+
+
+def test_nor_does_it_lead_to_this_machine() -> None:
+    request = urllib.request.Request("https://example.org/a.pth")
+    for url in ("http://127.0.0.1:1/b.pth", "http://localhost/b.pth"):
+        with pytest.raises(WeightsUnavailableError, match="only downloaded by https"):
+            _CheckedRedirects().redirect_request(request, io.BytesIO(), 302, "", HTTPMessage(), url)
+    url = "https://example.org/b.pth"
+    followed = _CheckedRedirects().redirect_request(
+        request, io.BytesIO(), 302, "", HTTPMessage(), url
+    )
+    assert followed is not None
+    assert followed.full_url == url
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk(server: Server, released_idih: bytes, tmp_path: Path) -> None:
+    server.files["/file"] = released_idih
+    (tmp_path / "file.part").symlink_to("/dev/full")
+    with pytest.raises(WeightsUnavailableError, match=r"No space left.*HF_HOME"):
+        download(server.address + "/file", tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_part_longer_than_its_file_is_downloaded_anew(server: Server, tmp_path: Path) -> None:
+    server.files["/file"] = content = os.urandom(1000)
+    (tmp_path / "file.part").write_bytes(content * 2)
+    (tmp_path / "file.part.json").write_text(json.dumps({"etag": etag(content)}))
+    download(server.address + "/file", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == content
+    assert files_in(tmp_path) == ["file"]
+
+
+def test_what_a_redirection_says_beside_is_not_read(server: Server, tmp_path: Path) -> None:
+    sent = 0
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            nonlocal sent
+            self.send_response(302)
+            self.send_header("Location", server.address + URL)
+            self.end_headers()
+            with suppress(OSError):
+                while sent < 1 << 30:
+                    sent += self.wfile.write(bytes(1 << 20))
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    server.files[URL] = b"a file"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        download(f"http://127.0.0.1:{other.server_port}/a", tmp_path / "file")
+        other.shutdown()
+    assert (tmp_path / "file").read_bytes() == b"a file"
+    assert sent < 100 << 20
+
+
+def test_a_connection_that_breaks_in_any_way_is_resumed(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files[URL] = content = bytes(range(256)) * 20_000
+    read, broken = HTTPResponse.read1, 0
+
+    def breaks(self: HTTPResponse, n: int = -1) -> bytes:
+        nonlocal broken
+        broken += 1
+        if broken == 2:
+            raise OSError(errno.EHOSTUNREACH, "No route to host")
+        return read(self, n)
+
+    monkeypatch.setattr(HTTPResponse, "read1", breaks)
+    download(server.address + URL, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == content
+    assert broken > 2
+
+
+def test_a_server_that_knows_no_range_though_none_was_asked_for(tmp_path: Path) -> None:
+    class Unwilling(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(416)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Unwilling) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        with pytest.raises(WeightsUnavailableError, match="its server mixes files up"):
+            download(f"http://127.0.0.1:{other.server_port}/a", tmp_path / "file")
+        other.shutdown()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"HTTP/1.1 200 OK\r\nX: ",  # a header
+        b"HTTP/1.1 100 Continue\r\nX: ",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5; ",  # a chunk's extension
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",  # a trailer
+    ],
+)
+def test_a_server_that_trickles_is_not_listened_to_for_ever(
+    begin: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "_LONGEST", 1)
+    ended = threading.Event()
+
+    def trickle(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with suppress(OSError), connection:
+            connection.recv(10_000)
+            connection.sendall(begin)
+            while not ended.wait(0.2):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=trickle, args=(listening,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(WeightsUnavailableError, match="does not end: it has not come within"):
+            download(f"http://127.0.0.1:{listening.getsockname()[1]}/a", tmp_path / "file")
+        ended.set()
+    assert time.monotonic() - began < 10

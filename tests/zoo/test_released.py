@@ -1,24 +1,15 @@
 """The authors' own files: downloaded, checked, converted once, and never trusted."""
 
-import errno
 import hashlib
-import io
 import json
 import os
 import pickle
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
-import urllib.request
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from http.client import HTTPMessage, HTTPResponse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +17,21 @@ import numpy as np
 import pytest
 import torch
 from by_rule import picture_by_rule, reference_values, released_weights, sample_positions
-from helpers import EXAMPLES
-from hub_server import Server, etag
+from hub_server import Server
 from safetensors.torch import load_file
-from zoo_models import as_pth, run_python
+from zoo_models import URL, Released, as_pth, files_in
 
 from harmonizer import Harmonizer, model_info
 from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
 from harmonizer.zoo import convert_state_dict
-from harmonizer.zoo import download as download_module
-from harmonizer.zoo.download import _CheckedRedirects, download
 from harmonizer.zoo.loader import read_network
-from harmonizer.zoo.manifest import HubFile, ModelInfo, ReleasedFile
+from harmonizer.zoo.manifest import HubFile, ReleasedFile
 from harmonizer.zoo.options import FetchOptions
 from harmonizer.zoo.sources import fetch_weights, find_weights
-
-URL = "/releases/idih256.pth"
-Released = Callable[..., ModelInfo]
 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
 def test_a_release_is_converted_once_and_then_asks_nothing(
@@ -247,74 +228,6 @@ def test_a_broken_connection_is_resumed(
     assert ranges == [None, f"bytes={half}-", f"bytes={half + 1000}-"]
 
 
-@pytest.mark.parametrize("length", ["much", "-1", "1e6"])
-def test_a_length_that_is_no_number_is_not_looked_at(
-    length: str, server: Server, tmp_path: Path
-) -> None:
-    server.files["/file"] = os.urandom(200_000)
-    server.length = length
-    download(server.address + "/file", tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == server.files["/file"]
-
-
-def test_a_file_that_changed_in_between_is_not_glued_together(
-    server: Server, tmp_path: Path
-) -> None:
-    first, second = os.urandom(200_000), os.urandom(300_000)
-    server.files["/file"] = first
-    server.cut_after = [100_000] + [0] * 4
-    with pytest.raises(WeightsUnavailableError, match="what has arrived is kept"):
-        download(server.address + "/file", tmp_path / "file")
-    assert (tmp_path / "file.part").stat().st_size == 100_000
-    server.files["/file"] = second
-    download(server.address + "/file", tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == second
-    assert files_in(tmp_path) == ["file"]
-
-
-def test_only_https_leaves_this_machine(tmp_path: Path) -> None:
-    for url in ("http://example.org/file", "ftp://example.org/file", "file:///etc/passwd"):
-        with pytest.raises(WeightsUnavailableError, match="only downloaded by https"):
-            download(url, tmp_path / "file")
-
-
-@pytest.mark.parametrize(
-    "url", ["ftp://localhost/a.pth", "file://localhost/etc/passwd", "http://example.invalid/a.pth"]
-)
-def test_a_redirection_does_not_leave_https(url: str, server: Server, tmp_path: Path) -> None:
-    with pytest.raises(WeightsUnavailableError, match="only downloaded by https"):
-        download(url, tmp_path / "a.pth")
-    server.files["/b.pth"] = b"content"
-    server.moved = {"/a.pth": url, "/c.pth": server.address + "/b.pth"}
-    with pytest.raises(WeightsUnavailableError, match=r"only downloaded by https|HTTP 302"):
-        download(server.address + "/a.pth", tmp_path / "a.pth")
-    assert list(tmp_path.iterdir()) == []
-    download(server.address + "/c.pth", tmp_path / "c.pth")
-    assert (tmp_path / "c.pth").read_bytes() == b"content"
-
-
-def test_nor_does_it_lead_to_this_machine() -> None:
-    request = urllib.request.Request("https://example.org/a.pth")
-    for url in ("http://127.0.0.1:1/b.pth", "http://localhost/b.pth"):
-        with pytest.raises(WeightsUnavailableError, match="only downloaded by https"):
-            _CheckedRedirects().redirect_request(request, io.BytesIO(), 302, "", HTTPMessage(), url)
-    url = "https://example.org/b.pth"
-    followed = _CheckedRedirects().redirect_request(
-        request, io.BytesIO(), 302, "", HTTPMessage(), url
-    )
-    assert followed is not None
-    assert followed.full_url == url
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk(server: Server, released_idih: bytes, tmp_path: Path) -> None:
-    server.files["/file"] = released_idih
-    (tmp_path / "file.part").symlink_to("/dev/full")
-    with pytest.raises(WeightsUnavailableError, match=r"No space left.*HF_HOME"):
-        download(server.address + "/file", tmp_path / "file")
-    assert not (tmp_path / "file").exists()
-
-
 FETCH = """
 import sys
 from dataclasses import replace
@@ -402,201 +315,7 @@ def test_a_read_only_cache_works(server: Server, released: Released, options: Fe
     assert sorted(options.cache_dir.rglob("*")) == before  # pyright: ignore[reportOptionalMemberAccess]
 
 
-def test_convert_on_the_command_line(released_idih: bytes, tmp_path: Path) -> None:
-    from harmonizer.cli import main
-
-    file = tmp_path / "idih256.pth"
-    file.write_bytes(released_idih)
-    out = tmp_path / "converted"
-    assert main(["convert", str(file), "--model", "idih", "-o", str(out)]) == 0
-    converted = Harmonizer.from_pretrained(out, device="cpu")
-    direct = Harmonizer(_network_of(released_idih), model_info("idih"), device="cpu")
-    image, mask = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
-    assert np.array_equal(converted.predict(image, mask), direct.predict(image, mask))
-    assert converted.info.licence == "MPL-2.0"
-
-
-def test_convert_replaces_nothing_without_force(
-    released_idih: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from harmonizer.cli import main
-
-    (tmp_path / "idih256.pth").write_bytes(released_idih)
-    out = tmp_path / "mine"
-    out.mkdir()
-    (out / "README.md").write_text("my own")
-    command = ["convert", str(tmp_path / "idih256.pth"), "--model", "idih", "-o"]
-    assert main([*command, str(out)]) == 1
-    assert "is not empty; add --force" in capsys.readouterr().err
-    assert [path.name for path in out.iterdir()] == ["README.md"]
-    assert (out / "README.md").read_text() == "my own"
-    assert main([*command, str(out), "--force"]) == 0
-    Harmonizer.from_pretrained(out, device="cpu")
-    assert main([*command, str(tmp_path / "idih256.pth")]) == 1
-    assert "is a file; name a folder" in capsys.readouterr().err
-
-
-def _network_of(released: bytes) -> Any:
-    from harmonizer.networks import build_network
-
-    network = build_network("idih")
-    network.load_state_dict(convert_state_dict("idih", torch.load(io.BytesIO(released))))
-    return network
-
-
-def test_convert_refuses_the_wrong_network(
-    released_idih: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from harmonizer.cli import main
-
-    file = tmp_path / "idih256.pth"
-    file.write_bytes(released_idih)
-    assert main(["convert", str(file), "--model", "is2am", "-o", str(tmp_path / "out")]) == 1
-    error = capsys.readouterr().err
-    assert "missing" in error
-    assert "unexpected" in error
-    assert not (tmp_path / "out").exists()
-    assert main(["convert", "no.pth", "--model", "idih", "-o", str(tmp_path / "out")]) == 1
-    assert "there is no file no.pth" in capsys.readouterr().err
-
-
-def test_download_verify_and_offline_on_the_command_line(
-    server: Server, released: Released, tmp_path: Path
-) -> None:
-    """The whole story of a user who prepares a machine for work without a connection."""
-    released()
-    program = (
-        "import sys, json\n"
-        "from harmonizer.zoo import manifest\n"
-        "text = json.loads(manifest._manifest_text())\n"
-        "kept = ('colormap-lite0-open', 'idih')\n"
-        "text['models'] = [m for m in text['models'] if m['name'] in kept]\n"
-        "text['models'][1]['sources'][0]['url'] = sys.argv[1]\n"
-        "manifest._manifest_text = lambda: json.dumps(text)\n"
-        "from harmonizer.cli import main\n"
-        "raise SystemExit(main(sys.argv[2:]))"
-    )
-    url, home = server.address + URL, {"HF_HOME": str(tmp_path / "home")}
-    out = tmp_path / "out.png"
-    picture = (EXAMPLES / "composite.png", EXAMPLES / "mask.png", "-o", out)
-    run = (program, url, "run", *picture, "--model", "idih")
-    offline = run_python(*run, **home, HF_HUB_OFFLINE="1")
-    assert (offline.returncode, out.exists()) == (1, False)
-    assert "harmonizer download" in offline.stderr
-    fetched = run_python(program, url, "download", "--all", **home)
-    assert fetched.returncode == 0, fetched.stderr
-    assert "colormap-lite0-open: " in fetched.stdout
-    verified = run_python(program, url, "verify", **home)
-    assert verified.stdout == "colormap-lite0-open: good\nidih: good\n"
-    after = run_python(*run, **home, HF_HUB_OFFLINE="1")
-    assert after.returncode == 0, after.stderr
-    assert out.exists()
-    misspelt = run_python(program, url, "download", "idhi", **home)
-    assert "Did you mean idih" in misspelt.stderr
-    assert run_python(program, url, "download", **home).returncode == 2
-
-
-def test_a_part_longer_than_its_file_is_downloaded_anew(server: Server, tmp_path: Path) -> None:
-    server.files["/file"] = content = os.urandom(1000)
-    (tmp_path / "file.part").write_bytes(content * 2)
-    (tmp_path / "file.part.json").write_text(json.dumps({"etag": etag(content)}))
-    download(server.address + "/file", tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == content
-    assert files_in(tmp_path) == ["file"]
-
-
 def test_a_cache_that_is_no_folder(released: Released, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WeightsUnavailableError, match="choose another folder by HF_HOME"):
         fetch_weights(released(), FetchOptions(cache_dir=tmp_path / "file"))
-
-
-def test_what_a_redirection_says_beside_is_not_read(server: Server, tmp_path: Path) -> None:
-    sent = 0
-
-    class Endless(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            nonlocal sent
-            self.send_response(302)
-            self.send_header("Location", server.address + URL)
-            self.end_headers()
-            with suppress(OSError):
-                while sent < 1 << 30:
-                    sent += self.wfile.write(bytes(1 << 20))
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    server.files[URL] = b"a file"
-    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
-        download(f"http://127.0.0.1:{other.server_port}/a", tmp_path / "file")
-        other.shutdown()
-    assert (tmp_path / "file").read_bytes() == b"a file"
-    assert sent < 100 << 20
-
-
-def test_a_connection_that_breaks_in_any_way_is_resumed(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.files[URL] = content = bytes(range(256)) * 20_000
-    read, broken = HTTPResponse.read1, 0
-
-    def breaks(self: HTTPResponse, n: int = -1) -> bytes:
-        nonlocal broken
-        broken += 1
-        if broken == 2:
-            raise OSError(errno.EHOSTUNREACH, "No route to host")
-        return read(self, n)
-
-    monkeypatch.setattr(HTTPResponse, "read1", breaks)
-    download(server.address + URL, tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == content
-    assert broken > 2
-
-
-def test_a_server_that_knows_no_range_though_none_was_asked_for(tmp_path: Path) -> None:
-    class Unwilling(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_error(416)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Unwilling) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
-        with pytest.raises(WeightsUnavailableError, match="its server mixes files up"):
-            download(f"http://127.0.0.1:{other.server_port}/a", tmp_path / "file")
-        other.shutdown()
-
-
-@pytest.mark.parametrize(
-    "begin",
-    [
-        b"HTTP/1.1 200 OK\r\nX: ",  # a header
-        b"HTTP/1.1 100 Continue\r\nX: ",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5; ",  # a chunk's extension
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",  # a trailer
-    ],
-)
-def test_a_server_that_trickles_is_not_listened_to_for_ever(
-    begin: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download_module, "_LONGEST", 1)
-    ended = threading.Event()
-
-    def trickle(listening: socket.socket) -> None:
-        connection, _ = listening.accept()
-        with suppress(OSError), connection:
-            connection.recv(10_000)
-            connection.sendall(begin)
-            while not ended.wait(0.2):
-                connection.sendall(b"x")
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=trickle, args=(listening,), daemon=True).start()
-        began = time.monotonic()
-        with pytest.raises(WeightsUnavailableError, match="does not end: it has not come within"):
-            download(f"http://127.0.0.1:{listening.getsockname()[1]}/a", tmp_path / "file")
-        ended.set()
-    assert time.monotonic() - began < 10

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,15 @@ import torch
 
 from harmonizer import Harmonizer, model_info
 from harmonizer.networks import build_network
+from harmonizer.zoo.manifest import ModelInfo
+
+# Where the server has the authors' file of iDIH.
+URL = "/releases/idih256.pth"
+Released = Callable[..., ModelInfo]
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
 def tiny_model(seed: int = 0) -> Harmonizer:
