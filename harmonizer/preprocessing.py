@@ -16,6 +16,8 @@ Range: TypeAlias = tuple[int, int]
 # Floats may overshoot [0, 1] by rounding; more than this is taken for another scale.
 RANGE_TOLERANCE = 1e-3
 Resampler: TypeAlias = Literal["opencv-linear", "opencv-nearest", "opencv-area"]
+_MANY = 8  # pixels along each axis that become one
+_BLOCK_ROWS = 32  # whose pixels stay in a core's cache
 _INTERPOLATION = {
     "opencv-linear": cv2.INTER_LINEAR,
     "opencv-nearest": cv2.INTER_NEAREST_EXACT,
@@ -71,12 +73,40 @@ def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Arra
     """Resize an image (H, W, 3) or a plane (H, W) to a height and width, in its own dtype."""
     height, width = size
     enlarged = height > values.shape[0], width > values.shape[1]
+    if resampler == "opencv-area" and _is_many_times(values, size):
+        values = _mean_of_blocks(values)
     if resampler != "opencv-area" or not any(enlarged):
         return cv2.resize(values, (width, height), interpolation=_INTERPOLATION[resampler])
     # OpenCV neither averages nor interpolates then: one axis after the other.
     modes = [cv2.INTER_LINEAR if larger else cv2.INTER_AREA for larger in enlarged]
     values = cv2.resize(values, (values.shape[1], height), interpolation=modes[0])
     return cv2.resize(values, (width, height), interpolation=modes[1])
+
+
+def _is_many_times(values: Array, size: tuple[int, int]) -> bool:
+    """Whether blocks of pixels are small beside what becomes one, and are quickly averaged."""
+    fast = values.dtype == np.uint8 or (values.dtype == np.float32 and values.ndim == 2)
+    many = (have >= _MANY * wanted for have, wanted in zip(values.shape, size, strict=False))
+    return fast and all(many)
+
+
+def _mean_of_blocks(values: Array) -> Array:
+    """Average over blocks of 4 x 4 pixels, the last of which go on with the outermost pixels.
+
+    OpenCV takes a fraction of the time for halves that it takes for any other factor.
+    """
+    height, width = (-(-side // 4) for side in values.shape[:2])
+    blocks = np.empty((height, width, *values.shape[2:]), values.dtype)
+    right = 4 * width - values.shape[1]
+    for top in range(0, height, _BLOCK_ROWS):
+        part = blocks[top : top + _BLOCK_ROWS]
+        strip = values[4 * top : 4 * (top + len(part))]
+        below = 4 * len(part) - len(strip)
+        if below or right:
+            strip = cv2.copyMakeBorder(strip, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        half = cv2.resize(strip, (2 * width, 2 * len(part)), interpolation=cv2.INTER_AREA)
+        cv2.resize(half, (width, len(part)), dst=part, interpolation=cv2.INTER_AREA)
+    return blocks
 
 
 def mirrored_beyond(values: Array, top: int, bottom: int, left: int, right: int) -> Array:

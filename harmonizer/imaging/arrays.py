@@ -11,7 +11,7 @@ from harmonizer.imaging.picture import (
     changed_part,
     check_not_empty,
     from_rgb,
-    keep_background,
+    put_foreground,
     to_rgb,
 )
 from harmonizer.preprocessing import RANGE_TOLERANCE, Array
@@ -45,8 +45,7 @@ def from_array(array: Array) -> Picture:
         result = np.array(array, order="C")
         part = changed_part(mask)
         if part is not None:
-            changed = from_rgb(pixels[part], array)
-            result[part] = keep_background(array[part], changed, mask[part])
+            put_foreground(result[part], from_rgb(pixels[part], array), mask[part])
         return result
 
     return Picture(to_rgb(to_working_dtype(array)), restore)

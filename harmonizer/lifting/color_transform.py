@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from harmonizer.errors import InputError
 from harmonizer.files import as_path, write_atomically
 from harmonizer.lifting.checks import check_image, checked_mask
-from harmonizer.lifting.correction import PIECE_PIXELS, PRODUCT_PIXELS, Floats, add_change, pieces
+from harmonizer.lifting.correction import PRODUCT_PIXELS, Floats, pieces
+from harmonizer.lifting.pixel_map import PixelMap
 from harmonizer.lifting.strength import Strength, as_strength
 from harmonizer.preprocessing import bounding_box, full_scale
 
@@ -128,15 +129,8 @@ class ColorTransform:
         box = bounding_box(weight)
         if box is None or as_strength(self.strength).is_nothing:
             return out
-        scale = full_scale(pixels.dtype)
-        change = AddedColor.on_scale(self, scale)
-        (top, bottom), (left, right) = box
-        rows = max(1, PIECE_PIXELS // (right - left))
-        for strip in pieces(top, bottom, rows):
-            for part in pieces(left, right, PIECE_PIXELS):
-                share = weight[strip, part]
-                if share.any():
-                    add_change(out[strip, part], share, change)
+        strength, scale = as_strength(self.strength), full_scale(pixels.dtype)
+        PixelMap.of(self.coefficients, strength, scale).add_to(out, weight, box)
         return out
 
     def to_cube(self, path: Path | str, size: int = 33) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-_DEPTHS = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U}
+_DEPTHS = {np.dtype(np.uint8): cv2.CV_8U, np.dtype(np.uint16): cv2.CV_16U}
 # How far out the curve is followed, in standard deviations of the colours of its fit.
 _CURVE_RANGE = 5.0
 # Small enough for the planes of a piece, of which the monomials are twenty, to stay in a core's
@@ -109,12 +109,19 @@ def add_change(pixels: NDArray[Any], mask: Floats, change: Callable[[Floats], Fl
         plane[...] = values
     added: Floats = change(colours.reshape(3, -1)).reshape(colours.shape)
     added *= mask
-    merged = cv2.merge(tuple(added))
+    add_weighed(pixels, mask, cv2.merge(tuple(added)))
+
+
+def add_weighed(pixels: NDArray[Any], mask: Floats, added: NDArray[Any]) -> None:
+    """Add n x m x 3, which are 0 where the mask is, to a part of an image in place, rounded once.
+
+    The arguments are those of `add_change`.
+    """
     if pixels.dtype.kind == "u":
         # Added, rounded and clipped in one step. An integer that changes by 0 comes back as itself:
         # the background needs no further care.
-        cv2.add(pixels, merged, dst=pixels, dtype=_DEPTHS[pixels.dtype.name])
+        cv2.add(pixels, added, dst=pixels, dtype=_DEPTHS[pixels.dtype])
     else:
         precise = np.float64 if pixels.dtype == np.float64 else np.float32
-        changed = np.clip(pixels.astype(precise) + merged, 0, 1)
+        changed = np.clip(pixels.astype(precise) + added, 0, 1)
         np.copyto(pixels, changed, where=mask[..., None] > 0, casting="same_kind")
