@@ -11,6 +11,7 @@ from harmonizer.errors import InputError, import_extra, warn
 from harmonizer.files import Draft
 from harmonizer.imaging.video_codecs import Codec, check_ending
 from harmonizer.jobs.video.reading import Clip, Stored
+from harmonizer.jobs.video.streams import add_attached, describe
 from harmonizer.jobs.video.yuv import (
     BT709,
     FULL_RANGE,
@@ -133,9 +134,7 @@ class Output:
             self._container.metadata.update(clip.container.metadata)
             self._video = self._add_video(codec)
             self._video.options = options
-            self._video.metadata.update(
-                {k: v for k, v in clip.stream.metadata.items() if k in ("language", "title")}
-            )
+            describe(self._video, clip.stream)
             context = self._video.codec_context
             context.pix_fmt, context.time_base = self.format, time_base
             for name, value in vars(self.stored).items():
@@ -144,6 +143,7 @@ class Output:
             if codec.encoder == "libx265" and form in ("mp4", "mov"):
                 context.codec_tag = "hvc1"
             self._copied = {one.index: self._copy(one) for one in clip.others}
+            self._attached = add_attached(self._container, clip, path)
             if clip.container.chapters():
                 self._container.set_chapters(clip.container.chapters())
         except BaseException:
@@ -167,13 +167,15 @@ class Output:
         try:
             if not self._container.supported_codecs.intersection(names):
                 raise ValueError(name)
-            return self._container.add_stream_from_template(stream)
+            added = self._container.add_stream_from_template(stream)
         except (ValueError, self._av.error.FFmpegError) as error:
             other = "write .mkv, which holds nearly all, or " if known else ""
             raise InputError(
                 f"{self._path.name} cannot hold the clip's {stream.type}, {name}; {other}leave it "
                 f"out: {_OPTIONS[stream.type]}"
             ) from error
+        describe(added, stream)
+        return added
 
     def prepared(self, frame: Any) -> Any:  # noqa: ANN401 - a frame of PyAV
         """Return a frame as it will be stored, in memory that may be written to.
@@ -224,6 +226,8 @@ class Output:
             if not self._begun:
                 self._container.start_encoding()
                 self._begun = True
+                for packet in self._attached:
+                    self._container.mux(packet)
             self._take_packets()
             while self._waiting and _time(self._waiting[0]) <= (frame.time or 0):
                 self._mux_copied(self._waiting.popleft())
