@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harmonizer.cli.options import (
     Commands,
     add_cutouts,
+    add_masks,
     check_cutouts,
     number,
     shared,
@@ -61,6 +62,7 @@ def add_video(commands: Commands) -> None:
         type=number(0.01, 1000),
         help="frames in a second, of a CLIP that is a folder (default: 25)",
     )
+    add_masks(video)
     add_cutouts(video, background="clip or picture")
     video.add_argument(
         "--lut",
@@ -109,6 +111,8 @@ def _video(parsed: argparse.Namespace) -> int:
     check_not_read(written, (parsed.clip, parsed.masks, parsed.on))
     if parsed.fps is not None and not parsed.clip.is_dir():
         parsed.usage_error("--fps is for a CLIP that is a folder of pictures; a file has its own")
+    if parsed.masks is None and (parsed.resize_mask or parsed.invert_mask):
+        parsed.usage_error("--resize-mask and --invert-mask are for MASKS, and none are named")
     check_apart(written)
 
     from tqdm import tqdm
@@ -128,6 +132,8 @@ def _video(parsed: argparse.Namespace) -> int:
         on=parsed.on,
         position=tuple(parsed.at) if parsed.at else None,
         scale=parsed.scale,
+        resize_mask=parsed.resize_mask,
+        invert_mask=parsed.invert_mask,
         fps=ClipOptions.fps if parsed.fps is None else parsed.fps,
     )
     with (

@@ -170,6 +170,19 @@ def test_masks_come_in_every_kind(model: Harmonizer, noise: Noise) -> None:
         np.testing.assert_array_equal(first, expected)
 
 
+def test_masks_are_resized_where_it_is_asked_for(model: Harmonizer, noise: Noise) -> None:
+    frames = [noise(*SIZE)] * 2
+    expected = model(frames[0], MASK[::2, ::2], resize_mask=True)
+    small: Any
+    for small in (MASK[::2, ::2], [MASK[::2, ::2]] * 2):
+        with pytest.raises(InputError, match=r"frame 0: .*resize_mask=True"):
+            list(harmonize_video(frames, small, model))
+        for one in harmonize_video(frames, small, model, resize_mask=True):
+            np.testing.assert_allclose(one.astype(float), expected, rtol=0, atol=1)
+    (first, _) = harmonize_video(frames, MASK[:, ::2], model, resize_mask="stretch")
+    assert (first != frames[0]).any()
+
+
 def test_a_mask_that_fades_stays_soft(model: Harmonizer, noise: Noise) -> None:
     frame = noise(*SIZE)
     faint = MASK.astype(np.uint8) * 12  # by itself it would pass for a map of labels
