@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
-from harmonizer.imaging.arrays import is_tensor
+from harmonizer.imaging.arrays import is_tensor, plain
 from harmonizer.imaging.batch import pairs
 from harmonizer.imaging.files import is_file_like
 from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
@@ -129,8 +129,10 @@ def open_frame_mask(
     Raises:
         InputError: It is no mask, or has another size than the frame.
     """
-    if isinstance(mask, np.ndarray) and mask.dtype.kind == "u" and mask.max(initial=0) > 1:
-        mask = np.divide(mask, np.float32(full_scale(mask.dtype)), dtype=np.float32)
+    if isinstance(mask, np.ndarray):
+        mask = plain(mask)
+        if mask.dtype.kind == "u" and mask.max(initial=0) > 1:
+            mask = np.divide(mask, np.float32(full_scale(mask.dtype)), dtype=np.float32)
     return open_mask(mask, size, resize=resize)
 
 
@@ -176,7 +178,7 @@ def _checked(pixels: object) -> Array:
         and pixels.size
         and pixels.dtype.name in _BITS
     ):
-        return cast(Array, pixels)
+        return plain(cast(Array, pixels))
     got = (
         f"{pixels.dtype} {pixels.shape}"
         if isinstance(pixels, np.ndarray)

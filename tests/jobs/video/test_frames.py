@@ -170,6 +170,33 @@ def test_masks_come_in_every_kind(model: Harmonizer, noise: Noise) -> None:
         np.testing.assert_array_equal(first, expected)
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.bool_, np.float32])
+def test_subclasses_of_arrays_are_taken_as_plain_ones(
+    dtype: type[Any], model: Harmonizer, noise: Noise
+) -> None:
+    frames = [noise(*SIZE)] * 2
+    full = np.iinfo(dtype).max if issubclass(dtype, np.integer) else 1
+    mask = MASK.astype(dtype) * dtype(full)
+    (expected, _) = harmonize_video(frames, mask, model)
+    covered = np.ma.MaskedArray(mask, mask=~MASK)  # pyright: ignore[reportUnknownArgumentType]
+    kinds: list[Any] = [
+        covered,
+        [covered] * 2,
+        np.matrix(mask),
+        [np.matrix(mask)] * 2,
+        np.ma.masked_array(np.stack([mask] * 2)),
+    ]
+    for masks in kinds:
+        for after in harmonize_video(frames, masks, model):
+            assert type(after) is np.ndarray
+            np.testing.assert_array_equal(after, expected)
+    half = np.ma.MaskedArray(frames[0], mask=np.broadcast_to(MASK[..., None], frames[0].shape))
+    for after in harmonize_video([half] * 2, mask, model):
+        assert type(after) is np.ndarray
+        np.testing.assert_array_equal(after, expected)
+
+
 def test_masks_are_resized_where_it_is_asked_for(model: Harmonizer, noise: Noise) -> None:
     frames = [noise(*SIZE)] * 2
     expected = model(frames[0], MASK[::2, ::2], resize_mask=True)
