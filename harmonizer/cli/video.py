@@ -1,7 +1,6 @@
 """Harmonize a clip: `harmonizer video`."""
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,13 @@ from harmonizer.cli.options import (
     shares,
     whole_number,
 )
-from harmonizer.cli.process import STOPPED, TERMINATED, freed_memory_kept, sigterm_as_ctrl_c
+from harmonizer.cli.process import (
+    STOPPED,
+    TERMINATED,
+    environment,
+    freed_memory_kept,
+    sigterm_as_ctrl_c,
+)
 from harmonizer.cli.terminal import check_apart, check_not_read, check_output, complain
 from harmonizer.imaging.video_codecs import CODECS
 
@@ -119,8 +124,6 @@ def _video(parsed: argparse.Namespace) -> int:
 
     from harmonizer.jobs.video.clip import ClipOptions, harmonize_clip
 
-    # AV1's encoder tells of errors then, and no longer 20 lines of itself.
-    os.environ.setdefault("SVT_LOG", "1")
     leave_out = {"audio": parsed.no_audio, "subtitle": parsed.no_subtitles}
     options = ClipOptions(
         strength=shares(parsed, parsed.strength),
@@ -138,6 +141,8 @@ def _video(parsed: argparse.Namespace) -> int:
     )
     with (
         freed_memory_kept(),
+        # AV1's encoder tells of errors then, and no longer 20 lines of itself.
+        environment("SVT_LOG", "1"),
         sigterm_as_ctrl_c() as terminated,
         tqdm(unit="frame", disable=None) as bar,
     ):
