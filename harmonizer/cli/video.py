@@ -154,12 +154,13 @@ def _video(parsed: argparse.Namespace) -> int:
         done = harmonize_clip(
             lambda: _load(parsed), parsed.clip, parsed.masks, parsed.output, options, progress
         )
+    if done.error or done.stopped:  # said first, because the table may fail as well
+        holds = f"{parsed.output} holds the {done.frames} frames before"
+        complain(f"error: {done.error}; {holds}" if done.error else f"stopped; {holds}")
     if parsed.lut is not None:
         done.change.to_cube(parsed.lut)
     if done.error is None and not done.stopped:
         return 0
-    holds = f"{parsed.output} holds the {done.frames} frames before"
-    complain(f"error: {done.error}; {holds}" if done.error else f"stopped; {holds}")
     return 1 if done.error else TERMINATED if terminated.is_set() else STOPPED
 
 
