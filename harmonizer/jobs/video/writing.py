@@ -52,7 +52,7 @@ def pixel_format(name: str, codec: Codec, path: Path) -> str:
         spent = [max(0, get - have) for have, get in zip(source, found, strict=True)]
         return (*lost, *spent)
 
-    fitting = [one for one in codec.formats if _traits(av, one)[1] == alpha]
+    fitting = [one for one in _formats_here(av, codec) if _traits(av, one)[1] == alpha]
     lost = codec.encoder == _ALPHA_BESIDE and path.suffix.lower() not in (".mkv", ".webm")
     if not fitting or (alpha and lost):
         raise InputError(
@@ -65,6 +65,15 @@ def pixel_format(name: str, codec: Codec, path: Path) -> str:
     if is_coloured(av.VideoFormat(name, 2, 2)) and any(losses(best)[1:3]):
         warn(f"{codec.encoder} holds the colours of fewer pixels than the clip does")
     return best
+
+
+def _formats_here(av: Any, codec: Codec) -> list[str]:  # noqa: ANN401 - PyAV
+    """Return the formats that the encoder is built with: PyAV's libvpx has at most 8 bits."""
+    try:
+        built = {one.name for one in av.Codec(codec.encoder, "w").video_formats or ()}
+    except ValueError:  # there is none, as will be said when it is needed
+        return list(codec.formats)
+    return [one for one in codec.formats if one in built]
 
 
 def _traits(av: Any, name: str) -> tuple[tuple[int, int, int], bool]:  # noqa: ANN401 - PyAV
@@ -219,7 +228,8 @@ class Output:
         except self._av.error.FFmpegError as error:
             name = self._video.codec_context.name
             raise InputError(
-                f"{name} cannot encode {frame.width} x {frame.height} as {self.format}: {error}. "
+                f"{name} cannot encode {frame.width} x {frame.height} as {self.format}: "
+                f"{error.strerror}. "
                 "Choose another --codec"
             ) from error
         with self._muxing():
