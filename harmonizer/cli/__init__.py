@@ -17,8 +17,9 @@ from harmonizer.cli.demo import add_demo
 from harmonizer.cli.evaluate import add_evaluate
 from harmonizer.cli.export import add_export
 from harmonizer.cli.models import add_models
+from harmonizer.cli.options import settle_resize_mask
 from harmonizer.cli.process import STOPPED, warnings_in_one_line
-from harmonizer.cli.run import add_run, settle_resize_mask
+from harmonizer.cli.run import add_run
 from harmonizer.cli.terminal import complain, sound_streams
 from harmonizer.cli.train import add_train
 from harmonizer.cli.video import add_video

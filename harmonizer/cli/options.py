@@ -1,7 +1,7 @@
 """Define arguments that several commands have, and read their values."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # argparse has no public name for it
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
 
+_RESIZE = "--resize-mask"
 _MODEL = "a model of `harmonizer list`, a folder of a saved model, or owner/name on the Hub"
 
 
@@ -91,6 +92,41 @@ def shares(parsed: argparse.Namespace, strength: float) -> "float | Strength":
     if given == (None, None):
         return strength
     return Strength(*(strength if one is None else one for one in given))
+
+
+def add_masks(command: argparse.ArgumentParser) -> None:
+    """Add how masks are taken that are not as they should be."""
+    command.add_argument(
+        _RESIZE,
+        nargs="?",
+        const=True,
+        default=False,
+        type=_resize_mask,
+        metavar="stretch",
+        help="accept a mask of another size but the same aspect; with stretch, of any size",
+    )
+    command.add_argument(
+        "--invert-mask",
+        action="store_true",
+        help="of masks that are white where the background is: change what is black",
+    )
+
+
+def settle_resize_mask(arguments: Sequence[str]) -> list[str]:
+    """Join `--resize-mask` with what it is given: argparse would take any word behind it."""
+    settled: list[str] = []
+    for word in arguments:
+        if settled and settled[-1] == _RESIZE and word == "stretch":
+            settled[-1] = f"{_RESIZE}=stretch"
+        else:
+            settled.append(word)
+    return [f"{_RESIZE}=aspect" if word == _RESIZE else word for word in settled]
+
+
+def _resize_mask(text: str) -> bool | str:
+    if text not in ("aspect", "stretch"):
+        raise argparse.ArgumentTypeError(f"expected nothing or stretch, got {text!r}")
+    return text if text == "stretch" else True
 
 
 def add_cutouts(command: argparse.ArgumentParser, *, background: str) -> "argparse._ArgumentGroup":  # pyright: ignore[reportPrivateUsage]

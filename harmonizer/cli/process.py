@@ -1,6 +1,10 @@
-"""Change what a process does with memory, warnings and signals, for our own commands alone."""
+"""Change what a process does with memory, warnings, signals and its environment, for a while.
+
+This is for our own commands alone.
+"""
 
 import ctypes
+import os
 import platform
 import signal
 import threading
@@ -40,6 +44,19 @@ def freed_memory_kept() -> Generator[None]:
     finally:
         for parameter, value in _AFTERWARDS.items():
             mallopt(parameter, value)
+
+
+@contextmanager
+def environment(name: str, value: str) -> Generator[None]:
+    """Set a variable of the environment meanwhile, unless it is set."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
 
 
 @contextmanager

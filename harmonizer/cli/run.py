@@ -1,13 +1,16 @@
 """Harmonize a picture, or many: the arguments of `harmonizer run`."""
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from harmonizer.cli.options import Commands, add_cutouts, shared, strengths, whole_number
+from harmonizer.cli.options import (
+    Commands,
+    add_cutouts,
+    add_masks,
+    shared,
+    strengths,
+    whole_number,
+)
 from harmonizer.cli.run_files import FORMATS, run_files
-
-_RESIZE = "--resize-mask"
 
 
 def add_run(commands: Commands) -> None:
@@ -84,20 +87,7 @@ def add_run(commands: Commands) -> None:
         help="also write the change of one picture's foreground as a 3-D lookup table (.cube), for "
         "Photoshop, Resolve, Affinity, ffmpeg",
     )
-    run.add_argument(
-        _RESIZE,
-        nargs="?",
-        const=True,
-        default=False,
-        type=_resize_mask,
-        metavar="stretch",
-        help="accept a mask of another size but the same aspect; with stretch, of any size",
-    )
-    run.add_argument(
-        "--invert-mask",
-        action="store_true",
-        help="of masks that are white where the background is: change what is black",
-    )
+    add_masks(run)
     run.add_argument(
         "-r",
         "--recursive",
@@ -147,20 +137,3 @@ def add_run(commands: Commands) -> None:
         "one more); N + 2 * BATCH_SIZE pictures are in memory at a time",
     )
     run.set_defaults(command=run_files, usage_error=run.error)
-
-
-def settle_resize_mask(arguments: Sequence[str]) -> list[str]:
-    """Join `--resize-mask` with what it is given: argparse would take any word behind it."""
-    settled: list[str] = []
-    for word in arguments:
-        if settled and settled[-1] == _RESIZE and word == "stretch":
-            settled[-1] = f"{_RESIZE}=stretch"
-        else:
-            settled.append(word)
-    return [f"{_RESIZE}=aspect" if word == _RESIZE else word for word in settled]
-
-
-def _resize_mask(text: str) -> bool | str:
-    if text not in ("aspect", "stretch"):
-        raise argparse.ArgumentTypeError(f"expected nothing or stretch, got {text!r}")
-    return text if text == "stretch" else True

@@ -1,7 +1,6 @@
 """Harmonize a clip: `harmonizer video`."""
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +8,20 @@ from typing import TYPE_CHECKING
 from harmonizer.cli.options import (
     Commands,
     add_cutouts,
+    add_masks,
     check_cutouts,
     number,
     shared,
     shares,
     whole_number,
 )
-from harmonizer.cli.process import STOPPED, TERMINATED, freed_memory_kept, sigterm_as_ctrl_c
+from harmonizer.cli.process import (
+    STOPPED,
+    TERMINATED,
+    environment,
+    freed_memory_kept,
+    sigterm_as_ctrl_c,
+)
 from harmonizer.cli.terminal import check_apart, check_not_read, check_output, complain
 from harmonizer.imaging.video_codecs import CODECS
 
@@ -61,6 +67,7 @@ def add_video(commands: Commands) -> None:
         type=number(0.01, 1000),
         help="frames in a second, of a CLIP that is a folder (default: 25)",
     )
+    add_masks(video)
     add_cutouts(video, background="clip or picture")
     video.add_argument(
         "--lut",
@@ -109,14 +116,14 @@ def _video(parsed: argparse.Namespace) -> int:
     check_not_read(written, (parsed.clip, parsed.masks, parsed.on))
     if parsed.fps is not None and not parsed.clip.is_dir():
         parsed.usage_error("--fps is for a CLIP that is a folder of pictures; a file has its own")
+    if parsed.masks is None and (parsed.resize_mask or parsed.invert_mask):
+        parsed.usage_error("--resize-mask and --invert-mask are for MASKS, and none are named")
     check_apart(written)
 
     from tqdm import tqdm
 
     from harmonizer.jobs.video.clip import ClipOptions, harmonize_clip
 
-    # AV1's encoder tells of errors then, and no longer 20 lines of itself.
-    os.environ.setdefault("SVT_LOG", "1")
     leave_out = {"audio": parsed.no_audio, "subtitle": parsed.no_subtitles}
     options = ClipOptions(
         strength=shares(parsed, parsed.strength),
@@ -128,10 +135,14 @@ def _video(parsed: argparse.Namespace) -> int:
         on=parsed.on,
         position=tuple(parsed.at) if parsed.at else None,
         scale=parsed.scale,
+        resize_mask=parsed.resize_mask,
+        invert_mask=parsed.invert_mask,
         fps=ClipOptions.fps if parsed.fps is None else parsed.fps,
     )
     with (
         freed_memory_kept(),
+        # AV1's encoder tells of errors then, and no longer 20 lines of itself.
+        environment("SVT_LOG", "1"),
         sigterm_as_ctrl_c() as terminated,
         tqdm(unit="frame", disable=None) as bar,
     ):
@@ -143,12 +154,13 @@ def _video(parsed: argparse.Namespace) -> int:
         done = harmonize_clip(
             lambda: _load(parsed), parsed.clip, parsed.masks, parsed.output, options, progress
         )
+    if done.error or done.stopped:  # said first, because the table may fail as well
+        holds = f"{parsed.output} holds the {done.frames} frames before"
+        complain(f"error: {done.error}; {holds}" if done.error else f"stopped; {holds}")
     if parsed.lut is not None:
         done.change.to_cube(parsed.lut)
     if done.error is None and not done.stopped:
         return 0
-    holds = f"{parsed.output} holds the {done.frames} frames before"
-    complain(f"error: {done.error}; {holds}" if done.error else f"stopped; {holds}")
     return 1 if done.error else TERMINATED if terminated.is_set() else STOPPED
 
 

@@ -26,6 +26,11 @@ def is_tensor(value: object) -> "TypeGuard[torch.Tensor]":
     return isinstance(value, getattr(module, "Tensor", ()))
 
 
+def plain(array: Array) -> Array:
+    """Return an array itself: subclasses, such as masked arrays, have arithmetic of their own."""
+    return np.asarray(array)
+
+
 def from_array(array: Array) -> Picture:
     """Open an array: see `harmonizer.imaging.image.open_image`."""
     if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (1, 3, 4)):
@@ -39,7 +44,7 @@ def from_array(array: Array) -> Picture:
             f"{array.shape}{hint}"
         )
     check_not_empty(array.shape[0], array.shape[1])
-    array = np.asarray(array)  # subclasses, such as masked arrays, have arithmetic of their own
+    array = plain(array)
 
     def restore(pixels: Array, mask: Array) -> Array:
         result = np.array(array, order="C")

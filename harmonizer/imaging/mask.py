@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError, warn
-from harmonizer.imaging.arrays import is_tensor, tensor_values
+from harmonizer.imaging.arrays import is_tensor, plain, tensor_values
 from harmonizer.imaging.exif import upright_size
 from harmonizer.imaging.files import FileLike, is_file_like, load_upright, open_file
 from harmonizer.imaging.palette import palette_of
@@ -131,7 +131,7 @@ def _to_array(mask: MaskLike, check: Callable[[tuple[int, int]], None]) -> Array
         array = tensor_values(mask)
         return array.transpose(1, 2, 0) if array.ndim == 3 else array
     if isinstance(mask, np.ndarray):
-        return np.asarray(mask)
+        return plain(mask)
     if mask is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise InputError(
             "a mask is needed to know what to change. If the image is a cut-out whose alpha "

@@ -29,6 +29,8 @@ class Codec:
         options: What else it is told.
         lookahead: How many frames it usually looks ahead, and the option that says so, with the
             number's place in its value; None where it cannot be told.
+        least: Pixels that each side has to have. Below, encoders end with errors of their own;
+            x265 writes beyond its memory (34 x 32), and SVT-AV1 hangs (16 x 500).
     """
 
     encoder: str
@@ -37,6 +39,7 @@ class Codec:
     endings: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict[str, str])
     lookahead: tuple[int, str, str] | None = None
+    least: int = 1
 
     def options_for(self, width: int, height: int, quality: int | None) -> dict[str, str]:
         """Return what it is told for frames of a size; it looks less far ahead through large ones.
@@ -47,8 +50,14 @@ class Codec:
             quality: By its own scale; None is the usual one.
 
         Raises:
-            InputError: It has no quality to choose.
+            InputError: It has no quality to choose, or the frames are too small for it.
         """
+        if min(width, height) < self.least:
+            raise InputError(
+                f"{self.encoder} takes frames of at least {self.least} x {self.least} pixels; got "
+                f"{width} x {height}: take another --codec, or a larger clip (or, with --on, a "
+                "larger background)"
+            )
         options = dict(self.options)
         if self.quality:
             options[self.quality[0]] = str(self.quality[1] if quality is None else quality)
@@ -74,12 +83,14 @@ CODECS: Mapping[str, Codec] = {
         *("libx264", ("crf", 18), (*_EIGHT, *_TEN), (*_MP4, ".mov", ".mkv")),
         {"preset": "medium"},
         (40, "rc-lookahead", "{}"),
+        least=2,
     ),
     "hevc": Codec(
         *("libx265", ("crf", 20), (*_EIGHT, *_TEN, *_yuv("420p12le", "422p12le", "444p12le"))),
         (*_MP4, ".mov", ".mkv"),
         {"preset": "medium"},
         (20, "x265-params", "log-level=error:rc-lookahead={}"),
+        least=64,
     ),
     "vp9": Codec(
         *("libvpx-vp9", ("crf", 24), (*_EIGHT, *_TEN, "yuva420p")),
@@ -90,6 +101,7 @@ CODECS: Mapping[str, Codec] = {
     "av1": Codec(
         *("libsvtav1", ("crf", 24), ("yuv420p", "yuv420p10le"), (*_MP4, ".mkv", ".webm")),
         {"preset": "8"},
+        least=64,
     ),
     "prores": Codec(
         *("prores_ks", None, _yuv("422p10le", "444p10le", "a444p10le"), (".mov", ".mkv"))
@@ -99,6 +111,7 @@ CODECS: Mapping[str, Codec] = {
         None,
         (*_EIGHT, *_TEN, *_yuv("420p16le", "422p16le", "444p16le", *_ALPHA)),
         (*_MP4, ".mkv"),
+        least=8,
     ),
 }
 

@@ -1,5 +1,6 @@
 """Memory that is freed and taken again: in processes of their own, whose memory has no history."""
 
+import os
 import platform
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import warnings
 
 import pytest
 
-from harmonizer.cli.process import TERMINATED, sigterm_as_ctrl_c, warnings_in_one_line
+from harmonizer.cli.process import TERMINATED, environment, sigterm_as_ctrl_c, warnings_in_one_line
 
 pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="of the GNU C library alone"
@@ -81,6 +82,19 @@ def test_warnings_are_lines_of_the_program_meanwhile(capsys: pytest.CaptureFixtu
         warnings.warn("of a picture", UserWarning, stacklevel=1)
     assert capsys.readouterr().err == "harmonizer: warning: of a picture\n"
     assert (warnings.showwarning, list(warnings.filters)) == before
+
+
+def test_a_variable_is_set_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OF_OURS", raising=False)
+    with environment("OF_OURS", "1"):
+        assert os.environ["OF_OURS"] == "1"
+    with pytest.raises(KeyError), environment("OF_OURS", "1"):
+        raise KeyError
+    assert "OF_OURS" not in os.environ
+    monkeypatch.setenv("OF_OURS", "theirs")
+    with environment("OF_OURS", "1"):
+        assert os.environ["OF_OURS"] == "theirs"
+    assert os.environ["OF_OURS"] == "theirs"
 
 
 def test_sigterm_interrupts_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import HarmonizerError, InputError
+from harmonizer.imaging.mask import ResizeMask
 from harmonizer.imaging.video_codecs import codec_for
 from harmonizer.jobs.video.background import Background
 from harmonizer.jobs.video.cuts import histogram
 from harmonizer.jobs.video.frames import change_ahead
-from harmonizer.jobs.video.mask_sources import count_masks
+from harmonizer.jobs.video.mask_sources import Masks, count_masks
 from harmonizer.jobs.video.reading import Clip
 from harmonizer.jobs.video.scenes import Shot, composites, pasted
 from harmonizer.jobs.video.track import Moment, Track
@@ -39,6 +40,8 @@ class ClipOptions:
         position: Where, as `compose` takes it.
         scale: How large, as `compose` takes it.
         fps: Frames in a second, of a clip that is a folder of pictures.
+        resize_mask: Accept masks of another size, and resize them: see `open_mask`.
+        invert_mask: Take the masks' black for the foreground.
     """
 
     strength: float | Strength = 1.0
@@ -51,6 +54,8 @@ class ClipOptions:
     position: tuple[int, int] | None = None
     scale: float | None = None
     fps: float = 25.0
+    resize_mask: ResizeMask = False
+    invert_mask: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def harmonize_clip(
     Args:
         load: Gives what harmonizes; called when the files are found to be sound.
         source: The clip, or a folder of pictures that is one.
-        masks: What `read_masks` takes; None is the clip's alpha channel.
+        masks: What `Masks` says; None is the clip's alpha channel.
         output: The file to write; what is there already is replaced when the new one is finished.
         options: How.
         progress: Given how many frames are expected; returns what is called after each.
@@ -109,11 +114,12 @@ def harmonize_clip(
         opened.callback(written.discard)
         harmonizer = load()
         step = progress(clip.expected)
+        taken = masks and Masks(masks, options.resize_mask, options.invert_mask)
         if behind is None:
-            shots = composites(clip, masks, written)
+            shots = composites(clip, taken, written)
         else:
             shots = pasted(
-                *(clip, masks, behind, written), position=options.position, scale=options.scale
+                *(clip, taken, behind, written), position=options.position, scale=options.scale
             )
         # Decoding runs in a thread of its own, beside the network, the change and the encoder.
         moments = opened.enter_context(closing(ahead(_moments(shots, clip, harmonizer), _AHEAD)))

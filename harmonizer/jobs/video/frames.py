@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
-from harmonizer.imaging.arrays import is_tensor
+from harmonizer.imaging.arrays import is_tensor, plain
 from harmonizer.imaging.batch import pairs
 from harmonizer.imaging.files import is_file_like
-from harmonizer.imaging.mask import MaskLike, open_mask
+from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
 from harmonizer.jobs.video.cuts import histogram
 from harmonizer.jobs.video.track import Content, Moment, Track
 from harmonizer.lifting import ColorTransform, Strength, as_strength
@@ -43,6 +43,7 @@ def harmonize_video(
     strength: float | Strength = 1.0,
     window: float = 1.0,
     cut: float = 0.3,
+    resize_mask: ResizeMask = False,
 ) -> Iterator[Array]:
     """Harmonize the frames of a clip, without flicker.
 
@@ -64,6 +65,8 @@ def harmonize_video(
         window: Seconds over which the change is smoothed; 0 looks at every frame by itself.
         cut: The share of pixels whose colours differ from one frame to the next, from 0 to 1, from
             which on it is another scene.
+        resize_mask: True accepts masks of another size but the same aspect, and resizes them;
+            `"stretch"` accepts any.
 
     Returns:
         An iterator over the harmonized frames: same shape and dtype. Where the mask is 0 they equal
@@ -78,7 +81,7 @@ def harmonize_video(
         )
     as_strength(strength)
     track = Track(window=window, cut=cut)
-    moments = _moments(frames, masks, ready(model, None), float(fps))
+    moments = _moments(frames, masks, ready(model, None), float(fps), resize_mask)
 
     def apply(frame: _Frame, change: ColorTransform) -> Array:
         return change.at(strength).apply(frame.pixels, frame.mask)
@@ -110,8 +113,15 @@ def change_ahead(
             yield future.result()
 
 
-def open_frame_mask(mask: MaskLike, size: tuple[int, int]) -> NDArray[np.float32]:
+def open_frame_mask(
+    mask: MaskLike, size: tuple[int, int], *, resize: ResizeMask = False
+) -> NDArray[np.float32]:
     """Open one mask of many: integers count by their dtype's range, not by the brightest of one.
+
+    Args:
+        mask: As `open_mask` takes it.
+        size: Height and width of the frame.
+        resize: As `open_mask` takes it.
 
     Returns:
         (H, W), in [0, 1].
@@ -119,9 +129,11 @@ def open_frame_mask(mask: MaskLike, size: tuple[int, int]) -> NDArray[np.float32
     Raises:
         InputError: It is no mask, or has another size than the frame.
     """
-    if isinstance(mask, np.ndarray) and mask.dtype.kind == "u" and mask.max(initial=0) > 1:
-        mask = np.divide(mask, np.float32(full_scale(mask.dtype)), dtype=np.float32)
-    return open_mask(mask, size)
+    if isinstance(mask, np.ndarray):
+        mask = plain(mask)
+        if mask.dtype.kind == "u" and mask.max(initial=0) > 1:
+            mask = np.divide(mask, np.float32(full_scale(mask.dtype)), dtype=np.float32)
+    return open_mask(mask, size, resize=resize)
 
 
 def _moments(
@@ -129,6 +141,7 @@ def _moments(
     masks: Iterable[MaskLike] | MaskLike,
     harmonizer: Harmonizer,
     fps: float,
+    resize_mask: ResizeMask = False,
 ) -> Iterator[Moment[_Frame]]:
     still = _is_single(masks)
     many = repeat(cast(MaskLike, masks)) if still else cast(Iterable[MaskLike], masks)
@@ -138,7 +151,7 @@ def _moments(
         try:
             pixels = _checked(pixels)
             if not still or opened is None or opened.shape != pixels.shape[:2]:
-                opened = open_frame_mask(mask, (pixels.shape[0], pixels.shape[1]))
+                opened = open_frame_mask(mask, pixels.shape[:2], resize=resize_mask)
         except InputError as error:
             raise InputError(f"frame {index}: {error}") from error
         look = partial(harmonizer.color_transform, pixels, opened) if opened.any() else None
@@ -165,7 +178,7 @@ def _checked(pixels: object) -> Array:
         and pixels.size
         and pixels.dtype.name in _BITS
     ):
-        return cast(Array, pixels)
+        return plain(cast(Array, pixels))
     got = (
         f"{pixels.dtype} {pixels.shape}"
         if isinstance(pixels, np.ndarray)

@@ -1,12 +1,14 @@
 """Masks for a clip: a video, a folder of pictures, one picture, or the clip's own alpha."""
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 
 from harmonizer.errors import InputError
+from harmonizer.imaging.mask import MaskLike, ResizeMask
 from harmonizer.jobs.video.frames import open_frame_mask
 from harmonizer.jobs.video.pictures import is_still, sorted_pictures
 from harmonizer.jobs.video.reading import Clip
@@ -15,6 +17,22 @@ from harmonizer.preprocessing import Array
 
 # What lossy compression makes of black and white, in levels of 255.
 _NOISE = 4
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Where the masks of a clip come from, and how they are taken.
+
+    Attributes:
+        path: A folder of pictures, in the order of the numbers in their names; one picture, for all
+            frames; or a video, of which what is nearly black or white counts as such.
+        resize: Accept masks of another size, and resize them: see `open_mask`.
+        invert: Take black for the foreground.
+    """
+
+    path: Path
+    resize: ResizeMask = False
+    invert: bool = False
 
 
 def count_masks(source: Path) -> int | None:
@@ -27,31 +45,34 @@ def count_masks(source: Path) -> int | None:
         return clip.counted
 
 
-def read_masks(source: Path, size: tuple[int, int]) -> Generator[Array]:
+def read_masks(masks: Masks, size: tuple[int, int]) -> Generator[Array]:
     """Yield the masks of a clip, upright, (H, W), in [0, 1].
 
     Args:
-        source: A folder of pictures, in the order of the numbers in their names; one picture, for
-            all frames; or a video, of which what is nearly black or white counts as such.
+        masks: Where they come from.
         size: Height and width of the clip's upright frames.
 
     Raises:
         InputError: A mask cannot be read, or has another size; the message names it.
     """
+    source = masks.path
     if source.is_dir():
         for path in sorted_pictures(source):
-            yield open_frame_mask(path, size)
+            yield _taken(path, size, masks, path.name)
     elif is_still(source):
-        yield from repeat(open_frame_mask(source, size))
+        yield from repeat(_taken(source, size, masks, source.name))
     else:
         with Clip(source) as clip:
             for index, grey in enumerate(_grey(clip)):
-                if grey.shape != size:
-                    raise InputError(
-                        f"mask {index} of {source} is {grey.shape[1]} x {grey.shape[0]}, the clip "
-                        f"{size[1]} x {size[0]}; scale it first"
-                    )
-                yield grey
+                yield _taken(grey, size, masks, f"mask {index} of {source.name}")
+
+
+def _taken(mask: MaskLike, size: tuple[int, int], masks: Masks, name: str) -> Array:
+    try:
+        plane = open_frame_mask(mask, size, resize=masks.resize)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    return 1 - plane if masks.invert else plane
 
 
 def _grey(clip: Clip) -> Iterator[Array]:

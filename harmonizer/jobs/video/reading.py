@@ -35,6 +35,8 @@ _FORMATS = (
     *PICTURES.values(),
 )
 _LASTS = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")  # hours, minutes and seconds
+# What FFmpeg says of streams that are a single picture: of the clip, or of chapters.
+_PICTURE, _THUMBNAILS = 1 << 10, 1 << 11
 _LEAD = 0.1  # seconds of sound that a decoder may want before the first that is heard
 
 
@@ -233,10 +235,20 @@ class Clip:
                 "is truncated"
             )
 
+    def covers(self) -> dict[int, bytes]:
+        """Return the pictures of its cover, as their files have them, by the number of a stream."""
+        found: dict[int, bytes] = {}
+        if any(map(is_cover, self.container.streams.video)):
+            with Clip(self.path) as again:
+                for packet in again.container.demux():
+                    if not is_cover(packet.stream):  # they come before all others
+                        break
+                    found[packet.stream.index] = bytes(packet)
+        return found
+
     def _choose(self) -> Any:  # noqa: ANN401 - a stream of PyAV
-        picture = self._av.stream.Disposition.attached_pic
         for stream in self.container.streams.video:
-            if not stream.disposition & picture:
+            if not stream.disposition & _PICTURE:
                 if getattr(stream.codec_context, "pix_fmt", None) is None:
                     raise InputError(
                         f"the video of {self.path} cannot be decoded; convert it first"
@@ -277,3 +289,8 @@ class Clip:
                 yield frame
 
         return decode
+
+
+def is_cover(stream: Any) -> bool:  # noqa: ANN401 - a stream of PyAV
+    """Return whether a stream is a picture of a whole clip, and not one of its chapters."""
+    return (stream.disposition & (_PICTURE | _THUMBNAILS)) == _PICTURE

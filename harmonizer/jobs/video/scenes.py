@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from harmonizer.errors import InputError
 from harmonizer.imaging.compositing import covered, place
 from harmonizer.jobs.video.background import Background
-from harmonizer.jobs.video.mask_sources import read_masks
+from harmonizer.jobs.video.mask_sources import Masks, read_masks
 from harmonizer.jobs.video.pictures import is_still
 from harmonizer.jobs.video.reading import Clip
 from harmonizer.jobs.video.writing import Output
@@ -94,7 +93,7 @@ class Shot:
         return self.frame
 
 
-def composites(clip: Clip, masks: Path | None, written: Output) -> Iterator[Shot]:
+def composites(clip: Clip, masks: Masks | None, written: Output) -> Iterator[Shot]:
     """Yield the frames of a clip with their masks; None is the clip's alpha channel."""
     mask_before, before = None, None
     for frame, mask in _with_masks(clip, masks):
@@ -111,7 +110,7 @@ def composites(clip: Clip, masks: Path | None, written: Output) -> Iterator[Shot
 
 def pasted(
     clip: Clip,
-    masks: Path | None,
+    masks: Masks | None,
     background: Background,
     written: Output,
     *,
@@ -136,7 +135,7 @@ def pasted(
         yield shot.with_layer(layer, target) if layer.size else shot
 
 
-def _with_masks(clip: Clip, source: Path | None) -> Iterator[tuple[Any, Floats | None]]:
+def _with_masks(clip: Clip, source: Masks | None) -> Iterator[tuple[Any, Floats | None]]:
     """Yield the frames of a clip, and upright masks for them, if there is a source of them."""
     masks, index = None, 0
     for index, frame in enumerate(clip.frames()):
@@ -147,10 +146,10 @@ def _with_masks(clip: Clip, source: Path | None) -> Iterator[tuple[Any, Floats |
         masks = masks or read_masks(source, size[::-1] if frame.rotation % 180 else size)
         mask = next(masks, None)
         if mask is None:
-            raise InputError(f"{source} has masks for {index} frames, and the clip has more")
+            raise InputError(f"{source.path} has masks for {index} frames, and the clip has more")
         yield frame, mask
-    if masks and source and not is_still(source) and next(masks, None) is not None:
-        raise InputError(f"the clip has {index + 1} frames, and {source} more masks")
+    if masks and source and not is_still(source.path) and next(masks, None) is not None:
+        raise InputError(f"the clip has {index + 1} frames, and {source.path} more masks")
 
 
 def _alpha(frame: Any, plane: Array) -> Floats:  # noqa: ANN401 - a frame of PyAV

@@ -11,6 +11,7 @@ from harmonizer.errors import InputError, import_extra, warn
 from harmonizer.files import Draft
 from harmonizer.imaging.video_codecs import Codec, check_ending
 from harmonizer.jobs.video.reading import Clip, Stored
+from harmonizer.jobs.video.streams import add_attached, describe
 from harmonizer.jobs.video.yuv import (
     BT709,
     FULL_RANGE,
@@ -51,7 +52,7 @@ def pixel_format(name: str, codec: Codec, path: Path) -> str:
         spent = [max(0, get - have) for have, get in zip(source, found, strict=True)]
         return (*lost, *spent)
 
-    fitting = [one for one in codec.formats if _traits(av, one)[1] == alpha]
+    fitting = [one for one in _formats_here(av, codec) if _traits(av, one)[1] == alpha]
     lost = codec.encoder == _ALPHA_BESIDE and path.suffix.lower() not in (".mkv", ".webm")
     if not fitting or (alpha and lost):
         raise InputError(
@@ -64,6 +65,15 @@ def pixel_format(name: str, codec: Codec, path: Path) -> str:
     if is_coloured(av.VideoFormat(name, 2, 2)) and any(losses(best)[1:3]):
         warn(f"{codec.encoder} holds the colours of fewer pixels than the clip does")
     return best
+
+
+def _formats_here(av: Any, codec: Codec) -> list[str]:  # noqa: ANN401 - PyAV
+    """Return the formats that the encoder is built with: PyAV's libvpx has at most 8 bits."""
+    try:
+        built = {one.name for one in av.Codec(codec.encoder, "w").video_formats or ()}
+    except ValueError:  # there is none, as will be said when it is needed
+        return list(codec.formats)
+    return [one for one in codec.formats if one in built]
 
 
 def _traits(av: Any, name: str) -> tuple[tuple[int, int, int], bool]:  # noqa: ANN401 - PyAV
@@ -133,9 +143,7 @@ class Output:
             self._container.metadata.update(clip.container.metadata)
             self._video = self._add_video(codec)
             self._video.options = options
-            self._video.metadata.update(
-                {k: v for k, v in clip.stream.metadata.items() if k in ("language", "title")}
-            )
+            describe(self._video, clip.stream)
             context = self._video.codec_context
             context.pix_fmt, context.time_base = self.format, time_base
             for name, value in vars(self.stored).items():
@@ -144,6 +152,7 @@ class Output:
             if codec.encoder == "libx265" and form in ("mp4", "mov"):
                 context.codec_tag = "hvc1"
             self._copied = {one.index: self._copy(one) for one in clip.others}
+            self._attached = add_attached(self._container, clip, path)
             if clip.container.chapters():
                 self._container.set_chapters(clip.container.chapters())
         except BaseException:
@@ -167,13 +176,15 @@ class Output:
         try:
             if not self._container.supported_codecs.intersection(names):
                 raise ValueError(name)
-            return self._container.add_stream_from_template(stream)
+            added = self._container.add_stream_from_template(stream)
         except (ValueError, self._av.error.FFmpegError) as error:
             other = "write .mkv, which holds nearly all, or " if known else ""
             raise InputError(
                 f"{self._path.name} cannot hold the clip's {stream.type}, {name}; {other}leave it "
                 f"out: {_OPTIONS[stream.type]}"
             ) from error
+        describe(added, stream)
+        return added
 
     def prepared(self, frame: Any) -> Any:  # noqa: ANN401 - a frame of PyAV
         """Return a frame as it will be stored, in memory that may be written to.
@@ -217,13 +228,16 @@ class Output:
         except self._av.error.FFmpegError as error:
             name = self._video.codec_context.name
             raise InputError(
-                f"{name} cannot encode {frame.width} x {frame.height} as {self.format}: {error}. "
+                f"{name} cannot encode {frame.width} x {frame.height} as {self.format}: "
+                f"{error.strerror}. "
                 "Choose another --codec"
             ) from error
         with self._muxing():
             if not self._begun:
                 self._container.start_encoding()
                 self._begun = True
+                for packet in self._attached:
+                    self._container.mux(packet)
             self._take_packets()
             while self._waiting and _time(self._waiting[0]) <= (frame.time or 0):
                 self._mux_copied(self._waiting.popleft())

@@ -170,6 +170,46 @@ def test_masks_come_in_every_kind(model: Harmonizer, noise: Noise) -> None:
         np.testing.assert_array_equal(first, expected)
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.bool_, np.float32])
+def test_subclasses_of_arrays_are_taken_as_plain_ones(
+    dtype: type[Any], model: Harmonizer, noise: Noise
+) -> None:
+    frames = [noise(*SIZE)] * 2
+    full = np.iinfo(dtype).max if issubclass(dtype, np.integer) else 1
+    mask = MASK.astype(dtype) * dtype(full)
+    (expected, _) = harmonize_video(frames, mask, model)
+    covered = np.ma.MaskedArray(mask, mask=~MASK)  # pyright: ignore[reportUnknownArgumentType]
+    kinds: list[Any] = [
+        covered,
+        [covered] * 2,
+        np.matrix(mask),
+        [np.matrix(mask)] * 2,
+        np.ma.masked_array(np.stack([mask] * 2)),
+    ]
+    for masks in kinds:
+        for after in harmonize_video(frames, masks, model):
+            assert type(after) is np.ndarray
+            np.testing.assert_array_equal(after, expected)
+    half = np.ma.MaskedArray(frames[0], mask=np.broadcast_to(MASK[..., None], frames[0].shape))
+    for after in harmonize_video([half] * 2, mask, model):
+        assert type(after) is np.ndarray
+        np.testing.assert_array_equal(after, expected)
+
+
+def test_masks_are_resized_where_it_is_asked_for(model: Harmonizer, noise: Noise) -> None:
+    frames = [noise(*SIZE)] * 2
+    expected = model(frames[0], MASK[::2, ::2], resize_mask=True)
+    small: Any
+    for small in (MASK[::2, ::2], [MASK[::2, ::2]] * 2):
+        with pytest.raises(InputError, match=r"frame 0: .*resize_mask=True"):
+            list(harmonize_video(frames, small, model))
+        for one in harmonize_video(frames, small, model, resize_mask=True):
+            np.testing.assert_allclose(one.astype(float), expected, rtol=0, atol=1)
+    (first, _) = harmonize_video(frames, MASK[:, ::2], model, resize_mask="stretch")
+    assert (first != frames[0]).any()
+
+
 def test_a_mask_that_fades_stays_soft(model: Harmonizer, noise: Noise) -> None:
     frame = noise(*SIZE)
     faint = MASK.astype(np.uint8) * 12  # by itself it would pass for a map of labels

@@ -38,6 +38,40 @@ def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "clip.mp4", [still()] * 2)
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_frames_too_small_for_an_encoder_are_refused_with_the_least_size(
+    codec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Below it, x265 wrote beyond its memory, and SVT-AV1 hung."""
+    least = CODECS[codec].least
+    clip = write_clip(
+        *(tmp_path / "clip.mkv", [np.full((300, 300, 4), 90, np.uint8)] * 3),
+        pix_fmt="yuva444p",
+        source="rgba",
+    )
+    behind, out = tmp_path / "behind.png", tmp_path / "out.mkv"
+    for width, height in ((least, least), (least, 300), (300, least)):
+        Image.new("RGB", (width, height)).save(behind)
+        assert video(clip, "--on", behind, "-o", out, "--codec", codec, "--force") == 0
+        assert len(frames_of(out)) == 3
+    capsys.readouterr()
+    for width, height in ((least - 1, 300), (300, least - 1)) if least > 1 else ():
+        Image.new("RGB", (width, height)).save(behind)
+        assert video(clip, "--on", behind, "-o", out, "--codec", codec, "--force") == 1
+        said = error_line(capsys)
+        assert f"takes frames of at least {least} x {least} pixels; got " in said
+        assert said.endswith("or a larger clip (or, with --on, a larger background)")
+
+
+def test_more_bits_than_an_encoder_has_here_are_told_of(
+    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", [still()] * 2, pix_fmt="yuv420p10le")
+    assert video(clip, mask, "-o", tmp_path / "out.webm") == 0
+    assert "libvpx-vp9 holds fewer bits than the clip's 10" in capsys.readouterr().err
+    assert len(frames_of(tmp_path / "out.webm")) == 2
+
+
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_pipe_is_not_replaced(
     linked: bool, clip: Path, mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

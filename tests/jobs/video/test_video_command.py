@@ -1,5 +1,7 @@
 """`harmonizer video`: what changes is the foreground, and nothing else."""
 
+import errno
+import os
 import re
 import signal
 import subprocess
@@ -31,6 +33,7 @@ from made_clips import (
 from PIL import Image
 
 from harmonizer.jobs.video import scenes, yuv
+from harmonizer.lifting import ColorTransform
 
 MASK = object_mask()
 
@@ -234,6 +237,34 @@ def test_a_table_for_the_clip_is_written(tmp_path: Path, mask: Path) -> None:
         assert video(clip, mask, "-o", tmp_path / "new.mkv", "--lut", table, "--force") == 1
     assert mask.read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "new.mkv").exists()
+
+
+def test_the_environment_of_the_program_stays(
+    tmp_path: Path, mask: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SVT_LOG", raising=False)
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 2)
+    before = dict(os.environ)
+    assert video(clip, mask, "-o", tmp_path / "out.mkv", "--codec", "av1") == 0
+    assert dict(os.environ) == before
+
+
+def test_why_a_clip_ended_is_said_where_its_table_fails_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 12)
+    masks = mask_video(tmp_path / "masks.mkv", [MASK] * 9, codec="ffv1")
+    table = tmp_path / "c.cube"
+
+    def to_cube(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(table))
+
+    monkeypatch.setattr(ColorTransform, "to_cube", to_cube)
+    assert video(clip, masks, "-o", tmp_path / "out.mkv", "--lut", table) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "masks for 9 frames" in first
+    assert "out.mkv holds the 9 frames before" in first
+    assert f"No space left on device: '{table}'" in second
 
 
 def test_a_picture_of_a_folder_that_is_read_is_not_replaced(

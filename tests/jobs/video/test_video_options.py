@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_clips import frames_of, object_mask, planes, still, video, write_clip
+from helpers import error_line
+from made_clips import frames_of, mask_video, object_mask, planes, still, video, write_clip
 from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer import Harmonizer, Strength
+from harmonizer.imaging.mask import open_mask
 from harmonizer.imaging.video_codecs import CODECS
 
 MASK = object_mask()
@@ -98,6 +100,76 @@ def test_a_rate_for_a_clip_that_has_one_is_refused(
     with pytest.raises(SystemExit, match="2"):
         video(clip, mask, "-o", tmp_path / "out.mkv", "--fps", "12")
     assert "--fps is for a CLIP that is a folder" in capsys.readouterr().err
+
+
+def mask_source(kind: str, folder: Path, mask: NDArray[np.bool_], count: int) -> Path:
+    """Masks as one picture, as a folder of pictures, or as a video."""
+    if kind == "video":
+        return mask_video(folder / "masks.mkv", [mask] * count, codec="ffv1")
+    masks = folder / "masks"
+    masks.mkdir()
+    for index in range(count):
+        Image.fromarray(mask).save(masks / f"{index}.png")
+    return masks if kind == "folder" else masks / "0.png"
+
+
+def resized(path: Path, mask: NDArray[np.bool_]) -> Path:
+    """Write a mask as it is resized, soft at its edges, which a network minds."""
+    plane = open_mask(mask, MASK.shape, resize="stretch")
+    Image.fromarray(np.rint(plane * 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["picture", "folder", "video"])
+def test_masks_of_another_size_are_resized_where_it_is_asked_for(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 3)
+    expected = written(clip, resized(tmp_path / "mask.png", MASK[::2, ::2]))
+    small = mask_source(kind, tmp_path, MASK[::2, ::2], 3)
+    out = tmp_path / "none.mkv"
+    capsys.readouterr()
+    assert video(clip, small, "-o", out) == 1
+    said = error_line(capsys)
+    name = {"picture": "0.png", "folder": "0.png", "video": "mask 0 of masks.mkv"}[kind]
+    assert f"error: {name}: image and mask must have the same size: the image is 128 x 96" in said
+    assert "--resize-mask" in said
+    for one, other in zip(written(clip, small, "--resize-mask"), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1)
+
+
+def test_masks_of_another_shape_are_stretched_where_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 3)
+    expected = written(clip, resized(tmp_path / "mask.png", MASK[:, ::2]))
+    narrow = mask_source("picture", tmp_path, MASK[:, ::2], 1)
+    capsys.readouterr()
+    assert video(clip, narrow, "-o", tmp_path / "none.mkv", "--resize-mask") == 1
+    assert "--resize-mask stretch" in error_line(capsys)
+    for one, other in zip(written(clip, narrow, "--resize-mask", "stretch"), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1)
+
+
+@pytest.mark.parametrize("kind", ["picture", "folder", "video"])
+def test_an_inverted_mask_is_hinted_at_and_minded(
+    kind: str, tmp_path: Path, mask: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 3)
+    expected = written(clip, mask)
+    inverted = mask_source(kind, tmp_path, ~MASK, 3)
+    capsys.readouterr()
+    written(clip, inverted)
+    assert "or --invert-mask" in capsys.readouterr().err
+    np.testing.assert_array_equal(written(clip, inverted, "--invert-mask"), expected)
+
+
+def test_options_of_masks_need_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 2)
+    for option in ("--resize-mask", "--invert-mask"):
+        with pytest.raises(SystemExit, match="2"):
+            video(clip, option, "-o", tmp_path / "out.mkv")
+        assert "are for MASKS, and none are named" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("codec", "usual"), [("h264", 40), ("hevc", 20), ("vp9", 25)])
