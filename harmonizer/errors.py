@@ -13,7 +13,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-_LACK_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory")
+_SAID_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory")
+LACK_OF_MEMORY = "there is not enough memory for this picture"
 
 
 class HarmonizerError(Exception):
@@ -58,7 +59,7 @@ def printable(text: str) -> str:
 def is_lack_of_memory(error: BaseException) -> bool:
     """Return whether an error says that there is too little memory, by Python, OpenCV or torch."""
     said = str(error)
-    return isinstance(error, MemoryError) or any(text in said for text in _LACK_OF_MEMORY)
+    return isinstance(error, MemoryError) or any(text in said for text in _SAID_OF_MEMORY)
 
 
 class InputError(HarmonizerError, ValueError):

@@ -22,7 +22,7 @@ from harmonizer.cli.run import add_run, settle_resize_mask
 from harmonizer.cli.terminal import complain, sound_streams
 from harmonizer.cli.train import add_train
 from harmonizer.cli.video import add_video
-from harmonizer.errors import HarmonizerError, is_lack_of_memory, printable
+from harmonizer.errors import LACK_OF_MEMORY, HarmonizerError, is_lack_of_memory, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     except Exception as error:
         if not is_lack_of_memory(error):
             raise
-        complain("error: there is not enough memory for this picture")
+        complain(f"error: {LACK_OF_MEMORY}")
         return 1
 
 
