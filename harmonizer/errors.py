@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex, cast
 
 _SAID_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory")
 LACK_OF_MEMORY = "there is not enough memory for this picture"
@@ -43,6 +44,22 @@ def check_within(owner: object, names: Iterable[str], lowest: float, highest: fl
         value = getattr(owner, name)
         if not lowest <= value <= highest:
             raise InputError(f"{name} is a number from {lowest:g} to {highest:g}; got {value}")
+
+
+def as_whole(value: object, name: str, lowest: int, highest: int | None = None) -> int:
+    """Return what a caller gave as a whole number, of Python's, NumPy's or another library's.
+
+    Raises:
+        InputError: It is none of the range; the message names it.
+    """
+    try:
+        whole = lowest - 1 if isinstance(value, bool) else index(cast(SupportsIndex, value))
+    except TypeError:
+        whole = lowest - 1
+    if whole < lowest or (highest is not None and whole > highest):
+        span = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        raise InputError(f"{name} is a whole number {span}; got {value!r}")
+    return whole
 
 
 def near_names(name: str, known: Iterable[str], most: int = 3) -> str:

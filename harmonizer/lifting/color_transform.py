@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, as_whole
 from harmonizer.files import as_path, write_atomically
 from harmonizer.lifting.checks import check_image, checked_mask
 from harmonizer.lifting.correction import PIECE_PIXELS, PRODUCT_PIXELS, Floats, add_change, pieces
@@ -150,11 +150,7 @@ class ColorTransform:
             InputError: `size` is no whole number in this range.
             OSError: The file cannot be written.
         """
-        if not (isinstance(size, int | np.integer) and _SMALLEST_CUBE <= size <= _LARGEST_CUBE):
-            raise InputError(
-                f"the size of a table is a whole number from {_SMALLEST_CUBE} to {_LARGEST_CUBE}; "
-                f"got {size!r}"
-            )
+        size = as_whole(size, "the size of a table", _SMALLEST_CUBE, _LARGEST_CUBE)
         steps = np.linspace(0, 1, size)
         # Red changes fastest.
         blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
