@@ -27,8 +27,8 @@ class ColorTransform:
     """A quadratic map of colours, and how much of it is taken.
 
     Attributes:
-        coefficients: (3, 10), float64: for each channel of the answer the factors of 1, r, g, b,
-            rr, gg, bb, rg, rb and gb, of sRGB colours in [0, 1].
+        coefficients: (3, 10), float64, read-only: for each channel of the answer the factors of 1,
+            r, g, b, rr, gg, bb, rg, rb and gb, of sRGB colours in [0, 1].
         strength: From 0 (no change) to 1 (the full change); or a `Strength` of light and colour.
 
     Raises:
@@ -40,7 +40,7 @@ class ColorTransform:
     strength: float | Strength = 1.0
 
     def __post_init__(self) -> None:
-        """Check both."""
+        """Check both, and keep a copy of the coefficients that nobody can change any more."""
         given: object = self.coefficients
         shape = given.shape if isinstance(given, np.ndarray) else None
         if shape != (3, TERMS):
@@ -48,9 +48,18 @@ class ColorTransform:
                 f"a colour transform has an array of coefficients of shape (3, {TERMS}); got "
                 f"{shape or type(given).__name__}"
             )
-        if self.coefficients.dtype.kind not in "iuf" or not np.isfinite(self.coefficients).all():
+        found = self.coefficients
+        numbers = found.dtype.kind in "iuf" and not np.ma.is_masked(found)
+        kept = np.array(found if numbers else np.nan, np.float64)  # of matrices and the like, too
+        if not np.isfinite(kept).all():
             raise InputError("the coefficients of a colour transform are finite numbers")
+        kept.flags.writeable = False
+        object.__setattr__(self, "coefficients", kept)
         as_strength(self.strength)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how a copy is made, here or in another process: by the constructor, which checks."""
+        return type(self), (self.coefficients, self.strength)
 
     @classmethod
     def identity(cls) -> Self:
