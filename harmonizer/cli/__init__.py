@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from harmonizer._version import __version__
@@ -65,6 +66,11 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong as its commands' users need it, and names of files without harm."""
 
+    def __init__(self, *values: Any, **options: Any) -> None:  # noqa: ANN401 - argparse's own
+        """Begin, as argparse does."""
+        super().__init__(*values, **options)
+        self.register("type", Path, _path)
+
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - its overloads
         self,
         args: Any = None,  # noqa: ANN401
@@ -85,6 +91,13 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print a message with the usage, and exit."""
         super().error(printable(message))
+
+
+def _path(text: str) -> Path:
+    """Read a path, for argparse: pathlib takes an empty one for the folder that one stands in."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty: is a variable not set?")
+    return Path(text)
 
 
 def _parser() -> argparse.ArgumentParser:

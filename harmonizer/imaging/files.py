@@ -376,8 +376,6 @@ def _read(source: FileLike) -> tuple[str, bytes]:
     if not isinstance(source, str | os.PathLike):
         return _read_open_file(source)
     path = as_path(source, "an image")
-    if not str(source):
-        raise InputError("the path of an image is empty")
     if str(source).startswith(("http://", "https://")):
         raise InputError(f"{source} is an address; download the picture first, and give its file")
     return str(source), _read_bytes(path)

@@ -117,6 +117,8 @@ def test_what_is_wrong_is_said(pixels: NDArray[Any], mask: NDArray[Any], tmp_pat
         with pytest.raises(InputError, match="whole number from 2 to 129"):
             TRANSFORM.to_cube(tmp_path / "change.cube", size=cast(int, size))
     assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="the path of a table of colours is empty"):
+        TRANSFORM.to_cube("")
     with pytest.raises(InputError, match="height and width"):
         TRANSFORM.apply(pixels, mask[1:])
     with pytest.raises(InputError, match="floating point"):
