@@ -23,10 +23,15 @@ _PIPE = Path("-")
 
 def run_files(parsed: argparse.Namespace) -> int:
     """Harmonize what the arguments name; return the exit code."""
-    if parsed.max_megapixels is not None:
-        from harmonizer.imaging.files import limit_pixels
+    if parsed.max_megapixels is None:
+        return _run(parsed)
+    from harmonizer.imaging.files import limited_pixels
 
-        limit_pixels(parsed.max_megapixels * 1_000_000)
+    with limited_pixels(parsed.max_megapixels * 1_000_000):
+        return _run(parsed)
+
+
+def _run(parsed: argparse.Namespace) -> int:
     check_cutouts(parsed)
     given: list[Path] = parsed.images
     mask: Path | None = parsed.mask

@@ -2,7 +2,8 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeGuard, cast
 
@@ -80,12 +81,17 @@ def is_folder(entry: os.DirEntry[str] | Path) -> bool:
         return False
 
 
-def limit_pixels(count: int) -> None:
-    """Set how many pixels a picture may have before Pillow, in this process, warns of it.
+@contextmanager
+def limited_pixels(count: int) -> Generator[None]:
+    """Set how many pixels a picture may have before Pillow warns of it, in this process, meanwhile.
 
     It refuses pictures of more than twice as many.
     """
-    Image.MAX_IMAGE_PIXELS = count
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, count
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def most_pixels() -> int | None:

@@ -277,11 +277,16 @@ def test_the_limit_of_pixels_can_be_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images, masks, out = folders
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 60 // 3)
+    few = 40 * 60 // 3
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", few)
     assert run(images / "a.png", masks / "a.png", "-o", tmp_path / "a.png") == 1
     assert "give harmonizer run --max-megapixels" in error_line(capsys)
     assert run(images, masks, "-o", out, "--max-megapixels", 1) == 0
     assert "warning" not in capsys.readouterr().err
+    assert few == Image.MAX_IMAGE_PIXELS  # for the program that has called the command
+    with pytest.raises(SystemExit):
+        run(images, masks, "--max-megapixels", 1)
+    assert few == Image.MAX_IMAGE_PIXELS
 
 
 def test_a_folder_names_the_picture_that_is_nearly_too_large(
