@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex, cast
 
-_LACK_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory")
+_SAID_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory")
+LACK_OF_MEMORY = "there is not enough memory for this picture"
 
 
 class HarmonizerError(Exception):
@@ -44,6 +46,22 @@ def check_within(owner: object, names: Iterable[str], lowest: float, highest: fl
             raise InputError(f"{name} is a number from {lowest:g} to {highest:g}; got {value}")
 
 
+def as_whole(value: object, name: str, lowest: int, highest: int | None = None) -> int:
+    """Return what a caller gave as a whole number, of Python's, NumPy's or another library's.
+
+    Raises:
+        InputError: It is none of the range; the message names it.
+    """
+    try:
+        whole = lowest - 1 if isinstance(value, bool) else index(cast(SupportsIndex, value))
+    except TypeError:
+        whole = lowest - 1
+    if whole < lowest or (highest is not None and whole > highest):
+        span = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        raise InputError(f"{name} is a whole number {span}; got {value!r}")
+    return whole
+
+
 def near_names(name: str, known: Iterable[str], most: int = 3) -> str:
     """Return a sentence that asks for the known names most like a wrong one; empty without any."""
     close = get_close_matches(name.lower(), list(known), n=most)
@@ -58,7 +76,7 @@ def printable(text: str) -> str:
 def is_lack_of_memory(error: BaseException) -> bool:
     """Return whether an error says that there is too little memory, by Python, OpenCV or torch."""
     said = str(error)
-    return isinstance(error, MemoryError) or any(text in said for text in _LACK_OF_MEMORY)
+    return isinstance(error, MemoryError) or any(text in said for text in _SAID_OF_MEMORY)
 
 
 class InputError(HarmonizerError, ValueError):

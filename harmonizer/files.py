@@ -135,6 +135,8 @@ def as_path(path: object, name: str) -> Path:
         given = cast(object, os.fspath(cast(Any, path)))
     if not isinstance(given, str) or "\0" in given:
         raise InputError(f"{name} is a path, as text or pathlib.Path; got {path!r}")
+    if not given:  # which pathlib takes for the folder that one stands in
+        raise InputError(f"the path of {name} is empty")
     return Path(given)
 
 

@@ -1,15 +1,17 @@
-"""Warnings travel with the picture that they are of."""
+"""Warnings travel with the picture that they are of; whole numbers may come from anywhere."""
 
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers import box_mask
 
 from harmonizer import Harmonizer
-from harmonizer.errors import collected_warnings, warn
+from harmonizer.errors import InputError, as_whole, collected_warnings, warn
 
 
 def test_each_thread_collects_its_own_whoever_ends_first() -> None:
@@ -59,3 +61,17 @@ def test_a_batch_warns_in_the_callers_thread_with_the_picture_at_hand(
             done += 1
             assert warnings.showwarning is show
     assert said == [(1, __file__, threading.get_ident())]
+
+
+@pytest.mark.parametrize("value", [2, np.int64(2), np.uint8(2), np.array(2), torch.tensor(2)])
+def test_whole_numbers_are_those_of_any_library(value: Any, model: Harmonizer) -> None:
+    assert type(as_whole(value, "count", 1)) is int
+    image, mask = np.zeros((8, 8, 3), np.uint8), box_mask(8, 8)
+    assert len(list(model.harmonize_batch([image] * 3, [mask] * 3, batch_size=value))) == 3
+    assert len(list(model.harmonize_batch([image] * 3, [mask] * 3, workers=value))) == 3
+
+
+@pytest.mark.parametrize("value", [True, np.True_, 2.0, np.float64(2), "2", None, 0, 5, [2]])
+def test_what_is_no_whole_number_of_a_range_is_named(value: Any) -> None:
+    with pytest.raises(InputError, match="count is a whole number from 1 to 4; got"):
+        as_whole(value, "count", 1, 4)

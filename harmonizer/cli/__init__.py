@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from harmonizer._version import __version__
@@ -23,7 +24,7 @@ from harmonizer.cli.run import add_run
 from harmonizer.cli.terminal import complain, sound_streams
 from harmonizer.cli.train import add_train
 from harmonizer.cli.video import add_video
-from harmonizer.errors import HarmonizerError, is_lack_of_memory, printable
+from harmonizer.errors import LACK_OF_MEMORY, HarmonizerError, is_lack_of_memory, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,12 +60,17 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     except Exception as error:
         if not is_lack_of_memory(error):
             raise
-        complain("error: there is not enough memory for this picture")
+        complain(f"error: {LACK_OF_MEMORY}")
         return 1
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong as its commands' users need it, and names of files without harm."""
+
+    def __init__(self, *values: Any, **options: Any) -> None:  # noqa: ANN401 - argparse's own
+        """Begin, as argparse does."""
+        super().__init__(*values, **options)
+        self.register("type", Path, _path)
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - its overloads
         self,
@@ -86,6 +92,13 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print a message with the usage, and exit."""
         super().error(printable(message))
+
+
+def _path(text: str) -> Path:
+    """Read a path, for argparse: pathlib takes an empty one for the folder that one stands in."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty: is a variable not set?")
+    return Path(text)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from harmonizer.cli.options import Commands, shared
+from harmonizer.cli.options import MODEL, Commands, shared
 from harmonizer.cli.terminal import check_output_folder, complain, say
 from harmonizer.errors import HarmonizerError, InputError
 
@@ -36,7 +36,7 @@ def add_models(commands: Commands) -> None:
         "without a connection later. Prints where they are.",
         parents=shared("--force"),
     )
-    fetch.add_argument("names", nargs="*", metavar="NAME", help="models of `harmonizer list`")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help=MODEL)
     fetch.add_argument("--all", action="store_true", help="every model that has weights")
     fetch.set_defaults(command=_download, usage_error=fetch.error)
 
@@ -118,21 +118,25 @@ def _info(parsed: argparse.Namespace) -> int:
 
 
 def _download(parsed: argparse.Namespace) -> int:
+    from harmonizer.zoo.find import find_model
     from harmonizer.zoo.manifest import list_models, model_info
+    from harmonizer.zoo.names import ZooName, parse_name
     from harmonizer.zoo.options import FetchOptions
-    from harmonizer.zoo.sources import fetch_weights
 
     if bool(parsed.names) == parsed.all:
         parsed.usage_error("name the models to download, or give --all")
     names = list_models(with_weights=True) if parsed.all else parsed.names
-    infos = [model_info(name) for name in names]  # a misspelt name fails before any download
+    for place in map(parse_name, names):  # a misspelt name fails before any download
+        if isinstance(place, ZooName):
+            model_info(place.name)
     failed = 0
-    for info in infos:
+    for name in names:
         try:
-            path = fetch_weights(info, FetchOptions(force_download=parsed.force))
-            say(f"{info.name}: {path}")
+            weights = find_model(name, None, FetchOptions(force_download=parsed.force)).weights
+            weights.read()  # which checks them
+            say(f"{name}: {weights.path}")
         except HarmonizerError as error:
-            complain(f"error: {info.name}: {error}")
+            complain(f"error: {name}: {error}")
             failed += 1
     return 1 if failed else 0
 

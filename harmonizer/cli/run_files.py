@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 from harmonizer.cli.options import check_cutouts, shares
 from harmonizer.cli.process import freed_memory_kept
 from harmonizer.cli.terminal import check_apart, check_output, complain, say
-from harmonizer.errors import InputError
+from harmonizer.errors import (
+    LACK_OF_MEMORY,
+    InputError,
+    collected_warnings,
+    is_lack_of_memory,
+)
 
 if TYPE_CHECKING:
     from harmonizer.jobs.scene import Scene
@@ -23,10 +28,15 @@ _PIPE = Path("-")
 
 def run_files(parsed: argparse.Namespace) -> int:
     """Harmonize what the arguments name; return the exit code."""
-    if parsed.max_megapixels is not None:
-        from harmonizer.imaging.files import limit_pixels
+    if parsed.max_megapixels is None:
+        return _run(parsed)
+    from harmonizer.imaging.files import limited_pixels
 
-        limit_pixels(parsed.max_megapixels * 1_000_000)
+    with limited_pixels(parsed.max_megapixels * 1_000_000):
+        return _run(parsed)
+
+
+def _run(parsed: argparse.Namespace) -> int:
     check_cutouts(parsed)
     given: list[Path] = parsed.images
     mask: Path | None = parsed.mask
@@ -229,13 +239,15 @@ def _run_many(
     # Jobs name the picture that is too large; Pillow does not.
     warnings.filterwarnings("ignore", r"Image size \(\d+ pixels\) exceeds limit")
 
-    jobs = find_jobs(
-        images[0] if images[0].is_dir() else images,
-        mask,
-        output,
-        ending=f".{ending}" if ending else None,
-        recursive=parsed.recursive,
-    )
+    noted: list[str] = []
+    with collected_warnings(noted):
+        jobs = find_jobs(
+            images[0] if images[0].is_dir() else images,
+            mask,
+            output,
+            ending=f".{ending}" if ending else None,
+            recursive=parsed.recursive,
+        )
     if parsed.on is not None:
         check_outputs(jobs, read=parsed.on)
 
@@ -257,7 +269,7 @@ def _run_many(
         workers=parsed.workers,
     )
     written = failed = there = 0
-    notes: list[str] = []
+    notes = [f"warning: {text}" for text in noted]  # beside the others, where they are seen
     try:
         for one in tqdm(results, total=len(jobs), unit="picture", disable=None):
             name = str(one.job.output.parent.relative_to(output) / one.job.image.name)
@@ -265,7 +277,8 @@ def _run_many(
             there += one.skipped
             if one.error is not None:
                 failed += 1
-                notes.append(f"{name}: {one.error}")
+                lacking = is_lack_of_memory(one.error)
+                notes.append(f"{name}: {LACK_OF_MEMORY if lacking else one.error}")
             elif not one.skipped:
                 written += 1
     finally:  # Ctrl-C included: what went wrong is not lost

@@ -22,6 +22,7 @@ from harmonizer.preprocessing import Array
 
 MASK = "The mask, as PNG"
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP, lossless": ".webp", "TIFF": ".tif", MASK: ".png"}
+VISITORS = 8  # whose pictures are kept in memory
 _EXAMPLE, _EXAMPLE_FILES = Path(__file__).parent / "example", ("astronaut.webp", "launch.jpg")
 _EXAMPLE_PLACE = (30.0, 60.0, 82.0)  # per cents, as the sliders have them
 _FAR = 1_000_000  # beyond what any control gives
@@ -194,7 +195,10 @@ def write_file(
 ) -> str:
     """Write the result at full size into a new folder in `folder`, and return its path."""
     if outcome is None:
-        raise InputError("there is nothing to download yet; harmonize a picture first")
+        raise InputError(
+            "there is no picture to download; harmonize one first, or once more: those of the last "
+            f"{VISITORS} visitors are kept, for an hour"
+        )
     target = Path(tempfile.mkdtemp(dir=folder))
     if kind == MASK:
         path = target / f"{Path(outcome.layers.origin.image).stem}_mask.png"

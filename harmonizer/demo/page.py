@@ -14,13 +14,21 @@ from typing import Any, TypeVar
 
 from harmonizer.demo import callbacks, gate, work
 from harmonizer.demo.shown import keep_shown
-from harmonizer.errors import HarmonizerError, InputError, collected_warnings, import_extra
+from harmonizer.demo.turns import Turns
+from harmonizer.errors import (
+    LACK_OF_MEMORY,
+    HarmonizerError,
+    InputError,
+    collected_warnings,
+    import_extra,
+    is_lack_of_memory,
+)
 from harmonizer.zoo.manifest import default_model, list_models
 
 Result = TypeVar("Result")
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_SESSIONS, _WAITING = 8, 32  # whose pictures are kept in memory; what waits for the network
+_WAITING = 32  # what waits for its turn
 # The button that starts the download is the browser's; the file exists only after the first click.
 _CLICK_DOWNLOAD = "() => setTimeout(() => document.querySelector('#download-file').click(), 300)"
 _FOLLOW = """(x, y, size) => Object.entries({x, y, size}).forEach(([what, value]) =>
@@ -60,22 +68,14 @@ def serve(
         device: Where networks run.
     """
     is_own = _listens_to_itself(host)
-    with _own_folder() as folder:
-        # Gradio reads these when it is imported and when a page is built.
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        os.environ["GRADIO_RUN_HISTORY"] = "False"
+    names: tuple[str, ...] = (*_LOOPBACK, host) if is_own else ()
+    import_extra("gradio.routes", "demo")  # where files lie otherwise, it asks when it is imported
+    with _own_folder() as folder, _settings(folder, names), Turns(_WAITING) as turns:
         themes = import_extra("gradio.themes", "demo")
-        page = build_page(Path(folder), model, device)
+        page = build_page(Path(folder), model, device, turns)
         # System fonts: Gradio's own themes ask a server on the internet for theirs.
         fonts = ("system-ui", "sans-serif")
         theme = themes.Default(font=fonts, font_mono=("ui-monospace", "monospace"))
-        names: tuple[str, ...] = ()
-        if is_own:
-            names = (*_LOOPBACK, host)
-            # Gradio asks its own page once whether it is there, and would do so by a proxy.
-            direct = (os.environ.get("NO_PROXY", ""), *names)
-            os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, direct))
         guard = import_extra("starlette.middleware", "demo").Middleware
         parts = resources.files("harmonizer.demo")
         on_load = (parts / "page.js").read_text("utf-8").replace("NAMES", json.dumps(_NAMES))
@@ -85,7 +85,7 @@ def serve(
                 server_name=host,
                 server_port=port,
                 max_file_size=gate.LARGEST_FILE,
-                state_session_capacity=_SESSIONS,
+                state_session_capacity=callbacks.VISITORS,
                 share=False,
                 allowed_paths=[],
                 ssr_mode=False,
@@ -141,7 +141,40 @@ def _own_folder() -> Generator[str, None, None]:
             tempfile.tempdir = others
 
 
-def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: ANN401 - Gradio's `Blocks`
+@contextmanager
+def _settings(folder: str, names: Sequence[str]) -> Generator[None]:
+    """Have Gradio's files lie in a folder, and it ask nobody else; afterwards all is as before.
+
+    Args:
+        folder: Where what is uploaded and shown lies.
+        names: What the page is called on this machine. Gradio asks it once whether it is there, and
+            would do so by a proxy.
+    """
+    direct = ",".join(filter(None, (os.environ.get("NO_PROXY", ""), *names)))
+    # Gradio reads these when a page is built, and when files come.
+    ours = {
+        "GRADIO_TEMP_DIR": folder,
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_RUN_HISTORY": "False",
+        **({"NO_PROXY": direct, "no_proxy": direct} if names else {}),
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    routes = import_extra("gradio.routes", "demo")
+    kept = getattr(routes, "DEFAULT_TEMP_DIR", None)  # where it makes a folder for each page
+    routes.DEFAULT_TEMP_DIR = folder
+    try:
+        yield
+    finally:
+        routes.DEFAULT_TEMP_DIR = kept
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def build_page(folder: Path, model: str | None, device: str, turns: Turns) -> Any:  # noqa: ANN401 - Gradio's `Blocks`
     """Lay the page out; pictures and files to be downloaded are written to a folder."""
     gr = import_extra("gradio", "demo")
 
@@ -163,11 +196,17 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
             example = gr.Button("Try an example", elem_id=f"example-{name}")
             return example, gr.Button("Harmonize", variant="primary", elem_id=f"go-{name}")
 
-    def bound(function: Callable[..., Any], *first: object) -> Callable[..., Any]:
+    def quick(function: Callable[..., Any], *first: object) -> Callable[..., Any]:
+        """Bind what opens no files and needs no network: it does not wait for others."""
+
         def call(*values: object) -> object:
             return keep_shown(function(*first, *values), folder)
 
         return _with_messages(call)
+
+    def bound(function: Callable[..., Any], *first: object) -> Callable[..., Any]:
+        # Pictures of all visitors at once would be too many for the memory.
+        return quick(turns.take, function, *first)
 
     with gr.Blocks(
         title="Image harmonization",
@@ -271,7 +310,7 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
         try_painted.click(bound(callbacks.example_painted, folder), None, painted_file)
         gr.on(
             [outcome.change, light.release, color.release, kind.change, eight.change],
-            bound(callbacks.describe),
+            quick(callbacks.describe),
             how,
             [said, shell, python],
             show_progress="hidden",
@@ -284,7 +323,7 @@ def build_page(folder: Path, model: str | None, device: str) -> Any:  # noqa: AN
             upload_of.change(bound(callbacks.show_thumbnail, opaque), upload_of, small, **live)
         painted_file.change(bound(callbacks.load_editor), painted_file, editor)
         for one in (light.input, color.input):
-            one(bound(callbacks.show_strength), [outcome, light, color], comparison, **live)
+            one(quick(callbacks.show_strength), [outcome, light, color], comparison, **live)
         save.click(bound(callbacks.write_file, folder), how, file).success(
             None, None, None, js=_CLICK_DOWNLOAD
         )
@@ -303,7 +342,7 @@ def _take_strokes(editor: Any) -> None:  # noqa: ANN401
     def accept_blobs(data: Any) -> None:  # noqa: ANN401
         if data.data["type"] == "layer":
             kept[data.data["id"]] = data.files[0][1]
-            if len(kept) > _SESSIONS:
+            if len(kept) > callbacks.VISITORS:
                 del kept[next(iter(kept))]
 
     def preprocess(payload: Any) -> bytes | str | None:  # noqa: ANN401
@@ -319,15 +358,20 @@ def _with_messages(function: Callable[..., Result]) -> Callable[..., Result]:
     """Show this library's errors and warnings on the page."""
     gr = import_extra("gradio", "demo")
 
+    def refusal(text: str, values: Sequence[object]) -> Exception:
+        return gr.Error(_shown(text, values), duration=None, print_exception=False)
+
     def call(*values: object) -> Result:
         noted: list[str] = []
         with collected_warnings(noted):
             try:
                 result = function(*values)
             except (HarmonizerError, OSError) as error:
-                raise gr.Error(
-                    _shown(str(error), values), duration=None, print_exception=False
-                ) from error
+                raise refusal(str(error), values) from error
+            except Exception as error:
+                if not is_lack_of_memory(error):
+                    raise
+                raise refusal(LACK_OF_MEMORY, values) from error
         for text in noted:
             gr.Warning(_shown(text, values), duration=None)
         return result

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from harmonizer._version import __version__
 from harmonizer.data import OnError, Triplet, TripletDataset, TripletFiles
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, as_whole
 from harmonizer.evaluation.methods import Method, Model, open_methods
 from harmonizer.evaluation.protocols import Protocol, find_protocol
 from harmonizer.evaluation.results import Evaluation, Row
@@ -71,10 +71,8 @@ def evaluate(
     protocol = find_protocol(protocol)
     if on_error not in ("raise", "skip"):
         raise InputError(f'on_error is "raise" or "skip"; got {on_error!r}')
-    workers = count_cores() if workers is None else workers
-    for name, value in (("batch_size", batch_size), ("workers", workers)):
-        if type(value) is not int or value < 1:
-            raise InputError(f"{name} is a whole number of at least 1; got {value!r}")
+    workers = count_cores() if workers is None else as_whole(workers, "workers", 1)
+    batch_size = as_whole(batch_size, "batch_size", 1)
     if not isinstance(dataset, TripletDataset):
         dataset = TripletDataset.open(os.fspath(dataset), split="test", on_missing=on_error)
     methods = open_methods(models, protocol, device)

@@ -12,10 +12,8 @@ from harmonizer.imaging.image import ImageLike
 from harmonizer.imaging.mask import MaskLike
 
 
-def check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike], batch_size: int) -> None:
-    """Refuse what is no batch: a single image or mask, or pictures by less than one at a time."""
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
+def check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike]) -> None:
+    """Refuse what is no batch, but a single image or mask."""
     for one in (images, masks):
         if isinstance(one, Image.Image) or is_file_like(one) or _is_single(one):
             raise InputError(

@@ -17,6 +17,7 @@ from harmonizer.imaging.color import convert
 from harmonizer.imaging.image import ImageLike, open_background, open_image, open_layer
 from harmonizer.imaging.mask import mask_like
 from harmonizer.imaging.picture import Picture
+from harmonizer.lifting.correction import PIECE_PIXELS, pieces
 from harmonizer.preprocessing import Array, Range, bounding_box, full_scale
 
 # Less than half a level of 8 bits is no foreground.
@@ -98,16 +99,21 @@ def paste(
             "cutout.putalpha(mask) gives it its mask"
         )
     picture = open_background(background)
-    colours = cutout.pixels.astype(np.float32) / np.float32(full_scale(cutout.pixels.dtype))
+    colours = cutout.pixels.astype(np.float32)
+    colours /= np.float32(full_scale(cutout.pixels.dtype))
     colours = convert(colours, cutout.space, picture.space)
     layer, target = place(colours, alpha, picture.size, position, scale)
+    del cutout, colours, alpha  # of 100 megapixels they are gigabytes
 
     mask = np.zeros(picture.size, np.float32)
     mask[target] = covered(layer)
     pixels = picture.pixels.copy()
-    white = full_scale(pixels.dtype)
-    mixed = layer[..., :3] * np.float32(white) + (1 - layer[..., 3:]) * pixels[target]
-    pixels[target] = np.rint(mixed) if pixels.dtype.kind == "u" else mixed
+    white = np.float32(full_scale(pixels.dtype))
+    below = pixels[target]
+    for rows in pieces(0, len(layer), max(1, PIECE_PIXELS // (layer.shape[1] or 1))):
+        part = layer[rows]
+        mixed = part[..., :3] * white + (1 - part[..., 3:]) * below[rows]
+        below[rows] = np.rint(mixed) if pixels.dtype.kind == "u" else mixed
     return Pasted(picture, pixels, mask)
 
 
@@ -156,7 +162,10 @@ def covered(layer: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _multiplied(colours: Array, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.dstack([colours * alpha[..., None], alpha])
+    layer = np.empty((*alpha.shape, 4), np.result_type(colours, alpha))
+    np.multiply(colours, alpha[..., None], out=layer[..., :3])
+    layer[..., 3] = alpha
+    return layer
 
 
 def _enlarged(layer: Array, axis: int, length: int, part: slice) -> NDArray[np.float32]:

@@ -2,7 +2,8 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeGuard, cast
 
@@ -46,6 +47,12 @@ _PHOTOGRAPHS = (
     *("BLP", "FTEX", "XBM", "XPM", "PIXAR"),
 )
 _ICONS = ("ICO", "ICNS")
+# How files end that look like pictures, too, and are taken from folders where a plug-in of Pillow's
+# reads them; the last line is of cameras.
+_OTHERS = frozenset((
+    *(".heic", ".heif", ".hif", ".avif", ".jxl", ".exr", ".hdr", ".psb", ".ico", ".icns"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+))  # fmt: skip
 _JPEG, _PSD = b"\xff\xd8", b"8BPS"
 _HEIF = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")  # its brands
 _COLOURS = 256  # of a palette
@@ -63,13 +70,28 @@ def list_pictures(folder: Path) -> list[Path]:
         InputError: There is no such folder.
         OSError: It cannot be read.
     """
+    endings = _read_endings()
+    return [path for path in _list_files(folder) if path.suffix.lower() in endings]
+
+
+def list_unread(folder: Path) -> list[Path]:
+    """Return the files that are pictures by their names, but of a kind that is not read here."""
+    endings = _OTHERS - _read_endings()
+    return [path for path in _list_files(folder) if path.suffix.lower() in endings]
+
+
+def _read_endings() -> set[str]:
+    """Return how files end that are read, also by plug-ins that the program has registered."""
+    formats = Image.registered_extensions()
+    return {ending for ending, name in formats.items() if name in _PHOTOGRAPHS}
+
+
+def _list_files(folder: Path) -> list[Path]:
     if not is_folder(folder):
         raise InputError(f"there is no folder {folder}")
-    formats = Image.registered_extensions()
-    endings = {ending for ending, name in formats.items() if name in _PHOTOGRAPHS}
     with os.scandir(folder) as entries:
         names = sorted(one.name for one in entries if not (one.name[0] == "." or is_folder(one)))
-    return [folder / name for name in names if Path(name).suffix.lower() in endings]
+    return [folder / name for name in names]
 
 
 def is_folder(entry: os.DirEntry[str] | Path) -> bool:
@@ -80,12 +102,17 @@ def is_folder(entry: os.DirEntry[str] | Path) -> bool:
         return False
 
 
-def limit_pixels(count: int) -> None:
-    """Set how many pixels a picture may have before Pillow, in this process, warns of it.
+@contextmanager
+def limited_pixels(count: int) -> Generator[None]:
+    """Set how many pixels a picture may have before Pillow warns of it, in this process, meanwhile.
 
     It refuses pictures of more than twice as many.
     """
-    Image.MAX_IMAGE_PIXELS = count
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, count
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def most_pixels() -> int | None:
@@ -376,8 +403,6 @@ def _read(source: FileLike) -> tuple[str, bytes]:
     if not isinstance(source, str | os.PathLike):
         return _read_open_file(source)
     path = as_path(source, "an image")
-    if not str(source):
-        raise InputError("the path of an image is empty")
     if str(source).startswith(("http://", "https://")):
         raise InputError(f"{source} is an address; download the picture first, and give its file")
     return str(source), _read_bytes(path)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harmonizer.errors import HarmonizerError, InputError, import_extra
+from harmonizer.errors import HarmonizerError, InputError, as_whole, import_extra
 from harmonizer.imaging.mask import ResizeMask
 from harmonizer.imaging.saving import output_format
 from harmonizer.inference.backends import Backend
@@ -143,8 +143,7 @@ def harmonize_dataset(
     as_strength(strength)
     if ending is not None:
         _check_ending(ending)
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise InputError(f"batch_size is a whole number of at least 1; got {batch_size!r}")
+    batch_size = None if batch_size is None else as_whole(batch_size, "batch_size", 1)
     output = Path(output).absolute()
     report = output / "report.csv" if report is None else Path(report).absolute()
     source = Path(input).absolute()
@@ -278,15 +277,12 @@ def _find_room(
         cpus = max(1, min(2, int(total.get("CPU", 0))))
     if gpus is None:
         gpus = 1 if total.get("GPU") and backend == "torch" else 0
-    counts = [cpus] if workers is None else [cpus, workers]
-    if not all(isinstance(one, int) and one >= 1 for one in counts) or not (
-        isinstance(gpus, int | float) and gpus >= 0
-    ):
-        raise InputError(
-            "workers and cpus_per_worker are whole numbers of at least 1, and gpus_per_worker is "
-            f"not below 0; got {workers}, {cpus} and {gpus}"
-        )
-    if workers is None:
+    cpus = as_whole(cpus, "cpus_per_worker", 1)
+    if not (isinstance(gpus, int | float) and gpus >= 0):
+        raise InputError(f"gpus_per_worker is a number that is not below 0; got {gpus!r}")
+    if workers is not None:
+        workers = as_whole(workers, "workers", 1)
+    else:
         fitting = int(total.get("CPU", 0) / cpus)
         workers = min(fitting, int(total.get("GPU", 0) / gpus)) if gpus else fitting
         if not workers:

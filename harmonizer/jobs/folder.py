@@ -11,9 +11,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError, collected_warnings
+from harmonizer.errors import InputError, collected_warnings, warn
 from harmonizer.files import write_atomically
-from harmonizer.imaging.files import is_folder, list_pictures
+from harmonizer.imaging.files import is_folder, list_pictures, list_unread
 from harmonizer.imaging.pairing import pair_masks
 from harmonizer.imaging.saving import encode_image, output_format
 from harmonizer.jobs.scene import Scene
@@ -22,6 +22,7 @@ from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.threads import overlap, usual_workers
 
 _COMPOSITES = Scene()
+_NAMED = 3  # of what is left out
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def find_jobs(
         ending: The ending to write instead of the composites' own, such as `.png`.
         recursive: Look at the folders in `images`, too, and keep them in `masks` and `output`.
 
+    Pictures of kinds that are not read and linked folders are left out, with a warning.
+
     Raises:
         InputError: Something is missing, or would be replaced; the message names it.
     """
@@ -72,7 +75,10 @@ def find_jobs(
         whose = "" if masks == images else " with the masks of the pictures"
         raise InputError(f"there is no folder {masks}{whose}")
     pairs: list[tuple[Path, Path | None, Path]] = []  # with the folder of the result
-    for part in _folders(images, output) if recursive and isinstance(images, Path) else [Path()]:
+    parts, links = [Path()], list[Path]()
+    if recursive and isinstance(images, Path):
+        parts, links = _folders(images, output)
+    for part in parts:
         here = images / part if isinstance(images, Path) else images
         if masks is None or masks.is_file():
             files = list_pictures(here) if isinstance(here, Path) else here
@@ -92,8 +98,12 @@ def find_jobs(
         Job(path, mask, folder / (path.name if ending is None else path.stem + ending))
         for path, mask, folder in pairs
     ]
+    left_out = _said_of_left_out(images, parts, links) if isinstance(images, Path) else []
     if not jobs:
-        raise InputError(f"{images if isinstance(images, Path) else masks} holds no pictures")
+        whose = images if isinstance(images, Path) else masks
+        raise InputError("; ".join([f"{whose} holds no pictures", *left_out]))
+    for said in left_out:
+        warn(said)
     if masks is not None and all(job.mask is None for job in jobs):
         first = jobs[0].image
         raise InputError(
@@ -104,14 +114,39 @@ def find_jobs(
     return jobs
 
 
-def _folders(root: Path, output: Path) -> list[Path]:
-    """Return a folder and those in it that are not hidden, from it; without that of the results."""
+def _folders(root: Path, output: Path) -> tuple[list[Path], list[Path]]:
+    """Return a folder and those in it, as seen from it, and those that are links, not followed.
+
+    Hidden ones and that of the results are left out.
+    """
     found: list[Path] = []
+    links: list[Path] = []
     for place, inner, _ in os.walk(root):
         kept = [name for name in inner if name[0] != "."]
         inner[:] = sorted(name for name in kept if Path(place, name).resolve() != output.resolve())
-        found.append(Path(place).relative_to(root))
-    return found
+        here = Path(place).relative_to(root)
+        found.append(here)
+        links += [here / name for name in inner if Path(place, name).is_symlink()]
+    return found, links
+
+
+def _said_of_left_out(root: Path, parts: Sequence[Path], links: Sequence[Path]) -> list[str]:
+    """Say what of a folder and its `parts` looks like pictures, and is no job."""
+    unread = [path for part in parts for path in list_unread(root / part)]
+    said: list[str] = []
+    if unread:
+        endings = ", ".join(sorted({path.suffix.lower() for path in unread}))
+        said.append(
+            f"pictures left out, of kinds that are not taken from folders: {len(unread)} "
+            f"({endings}); save them as JPEG, PNG or TIFF, or register a plug-in of Pillow's"
+        )
+    if links:
+        names = ", ".join(map(str, links[:_NAMED])) + (", ..." if len(links) > _NAMED else "")
+        said.append(
+            f"linked folders left out, as links are not followed: {len(links)} ({names}); "
+            "harmonize each by itself"
+        )
+    return said
 
 
 def check_outputs(jobs: Sequence[Job], *, read: Path | None = None) -> None:
@@ -282,6 +317,15 @@ class _Task:
     warnings: list[str] = field(default_factory=list[str])
 
 
+def _check_format(output: Path) -> None:
+    try:
+        output_format(output)
+    except InputError as error:
+        raise InputError(
+            f"{error}; all of a folder at once: --format png, or ending='.png' in Python"
+        ) from error
+
+
 @dataclass(frozen=True)
 class _Steps:
     """The steps of a job, for `overlap`."""
@@ -293,7 +337,7 @@ class _Steps:
 
     def read(self, task: _Task) -> tuple[_Task, Composite]:
         with collected_warnings(task.warnings):
-            output_format(task.job.output)  # better known before the work than after
+            _check_format(task.job.output)  # better known before the work than after
             opened = self.harmonizer.prepare(*self.scene.open(task.job.image, task.job.mask))
         return task, opened
 

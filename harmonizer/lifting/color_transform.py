@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, as_whole
 from harmonizer.files import as_path, write_atomically
 from harmonizer.lifting.checks import check_image, checked_mask
 from harmonizer.lifting.correction import PRODUCT_PIXELS, Floats, pieces
@@ -28,8 +28,8 @@ class ColorTransform:
     """A quadratic map of colours, and how much of it is taken.
 
     Attributes:
-        coefficients: (3, 10), float64: for each channel of the answer the factors of 1, r, g, b,
-            rr, gg, bb, rg, rb and gb, of sRGB colours in [0, 1].
+        coefficients: (3, 10), float64, read-only: for each channel of the answer the factors of 1,
+            r, g, b, rr, gg, bb, rg, rb and gb, of sRGB colours in [0, 1].
         strength: From 0 (no change) to 1 (the full change); or a `Strength` of light and colour.
 
     Raises:
@@ -41,7 +41,7 @@ class ColorTransform:
     strength: float | Strength = 1.0
 
     def __post_init__(self) -> None:
-        """Check both."""
+        """Check both, and keep a copy of the coefficients that nobody can change any more."""
         given: object = self.coefficients
         shape = given.shape if isinstance(given, np.ndarray) else None
         if shape != (3, TERMS):
@@ -49,9 +49,18 @@ class ColorTransform:
                 f"a colour transform has an array of coefficients of shape (3, {TERMS}); got "
                 f"{shape or type(given).__name__}"
             )
-        if self.coefficients.dtype.kind not in "iuf" or not np.isfinite(self.coefficients).all():
+        found = self.coefficients
+        numbers = found.dtype.kind in "iuf" and not np.ma.is_masked(found)
+        kept = np.array(found if numbers else np.nan, np.float64)  # of matrices and the like, too
+        if not np.isfinite(kept).all():
             raise InputError("the coefficients of a colour transform are finite numbers")
+        kept.flags.writeable = False
+        object.__setattr__(self, "coefficients", kept)
         as_strength(self.strength)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how a copy is made, here or in another process: by the constructor, which checks."""
+        return type(self), (self.coefficients, self.strength)
 
     @classmethod
     def identity(cls) -> Self:
@@ -144,11 +153,7 @@ class ColorTransform:
             InputError: `size` is no whole number in this range.
             OSError: The file cannot be written.
         """
-        if not (isinstance(size, int | np.integer) and _SMALLEST_CUBE <= size <= _LARGEST_CUBE):
-            raise InputError(
-                f"the size of a table is a whole number from {_SMALLEST_CUBE} to {_LARGEST_CUBE}; "
-                f"got {size!r}"
-            )
+        size = as_whole(size, "the size of a table", _SMALLEST_CUBE, _LARGEST_CUBE)
         steps = np.linspace(0, 1, size)
         # Red changes fastest.
         blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError, collected_warnings, warn
+from harmonizer.errors import InputError, as_whole, collected_warnings, warn
 from harmonizer.imaging.batch import check_batch, pairs
 from harmonizer.imaging.image import ImageLike
 from harmonizer.imaging.mask import MaskLike
@@ -29,11 +29,11 @@ def harmonize_many(
     workers: int | None,
 ) -> Iterator[Any]:
     """Do what `Harmonizer.harmonize_batch` describes, by its three steps."""
-    check_batch(images, masks, batch_size)
+    batch_size = as_whole(batch_size, "batch_size", 1)
+    workers = usual_workers() if workers is None else as_whole(workers, "workers", 1)
+    check_batch(images, masks)
     if on_error not in ("raise", "return"):
         raise InputError(f"on_error is 'raise' or 'return'; got {on_error!r}")
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
-        raise InputError(f"workers is a whole number of at least 1, or None; got {workers!r}")
 
     # What there is to say of a picture is said in the caller's thread, with its result.
     def prepare_quietly(pair: tuple[ImageLike, MaskLike]) -> tuple[Composite, list[str]]:
@@ -52,7 +52,7 @@ def harmonize_many(
         lambda batch: answer([composite for composite, _ in batch]),
         finish_quietly,
         batch_size=batch_size,
-        workers=workers or usual_workers(),
+        workers=workers,
     )
 
     def results() -> Iterator[Any]:

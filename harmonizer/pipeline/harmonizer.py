@@ -332,8 +332,8 @@ class Harmonizer:
 
         Args:
             images: Images of any kind that `harmonize` takes; sizes and kinds may differ. Paths are
-                read when their turn comes. May be endless.
-            masks: As many masks.
+                read when their turn comes. May be endless. Each array needs memory of its own.
+            masks: As many masks, also in memory of their own: both are read later.
             batch_size: Pictures in one call of the network.
             strength: How much of the change to apply, from 0 to 1, or a `Strength`.
             resize_mask: True accepts masks of another size but the same aspect, and resizes them;

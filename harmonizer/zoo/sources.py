@@ -196,7 +196,8 @@ def _first_line(error: Exception) -> str:
 def _offline_advice(what: str) -> str:
     return (
         f"{what} is not on this machine, and downloading is switched off (local_files_only, or "
-        "HF_HUB_OFFLINE); run `harmonizer download` once while online"
+        "HF_HUB_OFFLINE); load this model once while online, or run `harmonizer download` with its "
+        "name"
     )
 
 

@@ -110,6 +110,26 @@ def test_resize_mask_takes_no_word_that_is_not_its_own(tmp_path: Path) -> None:
     assert main(["run", *map(str, arguments)]) == 0
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "", "mask.png"],
+        ["run", "a.png", "mask.png", "--output="],
+        ["run", "a.png", "--on", ""],
+        ["compare", "a.png", "", "-o", "sheet.png"],
+        ["convert", "a.pth", "--model", "idih", "-o", ""],
+    ],
+)
+def test_an_empty_path_is_no_folder(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a variable that is not set; pathlib would take it for the current folder."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "the path is empty: is a variable not set?" in capsys.readouterr().err
+
+
 @ways
 @pytest.mark.usefixtures("loaded")
 def test_an_inverted_mask_is_hinted_at_and_minded(

@@ -302,6 +302,9 @@ def drag_by_finger(page: Page) -> None:
     from selenium.webdriver.common.actions.pointer_input import PointerInput
 
     (stage,) = wait_for(lambda: page.all(".stage"), "the stage")
+    wait_for(  # which come one after the other, and move what is below them
+        lambda: sum(one.is_displayed() for one in page.all(".thumbnail img")) == 2, "the thumbnails"
+    )
     page.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", stage)
     scrolled = page.browser.execute_script("return scrollY")
     x, y = page.number("x"), page.number("y")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import socket
 import time
 import urllib.error
@@ -175,6 +176,21 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with serve(device="cpu"):
         assert any(tmp_path.iterdir())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_program_around_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    before = dict(os.environ)
+    for _ in range(2):
+        with serve(device="cpu"):
+            assert os.environ["NO_PROXY"] == "intranet.example,127.0.0.1,localhost,::1,127.0.0.1"
+            assert os.environ["GRADIO_TEMP_DIR"].startswith(str(tmp_path))
+        assert dict(os.environ) == before
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1", "no host at all"])

@@ -150,7 +150,7 @@ def test_before_there_is_anything_to_work_on() -> None:
     assert callbacks.describe(None, 100, 100, "PNG", False) == ("", "", "")
     with pytest.raises(InputError, match="nothing is painted"):
         callbacks.harmonize_painted("cpu", COMPOSITE, None, "", 100, 100)
-    with pytest.raises(InputError, match="there is nothing to download yet"):
+    with pytest.raises(InputError, match="there is no picture to download; harmonize one first"):
         callbacks.write_file(EXAMPLES, None, 100, 100, "PNG", False)
 
 

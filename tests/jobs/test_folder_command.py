@@ -134,11 +134,16 @@ def test_what_went_wrong_is_said_after_ctrl_c_too(
 
     def stopped_after_one(load: Any, jobs: Any, **options: Any) -> Iterator[Outcome]:
         yield Outcome(jobs[0], InputError("is damaged"), ())
+        yield Outcome(jobs[1], MemoryError(), ())
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harmonizer.jobs.folder.run_jobs", stopped_after_one)
     assert run(images, masks, "-o", out) == 130
-    assert "a.png: is damaged\nharmonizer: stopped" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines()[-3:] == [
+        "harmonizer: a.png: is damaged",
+        "harmonizer: b.jpg: there is not enough memory for this picture",
+        "harmonizer: stopped",
+    ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
@@ -219,6 +224,69 @@ def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "holds no pictures" in error_line(capsys)
 
 
+def test_what_looks_like_pictures_and_is_left_out_is_told(
+    folders: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    for name in ("a.HEIC", "b.exr", "b.heic", "icon.ico", "raw.CR3"):
+        (images / name).write_bytes(b"whatever it is")
+    for name in ("meta.json", "Thumbs.db", ".DS_Store", ".hidden.heic"):
+        (images / name).write_bytes(b"no picture")
+    assert run(images, masks, "-o", out) == 0
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "harmonizer: warning: pictures left out, of kinds that are not taken from folders: 5 "
+        "(.cr3, .exr, .heic, .ico); save them as JPEG, PNG or TIFF, or register a plug-in of "
+        "Pillow's",
+        "harmonizer: 4 written, 0 failed, 0 skipped",
+    ]
+    with pytest.warns(UserWarning, match=r"left out, of kinds .*: 5 \(\.cr3"):
+        find_jobs(images, masks, out)
+    (tmp_path / "phone").mkdir()
+    (images / "a.HEIC").rename(tmp_path / "phone" / "a.HEIC")
+    assert run(tmp_path / "phone", masks, "-o", out) == 1
+    assert "phone holds no pictures; pictures left out" in error_line(capsys)
+
+
+def test_what_a_plug_in_reads_is_taken(
+    folders: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, masks, out = folders
+    (images / "a.png").rename(images / "a.heic")
+    Image.init()
+    monkeypatch.setattr(Image, "EXTENSION", Image.EXTENSION | {".heic": "HEIF"})
+    assert run(images, masks, "-o", out) == 1  # it is not written
+    assert run(images, masks, "-o", out / "png", "--format", "png") == 0
+    assert (out / "png" / "a.png").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_linked_folders_are_told(
+    folders: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    (images / "day").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (images / "day" / "again").symlink_to(images)
+    for name in ("b", "c", "d", ".hidden"):
+        (images / name).symlink_to(tmp_path / "elsewhere")
+    (images / "out").symlink_to(out)
+    assert run(images, masks, "-o", out, "-r") == 0
+    said = capsys.readouterr().err
+    assert "not followed: 4 (b, c, d, ...); harmonize each by itself" in said
+    assert run(images, masks, "-o", out) == 0
+    assert "link" not in capsys.readouterr().err
+
+
+def test_a_format_that_is_not_written_names_the_option(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    (images / "a.png").rename(images / "a.tga")
+    assert run(images, masks, "-o", out) == 1
+    assert "a.tga: cannot write the format of 'a.tga'; end it" in (said := capsys.readouterr().err)
+    assert "; all of a folder at once: --format png" in said
+
+
 def test_a_folder_never_replaces_its_own_pictures(
     folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,11 +345,16 @@ def test_the_limit_of_pixels_can_be_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images, masks, out = folders
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 60 // 3)
+    few = 40 * 60 // 3
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", few)
     assert run(images / "a.png", masks / "a.png", "-o", tmp_path / "a.png") == 1
     assert "give harmonizer run --max-megapixels" in error_line(capsys)
     assert run(images, masks, "-o", out, "--max-megapixels", 1) == 0
     assert "warning" not in capsys.readouterr().err
+    assert few == Image.MAX_IMAGE_PIXELS  # for the program that has called the command
+    with pytest.raises(SystemExit):
+        run(images, masks, "--max-megapixels", 1)
+    assert few == Image.MAX_IMAGE_PIXELS
 
 
 def test_a_folder_names_the_picture_that_is_nearly_too_large(

@@ -1,5 +1,7 @@
 """A change of colour on its own: applied, weakened, written as a table, fitted to an answer."""
 
+import copy
+import pickle
 import shutil
 import subprocess
 from pathlib import Path
@@ -115,6 +117,8 @@ def test_what_is_wrong_is_said(pixels: NDArray[Any], mask: NDArray[Any], tmp_pat
         with pytest.raises(InputError, match="whole number from 2 to 129"):
             TRANSFORM.to_cube(tmp_path / "change.cube", size=cast(int, size))
     assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="the path of a table of colours is empty"):
+        TRANSFORM.to_cube("")
     with pytest.raises(InputError, match="height and width"):
         TRANSFORM.apply(pixels, mask[1:])
     with pytest.raises(InputError, match="floating point"):
@@ -122,3 +126,36 @@ def test_what_is_wrong_is_said(pixels: NDArray[Any], mask: NDArray[Any], tmp_pat
     for value in (np.nan, np.inf):
         with pytest.raises(InputError, match="finite numbers"):
             ColorTransform(np.full((3, 10), value))
+    masked = np.ma.masked_less(COEFFICIENTS, 0)
+    for odd in (masked, COEFFICIENTS.astype(complex), COEFFICIENTS.astype(str)):
+        with pytest.raises(InputError, match="finite numbers"):
+            ColorTransform(odd)
+
+
+@pytest.mark.parametrize(
+    "like",
+    [np.asmatrix, np.ma.asarray, np.asfortranarray, lambda a: a.astype(">f4"), lambda a: a * 0 + 1],
+)
+def test_any_array_of_numbers_becomes_a_plain_one(
+    like: Any, pixels: NDArray[Any], mask: NDArray[Any], tmp_path: Path
+) -> None:
+    given = like(COEFFICIENTS)
+    made = ColorTransform(given)
+    assert type(made.coefficients) is np.ndarray
+    assert made.coefficients.dtype == np.float64
+    assert np.array_equal(made.coefficients, np.asarray(given))
+    made.apply(pixels, mask)
+    made.to_cube(tmp_path / "change.cube", size=np.int64(3))
+
+
+def test_nobody_changes_a_transform_afterwards() -> None:
+    given = COEFFICIENTS.copy()
+    transform = ColorTransform(given, 0.5)
+    given[:] = np.nan
+    copies = [transform.at(1), copy.copy(transform), copy.deepcopy(transform)]
+    copies.append(pickle.loads(pickle.dumps(transform)))  # noqa: S301 - our own
+    for one in (transform, *copies):
+        assert np.array_equal(one.coefficients, COEFFICIENTS)
+        with pytest.raises(ValueError, match="read-only"):
+            one.coefficients[0, 0] = np.nan
+    assert [one.strength for one in copies] == [1, 0.5, 0.5, 0.5]

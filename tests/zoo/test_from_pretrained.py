@@ -39,7 +39,7 @@ def test_token_is_shown_to_the_hub(load: Any, server: Server) -> None:
 
 
 def test_local_files_only_connects_to_nothing(load: Any, server: Server) -> None:
-    with pytest.raises(WeightsUnavailableError, match="run `harmonizer download` once"):
+    with pytest.raises(WeightsUnavailableError, match="run `harmonizer download` with its name"):
         load(local_files_only=True)
     assert server.requests == []
     load()

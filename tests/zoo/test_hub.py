@@ -246,6 +246,36 @@ def test_the_hubs_environment_counts(server: Server, repository: str, tmp_path: 
     assert again.stdout == online.stdout
 
 
+@pytest.mark.parametrize("spelling", ["owner/tiny", "hub:owner/tiny"])
+def test_the_advice_of_who_is_offline_can_be_followed(
+    spelling: str, server: Server, repository: str, saved: Path, tmp_path: Path
+) -> None:
+    program = "import sys; from harmonizer.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    home = {"HF_ENDPOINT": server.address, "HF_HOME": str(tmp_path / "home")}
+    offline = run_python(program, "info", spelling, **home, HF_HUB_OFFLINE="1")
+    assert "or run `harmonizer download` with its name" in offline.stderr
+    online = run_python(program, "download", spelling, saved, **home)
+    assert online.returncode == 0, online.stderr
+    first, second = online.stdout.splitlines()
+    assert first == f"{spelling}: {weights_in(tmp_path / 'home' / 'hub')}"
+    assert second == f"{saved}: {saved / 'model.safetensors'}"
+    again = run_python(program, "info", repository, **home, HF_HUB_OFFLINE="1")
+    assert again.stdout.startswith("name:"), again.stderr
+
+
+def test_a_download_is_checked_on_the_command_line(
+    server: Server, repository: str, tmp_path: Path
+) -> None:
+    good = server.repos[repository]["model.safetensors"]
+    server.repos[repository]["model.safetensors"] = good[:-1] + bytes([good[-1] ^ 1])
+    program = "import sys; from harmonizer.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    home = {"HF_ENDPOINT": server.address, "HF_HOME": str(tmp_path / "home")}
+    done = run_python(program, "download", repository, "colormap-lite0-open", **home)
+    assert done.returncode == 1
+    assert "error: owner/tiny: " in done.stderr
+    assert "colormap-lite0-open: " in done.stdout
+
+
 def test_an_interrupted_download_is_never_taken_for_whole(
     server: Server, repository: str, options: FetchOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
