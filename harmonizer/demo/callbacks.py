@@ -15,6 +15,7 @@ from PIL import Image
 
 from harmonizer.demo import work
 from harmonizer.demo.lines import command_line, python_lines
+from harmonizer.demo.shelf import Kept
 from harmonizer.errors import InputError
 from harmonizer.imaging.saving import encode_image, save_image
 from harmonizer.lifting import Strength
@@ -22,7 +23,8 @@ from harmonizer.preprocessing import Array
 
 MASK = "The mask, as PNG"
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP, lossless": ".webp", "TIFF": ".tif", MASK: ".png"}
-VISITORS = 8  # whose pictures are kept in memory
+VISITORS = 8  # who are known at a time
+KEPT_BYTES = 2_000_000_000  # for the pictures of all of them
 _EXAMPLE, _EXAMPLE_FILES = Path(__file__).parent / "example", ("astronaut.webp", "launch.jpg")
 _EXAMPLE_PLACE = (30.0, 60.0, 82.0)  # per cents, as the sliders have them
 _FAR = 1_000_000  # beyond what any control gives
@@ -158,17 +160,19 @@ def load_editor(image: str | None) -> dict[str, Any] | None:
     return {"background": work.show_file(image), "layers": [], "composite": None}
 
 
-def show_strength(outcome: work.Harmonized | None, light: float, color: float) -> Pair | None:
+def show_strength(kept: Kept | None, light: float, color: float) -> Pair | None:
     """Show other shares of what was harmonized, without the network."""
+    outcome = kept and kept.picture
     if outcome is None:
         return None
     return outcome.shown(0), outcome.shown(_strength(light, color))
 
 
 def describe(
-    outcome: work.Harmonized | None, light: float, color: float, kind: str, eight_bits: bool
+    kept: Kept | None, light: float, color: float, kind: str, eight_bits: bool
 ) -> tuple[str, str, str]:
     """Say what was done: in a sentence, as a line of the command line, and in Python."""
+    outcome = kept and kept.picture
     if outcome is None:
         return "", "", ""
     origin, ending = outcome.layers.origin, ".png" if kind == MASK else FORMATS[kind]
@@ -187,17 +191,18 @@ def describe(
 
 def write_file(
     folder: Path,
-    outcome: work.Harmonized | None,
+    kept: Kept | None,
     light: float,
     color: float,
     kind: str,
     eight_bits: bool,
 ) -> str:
     """Write the result at full size into a new folder in `folder`, and return its path."""
+    outcome = kept and kept.picture
     if outcome is None:
         raise InputError(
-            "there is no picture to download; harmonize one first, or once more: those of the last "
-            f"{VISITORS} visitors are kept, for an hour"
+            "there is no picture to download; harmonize one first, or once more: only the last "
+            "ones are kept, for an hour"
         )
     target = Path(tempfile.mkdtemp(dir=folder))
     if kind == MASK:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harmonizer.demo import callbacks, gate, work
+from harmonizer.demo.shelf import Kept, Shelf
 from harmonizer.demo.shown import keep_shown
 from harmonizer.demo.turns import Turns
 from harmonizer.errors import (
@@ -208,6 +209,17 @@ def build_page(folder: Path, model: str | None, device: str, turns: Turns) -> An
         # Pictures of all visitors at once would be too many for the memory.
         return quick(turns.take, function, *first)
 
+    def kept(
+        function: Callable[..., tuple[work.Harmonized, callbacks.Pair]],
+    ) -> Callable[..., tuple[Kept, callbacks.Pair]]:
+        def call(*values: object) -> tuple[Kept, callbacks.Pair]:
+            picture, shown = function(*values)
+            return shelf.keep(picture), shown
+
+        return call
+
+    shelf = Shelf(callbacks.KEPT_BYTES)
+
     with gr.Blocks(
         title="Image harmonization",
         analytics_enabled=False,
@@ -292,10 +304,10 @@ def build_page(folder: Path, model: str | None, device: str, turns: Turns) -> An
         answer, how = [outcome, comparison], [outcome, light, color, kind, eight]
         where = [cutout, background, x, y, size]
         harmonized = [
-            (go_composite, callbacks.harmonize_composite,
+            (go_composite, kept(callbacks.harmonize_composite),
              [composite, mask, invert, stretch, number, chosen, light, color]),
-            (go_cutout, callbacks.harmonize_cutout, [*where, chosen, light, color]),
-            (go_painted, callbacks.harmonize_painted,
+            (go_cutout, kept(callbacks.harmonize_cutout), [*where, chosen, light, color]),
+            (go_painted, kept(callbacks.harmonize_painted),
              [painted_file, editor, chosen, light, color]),
         ]  # fmt: skip
         for go, function, inputs in harmonized:

@@ -68,6 +68,11 @@ class Harmonized:
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that its pictures at full size take."""
+        return self.full.nbytes + self.layers.mask.nbytes + self.layers.picture.pixels.nbytes
+
     def shown(self, strength: float | Strength) -> Array:
         """Return a small copy of the picture at a strength, uint8, sRGB."""
         return _as_srgb(apply_strength(self.before, self.after, strength), self.layers.picture)

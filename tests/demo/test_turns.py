@@ -91,7 +91,7 @@ def test_a_lack_of_memory_is_said_in_words(
 def test_who_has_had_nothing_kept_is_told_why(address: str) -> None:
     (number,) = downloads_of(address)
     event = call(address, [None, 100, 100, "PNG", False], number)
-    assert "harmonize one first, or once more: those of the last 8" in event["output"]["error"]
+    assert "harmonize one first, or once more: only the last" in event["output"]["error"]
 
 
 def downloads_of(address: str) -> list[int]:
