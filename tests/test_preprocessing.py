@@ -14,7 +14,7 @@ BASE = replace(model_info("idih").preprocessing, input_size=(32, 32))
 
 @pytest.mark.parametrize("resampler", get_args(Resampler))
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-@pytest.mark.parametrize("side", [20, 32, 64, 100])
+@pytest.mark.parametrize("side", [20, 32, 64, 100, 258])
 def test_values_keep_their_range_and_kind(resampler: Resampler, dtype: Any, side: int) -> None:
     """Cubic interpolation overshoots at an edge from black to white."""
     white = 1 if dtype == "float32" else np.iinfo(dtype).max
@@ -28,3 +28,34 @@ def test_values_keep_their_range_and_kind(resampler: Resampler, dtype: Any, side
     # The edge stays where it was, to a pixel.
     assert np.all(small[:, : 32 // 3 - 1] < white / 2)
     assert np.all(small[:, 32 // 3 + 2 :] > white / 2)
+
+
+@pytest.mark.parametrize("size", [(256, 256), (517, 900), (901, 518), (259, 1027)])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_the_area_of_many_pixels_is_their_mean(size: tuple[int, int], dtype: Any) -> None:
+    """Blocks are averaged first where many pixels become one."""
+    rows, columns = (np.arange(side)[:, None] / side for side in size)
+    plane = 0.5 + 0.25 * np.sin(9 * rows) + 0.25 * np.cos(7 * columns.T)
+    scale = 1 if dtype == "float32" else np.iinfo(dtype).max
+    image = (plane[..., None] * scale * (1.0, 0.7, 0.4)).astype(dtype)
+    small = replace(BASE, resampler="opencv-area").resize(image) / scale
+    # Means of whole pixels, by their share in each cell.
+    shares = [np.zeros((32, side)) for side in size]
+    for weights, side in zip(shares, size, strict=True):
+        edges = np.linspace(0, side, 33)
+        for cell in range(32):
+            inside = np.minimum(np.arange(side) + 1, edges[cell + 1])
+            inside = inside - np.maximum(np.arange(side), edges[cell])
+            weights[cell] = inside.clip(0, None) / inside.clip(0, None).sum()
+    mean = np.einsum("ar,rcd,bc->abd", shares[0], image / scale, shares[1])
+    assert np.abs(small - mean).max() < 3 / 255
+
+
+def test_the_last_rows_and_columns_of_a_large_mask_count() -> None:
+    """A side need not be a whole number of blocks."""
+    mask = np.zeros((513, 515), np.float32)
+    mask[-1] = mask[:, -1] = 1
+    small = replace(BASE, resampler="opencv-area").resize(mask)
+    assert np.all(small[-1] > 0)
+    assert np.all(small[:, -1] > 0)
+    assert not small[:-1, :-1].any()
