@@ -85,9 +85,7 @@ def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Arra
 
 def _is_many_times(values: Array, size: tuple[int, int]) -> bool:
     """Whether blocks of pixels are small beside what becomes one, and are quickly averaged."""
-    fast = values.dtype == np.uint8 or (values.dtype == np.float32 and values.ndim == 2)
-    many = (have >= _MANY * wanted for have, wanted in zip(values.shape, size, strict=False))
-    return fast and all(many)
+    return all(have >= _MANY * wanted for have, wanted in zip(values.shape, size, strict=False))
 
 
 def _mean_of_blocks(values: Array) -> Array:

@@ -23,6 +23,7 @@ _IN_MEMORY = 16  # how many times a byte of JSON counts, for what is made of it
 _QUOTA = 2_000_000_000  # of all uploads and results together
 _LEAST = 65_536  # what a file counts at least, so that there are not too many
 _PATIENCE = 60  # seconds for the next part of a request
+_PACE = 20_000  # bytes a second at least, once that is over, or few could keep all others out
 # What the page posts to.
 _UPLOAD, _STROKES_TO = "/gradio_api/upload", "/gradio_api/component_server"
 _FORMS = (_UPLOAD, _STROKES_TO)
@@ -130,17 +131,21 @@ def _counted(path: str, headers: dict[bytes, str]) -> int:
 
 
 class _Client:
-    """Whoever asks; who sends a part of a request, and then nothing for long, is gone."""
+    """Whoever asks; who sends a part of a request, and then next to nothing for long, is gone."""
 
     def __init__(self, receive: Any) -> None:  # noqa: ANN401
         self._receive, self._complete, self.gone = receive, False, False
+        self._began, self._came = time.monotonic(), 0
 
     async def __call__(self) -> Any:  # noqa: ANN401
+        until = self._began + _PATIENCE + self._came / _PACE
+        left = min(_PATIENCE, until - time.monotonic())
         try:
-            async with asyncio.timeout(None if self._complete else _PATIENCE):
+            async with asyncio.timeout(None if self._complete else left):
                 message = await self._receive()
         except TimeoutError:
             message = {"type": "http.disconnect"}
+        self._came += len(message.get("body", b""))
         self._complete = self._complete or not message.get("more_body")
         self.gone = self.gone or message["type"] == "http.disconnect"
         return message

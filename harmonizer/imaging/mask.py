@@ -195,7 +195,7 @@ def _one_channel(array: Array) -> Array:
 
 def _planes(array: Array) -> Sequence[Array]:
     """Split three channels."""
-    if array.dtype.name in ("uint8", "uint16", "float32"):
+    if array.dtype.isnative and array.dtype.name in ("uint8", "uint16", "float32"):
         return cv2.split(np.ascontiguousarray(array))  # each in one piece, which is soon read
     return [array[..., channel] for channel in range(3)]
 

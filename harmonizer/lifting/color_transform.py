@@ -134,13 +134,13 @@ class ColorTransform:
         """
         check_image(pixels)
         weight = checked_mask(mask, pixels.shape[:2])
-        out = pixels.copy()
+        out = pixels.astype(pixels.dtype.newbyteorder("="), order="C")
         box = bounding_box(weight)
         if box is None or as_strength(self.strength).is_nothing:
-            return out
+            return out.astype(pixels.dtype, copy=False)
         strength, scale = as_strength(self.strength), full_scale(pixels.dtype)
         PixelMap.of(self.coefficients, strength, scale).add_to(out, weight, box)
-        return out
+        return out.astype(pixels.dtype, copy=False)
 
     def to_cube(self, path: Path | str, size: int = 33) -> None:
         """Write the change as a 3-D lookup table, as Photoshop, Resolve, Affinity and ffmpeg read.

@@ -57,10 +57,10 @@ def lift(
     check_image(image)
     check_low_res(low_res_image, low_res_harmonized)
     mask = checked_mask(mask, image.shape[:2])
-    out = image.copy()
+    out = image.astype(image.dtype.newbyteorder("="), order="C")
     box = bounding_box(mask)
     if box is None or mask.max() < _LEAST_MASK:
-        return out
+        return out.astype(image.dtype, copy=False)
     scale = full_scale(image.dtype)
     before, after = (
         low.astype(np.float32) * np.float32(1 / scale)
@@ -76,7 +76,7 @@ def lift(
         else:
             correction = fit_around(box, mask.shape, before, after, weight)
     _apply(correction.on_scale(scale), mask, out, box)
-    return out
+    return out.astype(image.dtype, copy=False)
 
 
 def _apply(

@@ -23,13 +23,16 @@ _SUMS = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32)  # of r, g, b: r
 
 @dataclass(frozen=True)
 class PixelMap:
-    """A quadratic map of colours from 0 to `scale`, and how much of its change is taken.
+    """A quadratic map of colours in [0, 1], and how much of its change is taken.
+
+    OpenCV takes a matrix for diagonal where nothing beside the diagonal is above 1e-7, so the
+    colours must not be on the scale of 16 bits, for which factors are as small.
 
     Attributes:
         linear: (3, 4): factors of r, g, b and 1.
         squares: (3, 3): factors of rr, gg and bb.
         squared_sums: (3, 3): factors of the squares of r + g, r + b and g + b.
-        scale: What white is.
+        scale: What white is in a picture.
         shares: (3, 3): what is left of a change; None is all of it.
     """
 
@@ -41,9 +44,9 @@ class PixelMap:
 
     @classmethod
     def of(cls, coefficients: NDArray[np.float64], strength: Strength, scale: float) -> Self:
-        """Take the coefficients of a `ColorTransform`, which are for colours in [0, 1]."""
-        constant, linear = coefficients[:, :1] * scale, coefficients[:, 1:4]
-        own, mixed = coefficients[:, 4:7] / scale, coefficients[:, 7:] / scale / 2
+        """Take the coefficients of a `ColorTransform`."""
+        constant, linear = coefficients[:, :1], coefficients[:, 1:4]
+        own, mixed = coefficients[:, 4:7], coefficients[:, 7:] / 2
         shares = strength.color * np.eye(3) + (strength.light - strength.color) * LUMA
         return cls(
             np.hstack([linear, constant]).astype(np.float32),
@@ -78,20 +81,22 @@ class PixelMap:
         terms: Floats,
     ) -> None:
         colours[...] = pixels
+        if self.scale != 1:
+            colours *= np.float32(1 / self.scale)
         cv2.transform(colours, self.linear, dst=changed)
         cv2.multiply(colours, colours, dst=squares)
         cv2.add(changed, cv2.transform(squares, self.squares, dst=terms), dst=changed)
         cv2.transform(colours, _SUMS, dst=squares)
         cv2.multiply(squares, squares, dst=squares)
         cv2.add(changed, cv2.transform(squares, self.squared_sums, dst=terms), dst=changed)
-        np.clip(changed, 0, self.scale, out=changed)
+        np.clip(changed, 0, 1, out=changed)
         cv2.subtract(changed, colours, dst=changed)
         if self.shares is not None:
             cv2.add(cv2.transform(changed, self.shares, dst=terms), colours, dst=changed)
-            np.clip(changed, 0, self.scale, out=changed)
+            np.clip(changed, 0, 1, out=changed)
             cv2.subtract(changed, colours, dst=changed)
-        cv2.multiply(changed, cv2.merge((mask, mask, mask), dst=squares), dst=changed)
-        add_weighed(pixels, mask, changed)
+        weight = cv2.merge((mask, mask, mask), dst=squares)
+        add_weighed(pixels, mask, cv2.multiply(changed, weight, dst=changed, scale=self.scale))
 
 
 def _within(mask: Floats, box: tuple[Range, Range]) -> Iterator[tuple[slice, slice]]:

@@ -192,6 +192,35 @@ def test_who_sends_nothing_more_is_gone(
     assert stopped._announced == 0
 
 
+@pytest.mark.parametrize(("size", "gone"), [(1, True), (10_000, False)])
+def test_who_only_trickles_is_gone(
+    size: int, gone: bool, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few who announce much and send a byte now and then would keep all others out."""
+    monkeypatch.setattr(gate, "_PATIENCE", 0.2)
+    rest = 20
+
+    async def receive() -> Any:
+        nonlocal rest
+        await asyncio.sleep(0.05)
+        rest -= 1
+        return {"type": "http.request", "body": bytes(size), "more_body": rest > 0}
+
+    seen = list[str]()
+
+    async def listens(scope: Any, receive: Any, send: Any) -> None:
+        more = True
+        while more:
+            message = await receive()
+            seen.append(message["type"])
+            more = message.get("more_body", False)
+
+    raw = [(b"host", b"localhost"), (b"content-length", b"900000")]
+    scope = {"type": "http", "method": "POST", "path": UPLOAD, "headers": raw}
+    asyncio.run(asyncio.wait_for(Gate(listens, page.gate._folder)(scope, receive, _unsaid), 30))
+    assert (seen[-1] == "http.disconnect") is gone
+
+
 def test_faults_of_the_page_are_not_kept_quiet(tmp_path: Path) -> None:
     async def fault(scope: Any, receive: Any, send: Any) -> None:
         await receive()

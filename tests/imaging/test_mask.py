@@ -65,6 +65,8 @@ def nearly_grey() -> np.ndarray[Any, Any]:
         np.asfortranarray(U8),
         np.stack([U8] * 3, axis=2),
         np.stack([MASK.astype(np.uint8)] * 3, axis=2),
+        np.stack([MASK] * 3, axis=2).astype(">f4"),
+        np.stack([MASK] * 3, axis=2).astype(">u2"),
         np.dstack([U8, U8, U8, np.full_like(U8, 255)]),
         torch.from_numpy(MASK),
         torch.from_numpy(MASK)[None],

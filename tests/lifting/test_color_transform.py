@@ -62,6 +62,22 @@ def test_pixels_are_mapped_and_blended(
     assert not np.array_equal(after, before)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_sixteen_bits_get_what_floats_get(
+    pixels: NDArray[Any], mask: NDArray[Any], order: str
+) -> None:
+    """Networks answer with small factors, and smaller ones are none to OpenCV."""
+    gentle = np.eye(3, 10, k=1)
+    gentle[:, 4:] = np.random.default_rng(2).normal(0, 0.004, (3, 6))
+    transform = ColorTransform(gentle)
+    before = (pixels * 65535).round().astype(f"{order}u2")
+    after = transform.apply(before, mask)
+    expected = transform.apply(before / 65535.0, mask) * 65535
+    assert after.dtype == before.dtype
+    assert np.abs(after - expected).max() < 1
+    assert np.abs(expected - before).max() > 100
+
+
 def test_strength_is_linear_and_0_is_no_change(pixels: NDArray[Any], mask: NDArray[Any]) -> None:
     full = TRANSFORM.apply(pixels, mask)
     for strength in (0.25, 0.5):

@@ -178,7 +178,8 @@ def _checked(pixels: object) -> Array:
         and pixels.size
         and pixels.dtype.name in _BITS
     ):
-        return plain(cast(Array, pixels))
+        frame = plain(cast(Array, pixels))
+        return frame.astype(frame.dtype.newbyteorder("="), copy=False)
     got = (
         f"{pixels.dtype} {pixels.shape}"
         if isinstance(pixels, np.ndarray)

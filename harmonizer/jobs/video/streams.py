@@ -19,8 +19,9 @@ _IN_MOV: dict[str, str] = dict(
         "slo slk",
     )
 )
-# Pictures of covers that MP4 holds, by FFmpeg's names.
+# Pictures of covers that MP4 holds, by FFmpeg's names, and how their files begin.
 _COVERS = {"mjpeg": "image/jpeg", "png": "image/png"}
+_BEGIN = {"image/jpeg": b"\xff\xd8", "image/png": b"\x89PNG"}
 
 
 def describe(stream: Any, like: Any) -> None:  # noqa: ANN401 - streams of PyAV
@@ -70,7 +71,7 @@ def add_attached(container: Any, clip: Clip, path: Path) -> list[Any]:  # noqa: 
                 usual = f"cover.{kind.rpartition('/')[2].replace('jpeg', 'jpg')}"
                 name = stream.metadata.get("filename", usual)
                 container.add_attachment(name, kind, picture)
-            elif holds_covers and known:
+            elif holds_covers and known and picture.startswith(_BEGIN[known]):
                 packets.append(_cover(container, stream, picture))
             else:
                 left_out.append("the picture of its cover")

@@ -172,6 +172,17 @@ def test_a_cover_stays(
     assert cover_of(tmp_path / "out.mov") is None
 
 
+def test_a_cover_that_is_not_what_it_is_called_is_left_out(
+    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """FFmpeg refuses the whole MP4 then, without a word of the cover."""
+    files = (("cover.png", "image/png", picture("jpeg")),)
+    clip = clip_of_streams(tmp_path / "in.mkv", files=files)
+    assert video(clip, mask, "-o", tmp_path / "out.mp4") == 0
+    assert warning(capsys).endswith(": the picture of its cover")
+    assert len(frames_of(tmp_path / "out.mp4")) == 10
+
+
 def test_another_video_is_told_of(
     mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
