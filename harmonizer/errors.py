@@ -50,15 +50,15 @@ def as_whole(value: object, name: str, lowest: int, highest: int | None = None) 
     """Return what a caller gave as a whole number, of Python's, NumPy's or another library's.
 
     Raises:
-        InputError: It is none of the range; the message names it.
+        InputError: It is no whole number in this range; the message names it.
     """
     try:
-        whole = lowest - 1 if isinstance(value, bool) else index(cast(SupportsIndex, value))
+        whole = None if isinstance(value, bool) else index(cast(SupportsIndex, value))
     except TypeError:
-        whole = lowest - 1
-    if whole < lowest or (highest is not None and whole > highest):
+        whole = None
+    if whole is None or whole < lowest or (highest is not None and whole > highest):
         span = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
-        raise InputError(f"{name} is a whole number {span}; got {value!r}")
+        raise InputError(f"{name} is a whole number {span}; got {shortened(repr(value))}")
     return whole
 
 

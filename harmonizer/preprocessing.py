@@ -16,7 +16,7 @@ Range: TypeAlias = tuple[int, int]
 # Floats may overshoot [0, 1] by rounding; more than this is taken for another scale.
 RANGE_TOLERANCE = 1e-3
 Resampler: TypeAlias = Literal["opencv-linear", "opencv-nearest", "opencv-area"]
-_MANY = 8  # pixels along each axis that become one
+_LEAST_FACTOR = 8  # of a reduction along both axes, from which pixels are halved first
 _BLOCK_ROWS = 64  # whose pixels stay in a core's cache
 _INTERPOLATION = {
     "opencv-linear": cv2.INTER_LINEAR,
@@ -70,11 +70,16 @@ class Preprocessing:
 
 
 def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Array:
-    """Resize an image (H, W, 3) or a plane (H, W) to a height and width, in its own dtype."""
+    """Resize an image (H, W, 3) or a plane (H, W) to a height and width, in its own dtype.
+
+    Areas of 8 x 8 pixels and more are averages of blocks of 2 x 2: integers are rounded twice, and
+    where a side is odd, what becomes a pixel lies up to one pixel beside its place.
+    """
     height, width = size
     enlarged = height > values.shape[0], width > values.shape[1]
-    if resampler == "opencv-area" and _is_many_times(values, size):
-        values = _mean_of_blocks(values)
+    far = (have >= _LEAST_FACTOR * wanted for have, wanted in zip(values.shape, size, strict=False))
+    if resampler == "opencv-area" and all(far):
+        values = _halved(values)
     if resampler != "opencv-area" or not any(enlarged):
         return cv2.resize(values, (width, height), interpolation=_INTERPOLATION[resampler])
     # OpenCV neither averages nor interpolates then: one axis after the other.
@@ -83,15 +88,10 @@ def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Arra
     return cv2.resize(values, (width, height), interpolation=modes[1])
 
 
-def _is_many_times(values: Array, size: tuple[int, int]) -> bool:
-    """Whether blocks of pixels are small beside what becomes one, and are quickly averaged."""
-    return all(have >= _MANY * wanted for have, wanted in zip(values.shape, size, strict=False))
+def _halved(values: Array) -> Array:
+    """Average over blocks of 2 x 2 pixels, in a fraction of the time that other factors take.
 
-
-def _mean_of_blocks(values: Array) -> Array:
-    """Average over blocks of 2 x 2 pixels, the last of which may go on with the outermost pixels.
-
-    OpenCV takes a fraction of the time for halves that it takes for any other factor.
+    A row or column that is left over at the end is a block of its own.
     """
     height, width = (-(-side // 2) for side in values.shape[:2])
     blocks = np.empty((height, width, *values.shape[2:]), values.dtype)
@@ -111,6 +111,11 @@ def mirrored_beyond(values: Array, top: int, bottom: int, left: int, right: int)
     if not (top or bottom or left or right):
         return values
     return np.asarray(cv2.copyMakeBorder(values, top, bottom, left, right, cv2.BORDER_REFLECT_101))
+
+
+def is_opencv_kind(dtype: np.dtype[Any]) -> bool:
+    """Tell whether OpenCV takes arrays of a dtype as they are: of 8 or 16 bits, or float32."""
+    return dtype.isnative and dtype in (np.uint8, np.uint16, np.float32)  # pyright: ignore[reportUnnecessaryContains] - dtypes equal their types
 
 
 def full_scale(dtype: np.dtype[Any]) -> float:

@@ -23,8 +23,6 @@ from harmonizer.preprocessing import Array
 
 MASK = "The mask, as PNG"
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP, lossless": ".webp", "TIFF": ".tif", MASK: ".png"}
-VISITORS = 8  # who are known at a time
-KEPT_BYTES = 2_000_000_000  # for the pictures of all of them
 _EXAMPLE, _EXAMPLE_FILES = Path(__file__).parent / "example", ("astronaut.webp", "launch.jpg")
 _EXAMPLE_PLACE = (30.0, 60.0, 82.0)  # per cents, as the sliders have them
 _FAR = 1_000_000  # beyond what any control gives

@@ -30,6 +30,8 @@ Result = TypeVar("Result")
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WAITING = 32  # what waits for its turn
+_VISITORS = 8  # who are known at a time
+_KEPT = 2_000_000_000  # bytes, for the pictures of all of them
 # The button that starts the download is the browser's; the file exists only after the first click.
 _CLICK_DOWNLOAD = "() => setTimeout(() => document.querySelector('#download-file').click(), 300)"
 _FOLLOW = """(x, y, size) => Object.entries({x, y, size}).forEach(([what, value]) =>
@@ -86,7 +88,7 @@ def serve(
                 server_name=host,
                 server_port=port,
                 max_file_size=gate.LARGEST_FILE,
-                state_session_capacity=callbacks.VISITORS,
+                state_session_capacity=_VISITORS,
                 share=False,
                 allowed_paths=[],
                 ssr_mode=False,
@@ -218,7 +220,7 @@ def build_page(folder: Path, model: str | None, device: str, turns: Turns) -> An
 
         return call
 
-    shelf = Shelf(callbacks.KEPT_BYTES)
+    shelf = Shelf(_KEPT)
 
     with gr.Blocks(
         title="Image harmonization",
@@ -354,7 +356,7 @@ def _take_strokes(editor: Any) -> None:  # noqa: ANN401
     def accept_blobs(data: Any) -> None:  # noqa: ANN401
         if data.data["type"] == "layer":
             kept[data.data["id"]] = data.files[0][1]
-            if len(kept) > callbacks.VISITORS:
+            if len(kept) > _VISITORS:
                 del kept[next(iter(kept))]
 
     def preprocess(payload: Any) -> bytes | str | None:  # noqa: ANN401

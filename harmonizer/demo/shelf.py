@@ -21,9 +21,9 @@ class Shelf:
     has dropped is not held here.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most_bytes: int) -> None:
         """Begin empty."""
-        self._most = most
+        self._most_bytes = most_bytes
         self._lock = Lock()
         self._order: list[ref[Kept]] = []
 
@@ -32,7 +32,7 @@ class Shelf:
         new = Kept(picture)
         with self._lock:
             there = [kept for kept in (found() for found in self._order) if kept and kept.picture]
-            room = self._most - picture.nbytes
+            room = self._most_bytes - picture.nbytes
             left = [new]
             for kept in reversed(there):
                 room -= kept.picture.nbytes if kept.picture else 0

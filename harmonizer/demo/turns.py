@@ -19,9 +19,9 @@ class Turns:
     each what it has freed.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, places: int) -> None:
         """Let so many have their turn or wait for it."""
-        self._places = Semaphore(most)
+        self._places = Semaphore(places)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="harmonizer-demo")
 
     def __enter__(self) -> Self:

@@ -17,7 +17,7 @@ from harmonizer.imaging.arrays import is_tensor, plain, tensor_values
 from harmonizer.imaging.exif import upright_size
 from harmonizer.imaging.files import FileLike, is_file_like, load_upright, open_file
 from harmonizer.imaging.palette import palette_of
-from harmonizer.preprocessing import RANGE_TOLERANCE, Array, resample
+from harmonizer.preprocessing import RANGE_TOLERANCE, Array, is_opencv_kind, resample
 
 if TYPE_CHECKING:
     import torch
@@ -195,7 +195,7 @@ def _one_channel(array: Array) -> Array:
 
 def _planes(array: Array) -> Sequence[Array]:
     """Split three channels."""
-    if array.dtype.isnative and array.dtype.name in ("uint8", "uint16", "float32"):
+    if is_opencv_kind(array.dtype):
         return cv2.split(np.ascontiguousarray(array))  # each in one piece, which is soon read
     return [array[..., channel] for channel in range(3)]
 

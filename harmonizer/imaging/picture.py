@@ -9,10 +9,9 @@ import numpy as np
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.color import ColorSpace
-from harmonizer.preprocessing import Array, bounding_box
+from harmonizer.preprocessing import Array, bounding_box, is_opencv_kind
 
 Info: TypeAlias = dict[Any, Any]  # metadata, as Pillow keeps it
-_COPIED_BY_OPENCV = ("uint8", "uint16", "float32")
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,8 @@ def keep_background(original: Array, changed: Array, mask: Array) -> Array:
 def put_foreground(pixels: Array, changed: Array, mask: Array) -> None:
     """Put `changed` into pixels where the mask is above zero, in place, alpha excepted."""
     selected = mask > 0
-    if pixels.shape == changed.shape and pixels.dtype == changed.dtype in _COPIED_BY_OPENCV:
+    alike = pixels.shape == changed.shape and pixels.dtype == changed.dtype
+    if alike and is_opencv_kind(pixels.dtype):
         cv2.copyTo(changed, selected.view(np.uint8), pixels)  # in an eighth of the time
     elif pixels.ndim == 2:
         np.copyto(pixels, changed, where=selected, casting="unsafe")

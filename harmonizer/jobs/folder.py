@@ -22,7 +22,7 @@ from harmonizer.pipeline import Composite, Harmonizer
 from harmonizer.threads import overlap, usual_workers
 
 _COMPOSITES = Scene()
-_NAMED = 3  # of what is left out
+_MOST_NAMED = 3  # of what is left out
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ def find_jobs(
 ) -> list[Job]:
     """List what is to be done with pictures and their masks, which `imaging.pairing` finds.
 
+    Pictures of kinds that are not read, and linked folders, are left out with a warning.
+
     Args:
         images: A folder of composites, or their files.
         masks: A folder of masks, which may be the same one; a file, which is the mask of all; or
@@ -65,8 +67,6 @@ def find_jobs(
         output: The folder to write to, with the names of the composites.
         ending: The ending to write instead of the composites' own, such as `.png`.
         recursive: Look at the folders in `images`, too, and keep them in `masks` and `output`.
-
-    Pictures of kinds that are not read and linked folders are left out, with a warning.
 
     Raises:
         InputError: Something is missing, or would be replaced; the message names it.
@@ -141,7 +141,8 @@ def _said_of_left_out(root: Path, parts: Sequence[Path], links: Sequence[Path]) 
             f"({endings}); save them as JPEG, PNG or TIFF, or register a plug-in of Pillow's"
         )
     if links:
-        names = ", ".join(map(str, links[:_NAMED])) + (", ..." if len(links) > _NAMED else "")
+        more = ["..."] if len(links) > _MOST_NAMED else []
+        names = ", ".join([*map(str, links[:_MOST_NAMED]), *more])
         said.append(
             f"linked folders left out, as links are not followed: {len(links)} ({names}); "
             "harmonize each by itself"

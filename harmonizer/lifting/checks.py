@@ -26,6 +26,11 @@ def check_image(image: NDArray[Any]) -> None:
         _check_range(image, "a floating point image must lie in [0, 1]", "an image")
 
 
+def native_copy(image: NDArray[Any]) -> NDArray[Any]:
+    """Copy an image row by row in the machine's byte order, the only one that OpenCV takes."""
+    return image.astype(image.dtype.newbyteorder("="), order="C")
+
+
 def check_low_res(before: NDArray[Any], after: NDArray[Any]) -> None:
     """Refuse what are not two low-resolution images that belong together.
 

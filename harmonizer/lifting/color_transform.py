@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harmonizer.errors import InputError, as_whole
 from harmonizer.files import as_path, write_atomically
-from harmonizer.lifting.checks import check_image, checked_mask
+from harmonizer.lifting.checks import check_image, checked_mask, native_copy
 from harmonizer.lifting.correction import PRODUCT_PIXELS, Floats, pieces
 from harmonizer.lifting.pixel_map import PixelMap
 from harmonizer.lifting.strength import Strength, as_strength
@@ -21,6 +21,7 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 TERMS = 1 + 3 + len(PRODUCTS)
 _SMALLEST_CUBE, _LARGEST_CUBE = 2, 129
+_LARGEST = 1e6  # of a coefficient, for colours in [0, 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +34,8 @@ class ColorTransform:
         strength: From 0 (no change) to 1 (the full change); or a `Strength` of light and colour.
 
     Raises:
-        InputError: The coefficients have another shape or are no finite numbers, or the strength is
-            out of its range.
+        InputError: The coefficients have another shape or are no finite numbers of at most a
+            million, or the strength is out of its range.
     """
 
     coefficients: NDArray[np.float64]
@@ -52,8 +53,10 @@ class ColorTransform:
         found = self.coefficients
         numbers = found.dtype.kind in "iuf" and not np.ma.is_masked(found)
         kept = np.array(found if numbers else np.nan, np.float64)  # of matrices and the like, too
-        if not np.isfinite(kept).all():
-            raise InputError("the coefficients of a colour transform are finite numbers")
+        if not (np.abs(kept) <= _LARGEST).all():  # NaN, too
+            raise InputError(
+                "the coefficients of a colour transform are finite numbers, of at most a million"
+            )
         kept.flags.writeable = False
         object.__setattr__(self, "coefficients", kept)
         as_strength(self.strength)
@@ -118,6 +121,7 @@ class ColorTransform:
         as_strength(self.strength).reduce(change, colours, 1)
         return (colours + change).astype(colours.dtype, copy=False)
 
+    @np.errstate(all="ignore")  # whatever the program around asks for
     def apply(self, pixels: NDArray[Pixel], mask: NDArray[Any]) -> NDArray[Pixel]:
         """Change the colours of a foreground.
 
@@ -134,12 +138,10 @@ class ColorTransform:
         """
         check_image(pixels)
         weight = checked_mask(mask, pixels.shape[:2])
-        out = pixels.astype(pixels.dtype.newbyteorder("="), order="C")
-        box = bounding_box(weight)
-        if box is None or as_strength(self.strength).is_nothing:
-            return out.astype(pixels.dtype, copy=False)
-        strength, scale = as_strength(self.strength), full_scale(pixels.dtype)
-        PixelMap.of(self.coefficients, strength, scale).add_to(out, weight, box)
+        out, strength, box = native_copy(pixels), as_strength(self.strength), bounding_box(weight)
+        if box is not None and not strength.is_nothing:
+            scale = full_scale(out.dtype)
+            PixelMap.of(self.coefficients, strength, scale).add_to(out, weight, box)
         return out.astype(pixels.dtype, copy=False)
 
     def to_cube(self, path: Path | str, size: int = 33) -> None:

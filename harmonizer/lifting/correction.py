@@ -109,13 +109,16 @@ def add_change(pixels: NDArray[Any], mask: Floats, change: Callable[[Floats], Fl
         plane[...] = values
     added: Floats = change(colours.reshape(3, -1)).reshape(colours.shape)
     added *= mask
-    add_weighed(pixels, mask, cv2.merge(tuple(added)))
+    add_weighted(pixels, mask, cv2.merge(tuple(added)))
 
 
-def add_weighed(pixels: NDArray[Any], mask: Floats, added: NDArray[Any]) -> None:
-    """Add n x m x 3, which are 0 where the mask is, to a part of an image in place, rounded once.
+def add_weighted(pixels: NDArray[Any], mask: Floats, added: NDArray[Any]) -> None:
+    """Add to the colours of a part of an image in place, rounded once.
 
-    The arguments are those of `add_change`.
+    Args:
+        pixels: n x m x 3: uint8, uint16, or floating point in [0, 1].
+        mask: n x m, in [0, 1]; where it is 0 floating point pixels stay as they are.
+        added: n x m x 3, on the image's own scale, already times the mask.
     """
     if pixels.dtype.kind == "u":
         # Added, rounded and clipped in one step. An integer that changes by 0 comes back as itself:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
-from harmonizer.lifting.checks import check_image, check_low_res, checked_mask
+from harmonizer.lifting.checks import check_image, check_low_res, checked_mask, native_copy
 from harmonizer.lifting.correction import PIECE_PIXELS, Correction, Floats, add_change, pieces
 from harmonizer.lifting.fit import fit_around
 from harmonizer.lifting.resampling import filled, interpolation, low_res_weight
@@ -57,7 +57,7 @@ def lift(
     check_image(image)
     check_low_res(low_res_image, low_res_harmonized)
     mask = checked_mask(mask, image.shape[:2])
-    out = image.astype(image.dtype.newbyteorder("="), order="C")
+    out = native_copy(image)
     box = bounding_box(mask)
     if box is None or mask.max() < _LEAST_MASK:
         return out.astype(image.dtype, copy=False)

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.lifting.correction import Floats, add_weighed, pieces
+from harmonizer.lifting.correction import Floats, add_weighted, pieces
 from harmonizer.lifting.strength import LUMA, Strength
 from harmonizer.preprocessing import Range
 
-_PIECE = 1 << 13  # pixels: their four arrays stay in a core's cache
+_PIECE = 1 << 13  # pixels, or a row: their four arrays stay in a core's cache
 _SUMS = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32)  # of r, g, b: r + g, r + b, g + b
 
 
@@ -32,8 +32,8 @@ class PixelMap:
         linear: (3, 4): factors of r, g, b and 1.
         squares: (3, 3): factors of rr, gg and bb.
         squared_sums: (3, 3): factors of the squares of r + g, r + b and g + b.
-        scale: What white is in a picture.
-        shares: (3, 3): what is left of a change; None is all of it.
+        scale: What white is in a picture, whose pixels are brought to [0, 1] and back.
+        shares: (3, 3), by which a change of r, g and b is multiplied; None leaves all of it.
     """
 
     linear: Floats
@@ -96,7 +96,7 @@ class PixelMap:
             np.clip(changed, 0, 1, out=changed)
             cv2.subtract(changed, colours, dst=changed)
         weight = cv2.merge((mask, mask, mask), dst=squares)
-        add_weighed(pixels, mask, cv2.multiply(changed, weight, dst=changed, scale=self.scale))
+        add_weighted(pixels, mask, cv2.multiply(changed, weight, dst=changed, scale=self.scale))
 
 
 def _within(mask: Floats, box: tuple[Range, Range]) -> Iterator[tuple[slice, slice]]:

@@ -91,10 +91,12 @@ def lies_right(mask: NDArray[np.float32]) -> bool:
 
 
 def _clear_part(mask: NDArray[np.float32]) -> tuple[tuple[Range, Range], float] | None:
-    """Find the rows and columns of what is clearly foreground, but for specks, and its share.
+    """Find the rows and columns of what is clearly foreground, but for specks.
 
-    What a cut-out leaves behind, or JPEG in a mask, must not decide what is looked at. None if the
-    mask is empty.
+    What a cut-out leaves behind, or JPEG in a mask, must not decide what is looked at.
+
+    Returns:
+        The two ranges, and the mean of what is clear over the whole mask; None if it is empty.
     """
     clear = np.empty((_ROWS, mask.shape[1]), np.float32)
     rows = np.empty((mask.shape[0], 1), np.float32)

@@ -18,7 +18,9 @@ from harmonizer.preprocessing import Array, Preprocessing, full_scale, resample
 
 _COLORS = 4096  # of a foreground are enough to know it by
 _LEAST_SOLID = 0.5  # of a mask, to be an object; JPEG leaves less around it
-_FEW = 256  # places are looked at one by one before all of the mask is
+# Up to so many places, to look at each is quicker than to reduce the whole mask once more, which
+# leaves out what is less than this share of a place.
+_FEW, _LEAST_SHARE = 256, 0.5 / 255
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ def _reduced(
     missed = cv2.dilate(low_mask, np.ones((3, 3), np.uint8)) <= _LEAST_SOLID
     if preprocessing.resampler == "opencv-area":  # which leaves nothing out: most end here
         missed &= low_mask > 0
+    if not missed.any():
+        return low, low_mask
     if np.count_nonzero(missed) > _FEW:
         solid: Array = (mask > _LEAST_SOLID).view(np.uint8) * np.uint8(255)  # bytes reduce quickly
         missed &= resample(solid, (height, width), "opencv-area") > 0
@@ -142,7 +146,7 @@ def _reduced(
     for row, column in places:
         rows, columns = _touching(row, tall), _touching(column, wide)
         there = mask[rows, columns] > _LEAST_SOLID
-        if there.any():
+        if np.count_nonzero(there) > _LEAST_SHARE * tall * wide:
             colour = pixels[rows, columns][there].mean(axis=0)
             low[row, column] = np.rint(colour) if low.dtype.kind == "u" else colour
             low_mask[row, column] = 1

@@ -13,6 +13,7 @@ from small_networks import small_idih
 from harmonizer.cli import main
 from harmonizer.demo import callbacks, work
 from harmonizer.demo.lines import Origin, command_line
+from harmonizer.demo.shelf import Kept
 from harmonizer.jobs.scene import Scene
 from harmonizer.lifting import Strength
 
@@ -63,7 +64,7 @@ def test_the_lines_do_what_the_page_did(
     (tmp_path / "page").mkdir()
     strength = Strength(*(one / 100 for one in shares))
     expected = np.asarray(Image.open(outcome.save(tmp_path / "page", ".png", strength)))
-    said, shell, python = callbacks.describe(outcome, *shares, "PNG", False)
+    said, shell, python = callbacks.describe(Kept(outcome), *shares, "PNG", False)
     assert f"{shares[0]} %" in said
     written = tmp_path / f"{layers.origin.name}.png"
 
@@ -87,7 +88,7 @@ def test_other_choices_are_said(tmp_path: Path) -> None:
     layers = work.open_composite(str(tmp_path / "deep.tif"), str(MASK))
     small_idih().save_pretrained(tmp_path / "small")
     outcome = work.harmonize_layers(layers, str(tmp_path / "small"), "cpu")
-    _, shell, python = callbacks.describe(outcome, 100, 100, "JPEG", True)
+    _, shell, python = callbacks.describe(Kept(outcome), 100, 100, "JPEG", True)
     assert shell == (
         "harmonizer run deep.tif mask.png -o deep_harmonized.jpg --depth 8 "
         f"--model {tmp_path}/small"

@@ -62,10 +62,17 @@ def test_the_merged_picture_of_a_layered_file_is_taken() -> None:
         open_file(data, page=2)
 
 
-def test_the_main_picture_of_several_is_taken(noise: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def heif(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Pillow read HEIC, in one test."""
+    Image.init()
     for register in ("OPEN", "ID", "EXTENSION", "MIME", "SAVE", "SAVE_ALL"):
         monkeypatch.setattr(Image, register, getattr(Image, register).copy())
     pillow_heif.register_heif_opener()
+
+
+@pytest.mark.usefixtures("heif")
+def test_the_main_picture_of_several_is_taken(noise: Any) -> None:
     pictures = [Image.fromarray(noise(64, 96, seed=n)) for n in range(2)]
     buffer = io.BytesIO()
     heif = pillow_heif.from_pillow(pictures[0])
@@ -182,11 +189,11 @@ def test_an_avif_file_of_other_light_says_so(primaries: int, transfer: int) -> N
         open_file(data)
 
 
+@pytest.mark.usefixtures("heif")
 @pytest.mark.parametrize(("bits", "transfer"), [(8, 13), (10, 13), (10, 16)])
 def test_a_heif_file_says_the_same(
     bits: int, transfer: int, recwarn: pytest.WarningsRecorder
 ) -> None:
-    pillow_heif.register_heif_opener()
     deep = "RGB" if bits == 8 else "RGB;16"
     data, size = bytes(60 * 40 * 3 * (1 if bits == 8 else 2)), (60, 40)
     buffer = io.BytesIO()

@@ -141,7 +141,7 @@ def _moments(
     masks: Iterable[MaskLike] | MaskLike,
     harmonizer: Harmonizer,
     fps: float,
-    resize_mask: ResizeMask = False,
+    resize_mask: ResizeMask,
 ) -> Iterator[Moment[_Frame]]:
     still = _is_single(masks)
     many = repeat(cast(MaskLike, masks)) if still else cast(Iterable[MaskLike], masks)
@@ -178,8 +178,7 @@ def _checked(pixels: object) -> Array:
         and pixels.size
         and pixels.dtype.name in _BITS
     ):
-        frame = plain(cast(Array, pixels))
-        return frame.astype(frame.dtype.newbyteorder("="), copy=False)
+        return plain(cast(Array, pixels))
     got = (
         f"{pixels.dtype} {pixels.shape}"
         if isinstance(pixels, np.ndarray)
