@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from harmonizer.cli.options import MODEL, Commands, shared
+from harmonizer.cli.options import Commands, shared
 from harmonizer.cli.terminal import check_output_folder, complain, say
 from harmonizer.errors import HarmonizerError, InputError
 
@@ -36,7 +36,8 @@ def add_models(commands: Commands) -> None:
         "without a connection later. Prints where they are.",
         parents=shared("--force"),
     )
-    fetch.add_argument("names", nargs="*", metavar="NAME", help=MODEL)
+    known = "a model of `harmonizer list`, or owner/name on the Hub"
+    fetch.add_argument("names", nargs="*", metavar="NAME", help=known)
     fetch.add_argument("--all", action="store_true", help="every model that has weights")
     fetch.set_defaults(command=_download, usage_error=fetch.error)
 

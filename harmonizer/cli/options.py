@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
 
 _RESIZE = "--resize-mask"
-MODEL = "a model of `harmonizer list`, a folder of a saved model, or owner/name on the Hub"
+_MODEL = "a model of `harmonizer list`, a folder of a saved model, or owner/name on the Hub"
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -66,8 +66,8 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "S",
         "help": "how much of the change of hue and saturation alone (default: as --strength says)",
     },
-    "--model": {"metavar": "NAME", "help": f"{MODEL} (default: the bundled one)"},
-    "name": {"metavar": "NAME", "help": MODEL},
+    "--model": {"metavar": "NAME", "help": f"{_MODEL} (default: the bundled one)"},
+    "name": {"metavar": "NAME", "help": _MODEL},
 }
 
 

@@ -1,6 +1,5 @@
 """What is written beside the video: what is said of each stream, and what is attached to a clip."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,12 @@ from harmonizer.jobs.video.reading import Clip
 # programs write it as the name of the handler.
 _TOLD = {"language": "language", "title": "title", "name": "title", "handler_name": "handler_name"}
 # Of languages that MOV numbers, those that FFmpeg knows there by other letters than ISO 639-2/T.
-_IN_MOV: dict[str, str] = dict(
-    re.findall(
-        r"(\w+) (\w+)",
-        "deu ger, nld dut, ell gre, isl ice, swe sve, zho chi, sqi alb, mkd mac, hye arm, kat geo, "
-        "bod tib, cym wel, eus baq, fas per, msa may, mya bur, nob nor, fre fra, rum ron, cze ces, "
-        "slo slk",
-    )
-)
+_IN_MOV = {
+    "deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "swe": "sve", "zho": "chi",
+    "sqi": "alb", "mkd": "mac", "hye": "arm", "kat": "geo", "bod": "tib", "cym": "wel",
+    "eus": "baq", "fas": "per", "msa": "may", "mya": "bur", "nob": "nor", "fre": "fra",
+    "rum": "ron", "cze": "ces", "slo": "slk",
+}  # fmt: skip
 # Pictures of covers that MP4 holds, by FFmpeg's names, and how their files begin.
 _COVERS = {"mjpeg": "image/jpeg", "png": "image/png"}
 _BEGIN = {"image/jpeg": b"\xff\xd8", "image/png": b"\x89PNG"}
