@@ -370,9 +370,9 @@ def test_very_large_frames_are_not_all_held() -> None:
 
 def test_what_a_frame_holds_is_known(model: Harmonizer, noise: Any) -> None:
     frames, mask = [noise(64, 96)] * 3, np.ones((64, 96), np.float32)
-    shared = list(_moments(frames, mask, model, 25.0))
+    shared = list(_moments(frames, mask, model, 25.0, False))
     assert [one.size for one in shared] == [frames[0].nbytes] * 3
-    own = list(_moments(frames, [mask.copy() for _ in frames], model, 25.0))
+    own = list(_moments(frames, [mask.copy() for _ in frames], model, 25.0, False))
     assert [one.size for one in own] == [frames[0].nbytes + mask.nbytes] * 3
 
 
