@@ -19,7 +19,7 @@ from pathlib import Path
 
 from made_up import write_picture
 
-from harmonizer.tables import RowTable
+from harmonizer.files.tables import RowTable
 from harmonizer.training import DataConfig, ModelConfig, TrainConfig
 from harmonizer.training.run_folder import load_checkpoint
 

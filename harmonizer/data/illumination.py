@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
+from harmonizer.files.tables import read_table
 from harmonizer.lifting import ColorTransform
 from harmonizer.lifting.color_transform import quadratic_terms
-from harmonizer.tables import read_table
 
 # Mean squared differences of two charts; less is too alike, and more too far apart.
 _LEAST, _MOST = 150.0, 4500.0

@@ -15,8 +15,8 @@ from harmonizer.data.files import (
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
+from harmonizer.files.tables import read_table
 from harmonizer.imaging.pairing import pair_masks
-from harmonizer.tables import read_table
 
 _HOW_TO_NAME = (
     "a picture ID.jpg (.webp, .png, ...) has the mask ID.png or ID_mask.png beside it, or ID.* in "

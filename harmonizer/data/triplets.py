@@ -16,9 +16,9 @@ from harmonizer.data.files import (
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
+from harmonizer.files.tables import read_table
 from harmonizer.imaging.files import is_folder, list_pictures
 from harmonizer.imaging.pairing import find_mask
-from harmonizer.tables import read_table
 
 IHARMONY4_PARTS = ("HCOCO", "HFlickr", "HAdobe5k", "Hday2night")
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 from harmonizer.errors import InputError
 from harmonizer.evaluation.results import Row
 from harmonizer.files import read_json, write_atomically
-from harmonizer.tables import RowTable
+from harmonizer.files.tables import RowTable
 
 ROWS, CONFIGURATION = "images.csv", "configuration.json"
 _VERSIONS = "versions"  # its key in the latter

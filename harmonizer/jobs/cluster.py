@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import HarmonizerError, InputError, as_whole, import_extra
+from harmonizer.files.tables import RowTable, read_table
 from harmonizer.imaging.mask import ResizeMask
 from harmonizer.imaging.saving import output_format
 from harmonizer.inference.backends import Backend
@@ -27,7 +28,6 @@ from harmonizer.jobs.folder import (
 from harmonizer.jobs.scene import Scene
 from harmonizer.lifting import Strength, as_strength
 from harmonizer.pipeline import Harmonizer
-from harmonizer.tables import RowTable, read_table
 from harmonizer.threads import set_threads
 from harmonizer.zoo.names import LocalPath, parse_name
 

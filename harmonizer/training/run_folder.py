@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from harmonizer.errors import InputError, WeightsCorruptedError
 from harmonizer.files import write_atomically
-from harmonizer.tables import RowTable
+from harmonizer.files.tables import RowTable
 from harmonizer.zoo.sources import read_released
 
 CHECKPOINT_FILE = "checkpoint.pth"

@@ -7,7 +7,7 @@ import pytest
 from harmonizer.cli import main
 from harmonizer.data import TripletDataset
 from harmonizer.errors import InputError
-from harmonizer.tables import RowTable
+from harmonizer.files.tables import RowTable
 from harmonizer.training import TrainConfig
 from harmonizer.training.build import build_model, settle
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harmonizer.files import write_atomically
-from harmonizer.tables import RowTable
+from harmonizer.files.tables import RowTable
 
 posix = pytest.mark.skipif(os.name != "posix", reason="rights and pipes of POSIX")
 

@@ -59,6 +59,21 @@ def test_every_object_reaches_the_network(
         assert small[max(0, top - 1) : bottom + 2, max(0, left - 1) : right + 2].max() > 0.2
 
 
+@pytest.mark.parametrize(("side", "there"), [(1, False), (4, True)])
+@pytest.mark.parametrize("count", [10, 300])
+def test_what_is_an_object_does_not_depend_on_how_many_there_are(
+    count: int, side: int, there: bool, model: Harmonizer
+) -> None:
+    """Single pixels of 1,600 that become one are dust."""
+    mask = np.zeros((1280, 1280), np.uint8)
+    for number in range(count):
+        row, column = 40 * (number // 16) + 20, 80 * (number % 16) + 20
+        mask[row : row + side, column : column + side] = 1
+    preprocessing = replace(model.info.preprocessing, input_size=(32, 32))
+    composite = open_composite(noise(mask.shape), mask, preprocessing, whole=True)
+    assert np.count_nonzero(composite.low_res_mask == 1) == (count if there else 0)
+
+
 @pytest.mark.parametrize("make", [pole, disc, specks, thin_line])
 def test_an_object_changes_by_what_the_network_says(make: Any, brighten: Harmonizer) -> None:
     mask = make()

@@ -22,8 +22,8 @@ from runs import SmallRun, started, wait_for
 import harmonizer.training.trainer as trainer_module
 from harmonizer.data import Triplet
 from harmonizer.errors import InputError, TrainingError
+from harmonizer.files.tables import RowTable
 from harmonizer.preprocessing import Preprocessing
-from harmonizer.tables import RowTable
 from harmonizer.training import train
 from harmonizer.training.batches import batches, lost_workers_explained
 from harmonizer.training.run_folder import load_checkpoint

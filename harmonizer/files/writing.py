@@ -1,22 +1,17 @@
 """Files that are whole or not there."""
 
 import errno
-import json
 import os
 import stat
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
-
-from harmonizer.errors import InputError
 
 # What folders of other machines say where they know nothing of flushing to a disk.
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
 # Where a process finds what it has open already; what is behind must not be replaced.
 _OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
-LARGEST_JSON = 10_000_000
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -122,39 +117,3 @@ def is_stream(path: Path) -> bool:
 
 def _opener(mode: int) -> Callable[[str, int], int]:
     return lambda name, flags: os.open(name, flags, mode)
-
-
-def as_path(path: object, name: str) -> Path:
-    """Return what a caller gave as a path.
-
-    Raises:
-        InputError: It is none.
-    """
-    given: object = None
-    if isinstance(path, str | os.PathLike):
-        given = cast(object, os.fspath(cast(Any, path)))
-    if not isinstance(given, str) or "\0" in given:
-        raise InputError(f"{name} is a path, as text or pathlib.Path; got {path!r}")
-    if not given:  # which pathlib takes for the folder that one stands in
-        raise InputError(f"the path of {name} is empty")
-    return Path(given)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It holds something else, or more than such a file of this library ever does.
-    """
-    with path.open("rb") as file:
-        content = file.read(LARGEST_JSON + 1)
-    if len(content) > LARGEST_JSON:
-        raise ValueError(f"it has more than {LARGEST_JSON:,} bytes")
-    try:
-        document: Any = json.loads(content.decode("utf-8-sig"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(document, dict):
-        raise ValueError(f"it holds a {type(document).__name__}, not an object")
-    return cast(dict[str, Any], document)

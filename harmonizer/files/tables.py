@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harmonizer.errors import InputError
-from harmonizer.files import write_atomically
+from harmonizer.files.writing import write_atomically
 
 # What a spreadsheet takes for a formula, and the mark that keeps it from that.
 _FORMULA, _TEXT_MARK = ("=", "+", "-", "@", "\t", "\r"), "'"
