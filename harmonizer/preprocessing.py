@@ -54,9 +54,11 @@ class Preprocessing:
     @np.errstate(all="ignore")  # whatever the program around asks for
     def to_network(self, image: Array, full_scale: float) -> NDArray[np.float32]:
         """Normalise a resized image, (H, W, 3) from 0 to `full_scale`: (3, H, W), contiguous."""
-        unit = np.asarray(image, np.float32) / np.float32(full_scale)
-        normalised = (unit - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+        planes = np.array(image.transpose(2, 0, 1), np.float32, order="C")
+        planes /= np.float32(full_scale)
+        planes -= np.array(self.mean, np.float32)[:, None, None]
+        planes /= np.array(self.std, np.float32)[:, None, None]
+        return planes
 
     @np.errstate(all="ignore")  # whatever the program around asks for
     def from_network(self, answer: Array, full_scale: float) -> NDArray[np.float32]:

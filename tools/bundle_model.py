@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
 from safetensors.torch import save
 from torch import nn
 
@@ -92,10 +94,31 @@ def write_graph(network: nn.Module, input_size: tuple[int, int]) -> bytes:
     model.graph.initializer.extend(kept)
     model.graph.ClearField("value_info")
     model.ClearField("metadata_props")
+    name_relu6(model)
     content = model.SerializeToString()
     if len(content) > _LARGEST_GRAPH:
         raise SystemExit(f"the graph has {len(content):,} bytes: weights have stayed in it")
     return content
+
+
+def name_relu6(model: onnx.ModelProto) -> None:
+    """Call clips to [0, 6] by OpenCV's own name for them.
+
+    ONNX has none, and OpenCV 5 computes a clip by itself, turning the layout of what it clips
+    before and after, where a `ReLU6` is part of the convolution that it follows.
+    """
+    single = {
+        one.name: numpy_helper.to_array(one) for one in model.graph.initializer if not one.dims
+    }
+    for node in model.graph.node:
+        limits = [single.get(name) for name in node.input[1:]]
+        if node.op_type == "Clip" and limits == [0, 6]:
+            node.op_type = "ReLU6"
+            del node.input[1:]
+            node.attribute.extend(
+                helper.make_attribute(name, limit)
+                for name, limit in (("min_value", 0.0), ("max_value", 6.0))
+            )
 
 
 @torch.inference_mode()

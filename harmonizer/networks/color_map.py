@@ -158,8 +158,10 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         if factor != (1, 1):
             image, mask = F.avg_pool2d(image, factor), F.avg_pool2d(mask, factor)
         mask = mask.clamp(0, 1)  # averages of 1 may be a little more
-        encoded = self._encode(image, mask)
-        image, mask = F.avg_pool2d(image, _INPUT // _LOOK), F.avg_pool2d(mask, _INPUT // _LOOK)
+        seen = torch.cat([image, mask], dim=1)
+        textures = self._encode(seen)
+        seen = F.avg_pool2d(seen, _INPUT // _LOOK)
+        image, mask = seen[:, :3], seen[:, 3:]
         sides = torch.cat([mask, 1 - mask], dim=1)
         statistics, means, moments = self._statistics(image, sides)
         kept = self._features(image, mask, means)
@@ -171,7 +173,7 @@ class ColorMapNetwork(Network, StartsFromImageNet):
                 area,
                 self._by_kind(kept, image, sides, means),
                 _along_border(image, sides, means),
-                encoded,
+                *(_masked_means(texture, mask) for texture in textures),
             ],
             dim=1,
         )
@@ -235,15 +237,14 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         ]
         return torch.cat(averages, dim=1)
 
-    def _encode(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Averages (N, C) of the encoder's features over both sides."""
-        x = torch.cat([image, mask], dim=1)
-        averages: list[torch.Tensor] = []
+    def _encode(self, seen: torch.Tensor) -> list[torch.Tensor]:
+        """Features of the encoder's later blocks, of image and mask (N, 4, H, W)."""
+        kept: list[torch.Tensor] = []
         for number, block in enumerate(self.encoder):
-            x = block(x)
+            seen = block(seen)
             if number >= _ENCODED:
-                averages.append(_masked_means(x, mask))
-        return torch.cat(averages, dim=1)
+                kept.append(seen)
+        return kept
 
     def _by_kind(
         self,

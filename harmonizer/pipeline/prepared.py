@@ -1,6 +1,5 @@
 """Prepare a picture for a network."""
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -14,13 +13,12 @@ from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
 from harmonizer.lifting import ColorTransform
 from harmonizer.pipeline.framing import Frame, frame_around, lies_right
-from harmonizer.preprocessing import Array, Preprocessing, full_scale, resample
+from harmonizer.preprocessing import Array, Preprocessing, full_scale
 
 _COLORS = 4096  # of a foreground are enough to know it by
 _LEAST_SOLID = 0.5  # of a mask, to be an object; JPEG leaves less around it
-# Up to so many places, to look at each is quicker than to reduce the whole mask once more, which
-# leaves out what is less than this share of a place.
-_FEW, _LEAST_SHARE = 256, 0.5 / 255
+_LEAST_SHARE = 0.5 / 255  # of a place; less is dust
+_FEW = 256  # up to so many places, to look at each is quicker than to sum up the whole mask
 
 
 @dataclass(frozen=True)
@@ -135,26 +133,27 @@ def _reduced(
     missed = cv2.dilate(low_mask, np.ones((3, 3), np.uint8)) <= _LEAST_SOLID
     if preprocessing.resampler == "opencv-area":  # which leaves nothing out: most end here
         missed &= low_mask > 0
-    if not missed.any():
+    places = np.argwhere(missed)
+    if not len(places):
         return low, low_mask
-    if np.count_nonzero(missed) > _FEW:
-        solid: Array = (mask > _LEAST_SOLID).view(np.uint8) * np.uint8(255)  # bytes reduce quickly
-        missed &= resample(solid, (height, width), "opencv-area") > 0
     low, low_mask = low.copy(), low_mask.copy()
-    tall, wide = mask.shape[0] / height, mask.shape[1] / width
-    places: list[list[int]] = np.argwhere(missed).tolist()
-    for row, column in places:
-        rows, columns = _touching(row, tall), _touching(column, wide)
-        there = mask[rows, columns] > _LEAST_SOLID
-        if np.count_nonzero(there) > _LEAST_SHARE * tall * wide:
-            colour = pixels[rows, columns][there].mean(axis=0)
+    # The pixels that each place touches: from, to, of rows and columns.
+    scales = np.array(mask.shape) / (height, width)
+    starts, ends = (places * scales).astype(int), np.ceil((places + 1) * scales).astype(int)
+    least = _LEAST_SHARE * scales.prod()
+    if len(places) > _FEW:
+        sums = cv2.integral((mask > _LEAST_SOLID).view(np.uint8))
+        (top, left), (bottom, right) = starts.T, ends.T
+        counts = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+        worthy = counts > least
+        places, starts, ends = places[worthy], starts[worthy], ends[worthy]
+    for (row, column), (top, left), (bottom, right) in zip(places, starts, ends, strict=True):
+        there = mask[top:bottom, left:right] > _LEAST_SOLID
+        if np.count_nonzero(there) > least:
+            colour = pixels[top:bottom, left:right][there].mean(axis=0)
             low[row, column] = np.rint(colour) if low.dtype.kind == "u" else colour
             low_mask[row, column] = 1
     return low, low_mask
-
-
-def _touching(cell: int, length: float) -> slice:
-    return slice(int(cell * length), math.ceil((cell + 1) * length))
 
 
 def is_map(answer: NDArray[np.float32]) -> bool:

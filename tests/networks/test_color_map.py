@@ -167,7 +167,8 @@ def test_averages_of_the_encoder_are_those_of_each_side() -> None:
         half = x.shape[2] // 2
         if number >= 2:
             expected += [x[0, :, :half].mean(dim=(1, 2)), x[0, :, half:].mean(dim=(1, 2))]
-    found = network._encode(image, mask)[0]
+    textures = network._encode(torch.cat([image, mask], dim=1))
+    found = torch.cat([color_map._masked_means(texture, mask)[0] for texture in textures])
     torch.testing.assert_close(found, torch.cat(expected), rtol=1e-3, atol=1e-4)
     assert not torch.allclose(expected[0], expected[1], atol=1e-3)
 
@@ -279,7 +280,10 @@ def test_all_that_is_measured_reaches_the_layers_that_answer() -> None:
         mask.mean().reshape(1, 1),
         network._by_kind(kept, small, sides, means),
         color_map._along_border(small, sides, means),
-        network._encode(image, mask),
+        *(
+            color_map._masked_means(texture, small_mask)
+            for texture in network._encode(torch.cat([image, mask], dim=1))
+        ),
     ]
     assert all(part.abs().max() > 1e-3 for part in measured)
     torch.testing.assert_close(given[0], torch.cat(measured, dim=1))
