@@ -95,16 +95,19 @@ def _halved(values: Array) -> Array:
 
     A row or column that is left over at the end is a block of its own.
     """
-    height, width = (-(-side // 2) for side in values.shape[:2])
-    blocks = np.empty((height, width, *values.shape[2:]), values.dtype)
-    right = 2 * width - values.shape[1]
-    for top in range(0, height, _BLOCK_ROWS):
+    height, width = values.shape[:2]
+    blocks = np.empty((-(-height // 2), -(-width // 2), *values.shape[2:]), values.dtype)
+    pairs = width // 2
+    for top in range(0, len(blocks), _BLOCK_ROWS):
         part = blocks[top : top + _BLOCK_ROWS]
         strip = values[2 * top : 2 * (top + len(part))]
-        below = 2 * len(part) - len(strip)
-        if below or right:
-            strip = cv2.copyMakeBorder(strip, 0, below, 0, right, cv2.BORDER_REPLICATE)
-        cv2.resize(strip, (width, len(part)), dst=part, interpolation=cv2.INTER_AREA)
+        if len(strip) < 2 * len(part):
+            strip = cv2.copyMakeBorder(strip, 0, 1, 0, 0, cv2.BORDER_REPLICATE)
+        size = pairs, len(part)
+        cv2.resize(strip[:, : 2 * pairs], size, dst=part[:, :pairs], interpolation=cv2.INTER_AREA)
+        if pairs < part.shape[1]:
+            twice = np.repeat(strip[:, -1:], 2, axis=1)
+            part[:, -1:] = cv2.resize(twice, (1, len(part)), interpolation=cv2.INTER_AREA)
     return blocks
 
 
@@ -127,9 +130,14 @@ def full_scale(dtype: np.dtype[Any]) -> float:
 
 def bounding_box(mask: NDArray[Any]) -> tuple[Range, Range] | None:
     """Find the half-open ranges of rows and columns outside which a mask (H, W) is 0, or None."""
-    rows = np.flatnonzero(mask.max(axis=1))
-    if not len(rows):
+    rows, columns = np.empty(mask.shape[0], mask.dtype), mask[0].copy()
+    for top in range(0, len(rows), _BLOCK_ROWS):  # each is read once from memory
+        strip = mask[top : top + _BLOCK_ROWS]
+        strip.max(axis=1, out=rows[top : top + _BLOCK_ROWS])
+        np.maximum(columns, strip.max(axis=0), out=columns)
+    held = [np.flatnonzero(side) for side in (rows, columns)]
+    if not len(held[0]):
         return None
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    columns = np.flatnonzero(mask[top:bottom].max(axis=0))
-    return (top, bottom), (int(columns[0]), int(columns[-1]) + 1)
+    top, left = (int(side[0]) for side in held)
+    bottom, right = (int(side[-1]) + 1 for side in held)
+    return (top, bottom), (left, right)

@@ -53,7 +53,9 @@ def from_array(array: Array) -> Picture:
             put_foreground(result[part], from_rgb(pixels[part], array), mask[part])
         return result
 
-    return Picture(to_rgb(to_working_dtype(array)), restore)
+    pixels = to_rgb(to_working_dtype(array))
+    same = pixels.shape == array.shape and pixels.dtype == array.dtype
+    return Picture(pixels, restore, rebuild=plain if same and array.dtype.kind == "u" else None)
 
 
 def from_tensor(tensor: "torch.Tensor") -> Picture:

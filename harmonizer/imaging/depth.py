@@ -1,6 +1,5 @@
 """Reduce pictures to 8 bits a channel, which every format and program takes."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ def in_eight_bits(picture: Picture) -> Picture:
             return Image.fromarray(eight_bits(np.asarray(result))) if deep else result
         return Image.fromarray(eight_bits(result))
 
-    return replace(picture, restore=restore)
+    return picture.restored_by(restore)
 
 
 def eight_bits(values: Array) -> NDArray[np.uint8]:

@@ -59,7 +59,7 @@ def as_layer(
             image.info["icc_profile"] = space.profile
         return image
 
-    return replace(picture, restore=restore, info=info)
+    return replace(picture.restored_by(restore), info=info)
 
 
 def layer_like(layer: Image.Image | Array, image: object) -> "Image.Image | Array | torch.Tensor":

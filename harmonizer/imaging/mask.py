@@ -3,7 +3,7 @@
 Masks come in every shape that annotation tools write; whatever is ambiguous is refused.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
@@ -30,6 +30,7 @@ ResizeMask: TypeAlias = bool | Literal["stretch"]
 # Mean difference between a pixel's channels, as a share of full scale, that passes for grey.
 _COLOUR_TOLERANCE = 0.02
 _SOME = 16  # one row and column of so many
+_ROWS = 16  # at a time, which stay in a core's cache
 # A mask of integers whose brightest value is below this is taken for a map of numbered labels.
 _LEAST_WHITE = 32
 
@@ -174,9 +175,9 @@ def _one_channel(array: Array) -> Array:
             )
         array = array[..., :-1]
     if array.shape[2] == 3:
-        first, second, third = _planes(array)
-        if np.array_equal(first, second) and np.array_equal(first, third):
-            return first  # as most are; what follows takes many times as long
+        plane = _repeated_plane(array)
+        if plane is not None:
+            return plane  # as most are; what follows takes many times as long
         values = array.astype(np.float32)
         brightest = values.max(axis=2)
         # Black says nothing about colour, and a small object is nearly all black.
@@ -193,11 +194,21 @@ def _one_channel(array: Array) -> Array:
     return array[..., 0]
 
 
-def _planes(array: Array) -> Sequence[Array]:
-    """Split three channels."""
-    if is_opencv_kind(array.dtype):
-        return cv2.split(np.ascontiguousarray(array))  # each in one piece, which is soon read
-    return [array[..., channel] for channel in range(3)]
+def _repeated_plane(array: Array) -> Array | None:
+    """Return the plane that three channels repeat, or None where they differ."""
+    plane = np.empty(array.shape[:2], array.dtype)
+    for top in range(0, len(plane), _ROWS):
+        strip = array[top : top + _ROWS]
+        if is_opencv_kind(array.dtype):
+            first, *others = cv2.split(np.ascontiguousarray(strip))
+            differ = any(cv2.norm(first, other, cv2.NORM_INF) != 0 for other in others)
+        else:
+            first = strip[..., 0]
+            differ = bool((strip[..., 1:] != first[..., None]).any())
+        if differ:
+            return None
+        plane[top : top + _ROWS] = first
+    return plane
 
 
 def _unit_range(values: Array) -> NDArray[np.float32]:

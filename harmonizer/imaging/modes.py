@@ -1,6 +1,7 @@
 """Turn Pillow's images, of each mode, into RGB and back."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -50,7 +51,10 @@ def from_pil(image: Image.Image, *, in_place: bool = False) -> Picture:
             result.paste(image_like(image, changed), (part[1].start, part[0].start))
         return result
 
-    return Picture(np.ascontiguousarray(pixels), restore, dict(image.info), _space_of(image))
+    whole = image.mode == "RGB" and "transparency" not in image.info
+    rebuild = partial(image_like, image) if whole else None
+    pixels = np.ascontiguousarray(pixels)
+    return Picture(pixels, restore, dict(image.info), _space_of(image), rebuild)
 
 
 def _space_of(image: Image.Image) -> ColorSpace | None:

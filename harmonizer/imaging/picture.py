@@ -25,12 +25,15 @@ class Picture:
             kind of image that came in. Where `mask` (H, W) is zero, the original is copied.
         info: What Pillow knows of the file besides pixels: `icc_profile`, `exif`, `dpi`, ...
         space: What the numbers of `pixels` mean; None is sRGB.
+        rebuild: `rebuild(changed)` makes the same of a changed copy of `pixels` whose background is
+            theirs, where they are all of the image and nothing of the original is needed.
     """
 
     pixels: Array
     restore: Callable[[Array, Array], Any]
     info: Info = field(default_factory=dict[Any, Any])
     space: ColorSpace | None = None
+    rebuild: Callable[[Array], Any] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -39,7 +42,11 @@ class Picture:
 
     def as_pixels(self) -> "Picture":
         """Return the same picture, in its own colour space, to be handed back as pixels alone."""
-        return replace(self, restore=_as_pixels)
+        return self.restored_by(_as_pixels)
+
+    def restored_by(self, restore: Callable[[Array, Array], Any]) -> "Picture":
+        """Return the same picture, handed back in another way."""
+        return replace(self, restore=restore, rebuild=None)
 
 
 def _as_pixels(pixels: Array, _: Array) -> Array:

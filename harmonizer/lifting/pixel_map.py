@@ -17,7 +17,8 @@ from harmonizer.lifting.correction import Floats, add_weighted, pieces
 from harmonizer.lifting.strength import LUMA, Strength
 from harmonizer.preprocessing import Range
 
-_PIECE = 1 << 13  # pixels, or a row: their four arrays stay in a core's cache
+_PIECE = 1 << 14  # pixels, or a row: their four arrays stay in a core's cache
+_STRIP = 1 << 15  # pixels whose rows are cut to the foreground together
 _SUMS = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32)  # of r, g, b: r + g, r + b, g + b
 
 
@@ -89,20 +90,22 @@ class PixelMap:
         cv2.transform(colours, _SUMS, dst=squares)
         cv2.multiply(squares, squares, dst=squares)
         cv2.add(changed, cv2.transform(squares, self.squared_sums, dst=terms), dst=changed)
-        np.clip(changed, 0, 1, out=changed)
+        changed.clip(0, 1, out=changed)
         cv2.subtract(changed, colours, dst=changed)
         if self.shares is not None:
             cv2.add(cv2.transform(changed, self.shares, dst=terms), colours, dst=changed)
-            np.clip(changed, 0, 1, out=changed)
+            changed.clip(0, 1, out=changed)
             cv2.subtract(changed, colours, dst=changed)
         weight = cv2.merge((mask, mask, mask), dst=squares)
         add_weighted(pixels, mask, cv2.multiply(changed, weight, dst=changed, scale=self.scale))
 
 
 def _within(mask: Floats, box: tuple[Range, Range]) -> Iterator[tuple[slice, slice]]:
-    """Cut a box into pieces, each no wider than the foreground in its rows."""
+    """Cut a box into pieces, each no wider than the foreground in its rows and some around."""
     (top, bottom), (left, right) = box
-    for rows in pieces(top, bottom, max(1, _PIECE // (right - left))):
-        inside = mask[rows, left:right].max(axis=0).nonzero()[0]
+    for strip in pieces(top, bottom, max(1, _STRIP // (right - left))):
+        inside = mask[strip, left:right].max(axis=0).nonzero()[0]
         if len(inside):
-            yield rows, slice(left + int(inside[0]), left + int(inside[-1]) + 1)
+            columns = slice(left + int(inside[0]), left + int(inside[-1]) + 1)
+            size = max(1, _PIECE // (columns.stop - columns.start))
+            yield from ((rows, columns) for rows in pieces(strip.start, strip.stop, size))

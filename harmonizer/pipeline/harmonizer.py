@@ -423,13 +423,13 @@ class Harmonizer:
         if as_strength(strength).is_nothing or answer is None:
             return composite.picture.restore(pixels, np.zeros_like(mask))
         if is_map(answer):
-            transform = self.change(composite, answer).at(strength)
-            return composite.picture.restore(transform.apply(pixels, mask), mask)
+            changed = self.change(composite, answer).at(strength).apply(pixels, mask)
+            return composite.restored(changed)
         framed, its_mask = composite.frame.of(pixels), composite.frame.of(mask)
         low_res = composite.low_res.astype(np.float32)
         harmonized = lift(framed, its_mask, low_res, self.scaled(composite, answer))
         changed = apply_strength(framed, harmonized, strength)
-        return composite.picture.restore(composite.completed(changed), mask)
+        return composite.restored(composite.completed(changed))
 
     def color_transform(
         self, image: ImageLike, mask: MaskLike, *, resize_mask: ResizeMask = False

@@ -1,6 +1,7 @@
 """Prepare a picture for a network."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -69,6 +70,11 @@ class Composite:
         completed = pixels.copy()
         self.frame.put(changed, completed)
         return completed
+
+    def restored(self, changed: Array) -> Any:  # noqa: ANN401 - the kind that came in
+        """Hand a new array, the picture with its foreground changed, back as what came in."""
+        picture = self.picture
+        return picture.rebuild(changed) if picture.rebuild else picture.restore(changed, self.mask)
 
     def of_own_colors(self, change: ColorTransform) -> ColorTransform:
         """Find the map of the picture's own numbers that is nearest to one of sRGB colours."""

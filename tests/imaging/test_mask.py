@@ -116,6 +116,16 @@ def test_soft_values_are_kept() -> None:
     assert np.allclose(open_mask((soft * 255).astype(np.uint8), SIZE), soft, atol=1 / 255)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, ">u2"])
+def test_colour_is_seen_wherever_it_is(dtype: Any) -> None:
+    mask = np.zeros((200, 60, 3), dtype)
+    mask[190:, :, 2] = 200
+    with pytest.raises(InputError, match="looks like a picture"):
+        open_mask(mask, (200, 60))
+    mask[190:] = 255
+    assert np.array_equal(open_mask(mask, (200, 60)), mask[..., 0] / 255)
+
+
 def test_nearly_grey_channels_count_as_one() -> None:
     plane = open_mask(nearly_grey(), SIZE)
     assert np.array_equal(plane > 0.5, MASK)
