@@ -17,12 +17,8 @@ Range: TypeAlias = tuple[int, int]
 RANGE_TOLERANCE = 1e-3
 Resampler: TypeAlias = Literal["opencv-linear", "opencv-nearest", "opencv-area"]
 _LEAST_FACTOR = 8  # of a reduction along both axes, from which pixels are halved first
+_LONG = 1 << 15  # a side from which OpenCV 4, told to take pixels, reads what lies elsewhere
 _BLOCK_ROWS = 64  # whose pixels stay in a core's cache
-_INTERPOLATION = {
-    "opencv-linear": cv2.INTER_LINEAR,
-    "opencv-nearest": cv2.INTER_NEAREST_EXACT,
-    "opencv-area": cv2.INTER_AREA,
-}
 
 
 @dataclass(frozen=True)
@@ -78,16 +74,34 @@ def resample(values: Array, size: tuple[int, int], resampler: Resampler) -> Arra
     where a side is odd, what becomes a pixel lies up to one pixel beside its place.
     """
     height, width = size
-    enlarged = height > values.shape[0], width > values.shape[1]
+    if resampler == "opencv-nearest":
+        return _nearest(values, size)
+    if resampler == "opencv-linear":
+        return cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
     far = (have >= _LEAST_FACTOR * wanted for have, wanted in zip(values.shape, size, strict=False))
-    if resampler == "opencv-area" and all(far):
+    if all(far):
         values = _halved(values)
-    if resampler != "opencv-area" or not any(enlarged):
-        return cv2.resize(values, (width, height), interpolation=_INTERPOLATION[resampler])
-    # OpenCV neither averages nor interpolates then: one axis after the other.
-    modes = [cv2.INTER_LINEAR if larger else cv2.INTER_AREA for larger in enlarged]
-    values = cv2.resize(values, (values.shape[1], height), interpolation=modes[0])
-    return cv2.resize(values, (width, height), interpolation=modes[1])
+    tall, wide = height > values.shape[0], width > values.shape[1]
+    if not (tall or wide):
+        return cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA)
+    # OpenCV neither averages nor interpolates then: one axis after the other, and last the one that
+    # gets longer, for a line of a million pixels would be many of them in between.
+    between = (width, values.shape[0]) if tall else (values.shape[1], height)
+    first, last = (wide, tall) if tall else (tall, wide)
+    for side, longer in ((between, first), ((width, height), last)):
+        mode = cv2.INTER_LINEAR if longer else cv2.INTER_AREA
+        values = cv2.resize(values, side, interpolation=mode)
+    return values
+
+
+def _nearest(values: Array, size: tuple[int, int]) -> Array:
+    """Take the pixel that the middle of each lies in."""
+    height, width = values.shape[:2]
+    if max(height, width) < _LONG:
+        return cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    rows = (2 * np.arange(size[0]) + 1) * height // (2 * size[0])
+    columns = (2 * np.arange(size[1]) + 1) * width // (2 * size[1])
+    return values[rows[:, None], columns]
 
 
 def _halved(values: Array) -> Array:

@@ -269,6 +269,11 @@ MASKS = [
     Row("floats beyond 1", over_picture(U8 * 0.5), refused="mask values are bool"),
     Row("NaN", over_picture(np.where(MASK, np.nan, 0)), refused="holds NaN or infinite values"),
     Row("complex numbers", over_picture(MASK + 0j), refused="a mask is bool, integer or float"),
+    Row(
+        "complex numbers, conjugated",
+        over_picture(torch.from_numpy(MASK + 0j).conj()),
+        refused="a mask is bool, integer or float",
+    ),
     Row("wrong size", over_picture(U8[:-1]), refused="image and mask must have the same size"),
     Row("turned", over_picture(U8.T), refused="one of them was turned"),
     Row("no pixels", over_picture(U8[:0]), refused="a mask has the shape (H, W) and one channel"),

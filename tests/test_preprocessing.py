@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any, get_args
 
+import cv2
 import numpy as np
 import pytest
 
@@ -49,6 +50,37 @@ def test_the_area_of_many_pixels_is_their_mean(size: tuple[int, int], dtype: Any
             weights[cell] = inside.clip(0, None) / inside.clip(0, None).sum()
     mean = np.einsum("ar,rcd,bc->abd", shares[0], image / scale, shares[1])
     assert np.abs(small - mean).max() < 3 / 255
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_single_pixels_are_taken_of_long_pictures_too(turned: bool) -> None:
+    image = np.tile(np.arange(40_000, dtype=np.uint16), (3, 1))
+    small = replace(BASE, resampler="opencv-nearest").resize(image.T if turned else image)
+    middles = (np.arange(32) + 0.5) * 40_000 / 32
+    assert np.abs((small.T if turned else small) - middles).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1), (5, 100_000)])
+def test_a_line_takes_no_memory_that_it_does_not_need(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A side that gets longer does so when the other has got shorter."""
+    resize, largest = cv2.resize, 0
+
+    def seen(*given: Any, **options: Any) -> Any:
+        nonlocal largest
+        result = resize(*given, **options)
+        largest = max(largest, result.size)
+        return result
+
+    monkeypatch.setattr(cv2, "resize", seen)
+    plane = np.linspace(0, 1, max(size), dtype=np.float32)
+    plane = np.broadcast_to(plane if size[1] > size[0] else plane[:, None], size)
+    small = replace(BASE, resampler="opencv-area").resize(np.ascontiguousarray(plane))
+    assert largest <= max(np.prod(size), 32 * 32)
+    expected = (np.arange(32) + 0.5) / 32
+    found = small[0] if size[1] > size[0] else small[:, 0]
+    assert np.abs(found - expected).max() < 1e-3
 
 
 def test_the_last_rows_and_columns_of_a_large_mask_count() -> None:

@@ -1,10 +1,10 @@
 """Serve a page to try the library on: `harmonizer demo`."""
 
 import argparse
-import signal
 import threading
 
 from harmonizer.cli.options import Commands, shared, whole_number
+from harmonizer.cli.process import ended_by_signals
 from harmonizer.cli.terminal import say
 
 
@@ -33,18 +33,12 @@ def _demo(parsed: argparse.Namespace) -> int:
     from harmonizer.demo.page import serve
     from harmonizer.pipeline import Harmonizer
 
-    def end(*_: object) -> None:
-        raise SystemExit(0)
-
-    # What was uploaded is removed whoever ends the page.
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), end)
-    # A wrong name or device is better known now than at the first picture.
-    Harmonizer.from_pretrained(parsed.model, device=parsed.device)
-    with serve(
-        host=parsed.host, port=parsed.port, model=parsed.model, device=parsed.device
-    ) as address:
-        say(f"open {address} in a browser; Ctrl-C ends it")
-        threading.Event().wait()
+    with ended_by_signals():  # what was uploaded is removed whoever ends the page
+        # A wrong name or device is better known now than at the first picture.
+        Harmonizer.from_pretrained(parsed.model, device=parsed.device)
+        with serve(
+            host=parsed.host, port=parsed.port, model=parsed.model, device=parsed.device
+        ) as address:
+            say(f"open {address} in a browser; Ctrl-C ends it")
+            threading.Event().wait()
     return 0

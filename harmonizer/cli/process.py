@@ -90,6 +90,24 @@ def sigterm_as_ctrl_c() -> Generator[threading.Event]:
 
 
 @contextmanager
+def ended_by_signals() -> Generator[None]:
+    """Let SIGTERM and SIGHUP end the process meanwhile, with the status of one that is done."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(0)
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        names = []  # only the main thread may handle signals
+    before = {name: signal.signal(getattr(signal, name), end) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+@contextmanager
 def warnings_in_one_line() -> Generator[None]:
     """Show warnings as lines of this program meanwhile, without the code that gives them."""
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,8 @@ _QUOTA = 2_000_000_000  # of all uploads and results together
 _LEAST = 65_536  # what a file counts at least, so that there are not too many
 _PATIENCE = 60  # seconds for the next part of a request
 _PACE = 20_000  # bytes a second at least, once that is over, or few could keep all others out
+_FULL = 413, "there is no room for more pictures now; wait, or start the page again"
+_SLOW = 408, "nothing has come for long"
 # What the page posts to.
 _UPLOAD, _STROKES_TO = "/gradio_api/upload", "/gradio_api/component_server"
 _FORMS = (_UPLOAD, _STROKES_TO)
@@ -49,7 +51,8 @@ class Gate:
     def __init__(self, app: Any, folder: Path, names: Sequence[str] = ()) -> None:  # noqa: ANN401
         """Stand before an ASGI application whose uploads and results lie in a folder."""
         self._app, self._folder, self._names = app, folder, names
-        self._announced = 0  # bytes of requests that are under way
+        self._lying = 0  # bytes in the folder, and what has come since they were counted
+        self._under_way: set[_Client] = set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
         """Pass a request on, or answer it by a refusal."""
@@ -60,27 +63,36 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
-        receive = client = _Client(receive)
         refusal = self._refusal(scope["method"], scope["path"], headers)
         if refusal is not None:
-            while (await receive()).get("more_body"):
+            listen = _Client(receive)
+            while (await listen()).get("more_body"):
                 pass  # browsers do not listen before they have sent everything
             await _refuse(send, *refusal)
             return
-        counted = 0 if scope["method"] != "POST" else _counted(scope["path"], headers)
-        self._announced += counted  # before it is read: there may be many, and slow ones
+        receive = client = _Client(receive, _weight(scope["path"]), self._has_room)
+        said = _Said(send)
+        self._under_way.add(client)
         try:
             if scope["method"] == "POST" and scope["path"].rstrip("/") not in _FORMS:
                 receive, refusal = await self._checked(receive)
+                refusal = client.refused or refusal
             if refusal is not None:
-                await _refuse(send, *refusal)
+                await _refuse(said, *refusal)
             else:
-                await self._app(scope, receive, send)
+                await self._app(scope, receive, said)
         except Exception:
             if not client.gone:  # nobody waits for an answer, and nobody needs a traceback
                 raise
         finally:
-            self._announced -= counted
+            self._under_way.discard(client)
+            if scope["path"].rstrip("/") in _FORMS and not client.gone:
+                self._lying += client.counted
+        if client.refused and not said.anything:
+            await _refuse(send, *client.refused)
+
+    def _has_room(self, more: int = 0) -> bool:
+        return self._lying + sum(one.counted for one in self._under_way) + more <= _QUOTA
 
     def _refusal(self, method: str, path: str, headers: dict[bytes, str]) -> tuple[int, str] | None:
         asked = f"//{headers.get(b'host', '')}", headers.get(b"origin", "//localhost")
@@ -99,9 +111,8 @@ class Gate:
         largest = {_UPLOAD: LARGEST_FILE + _FORM, _STROKES_TO: _STROKES}
         if int(length) > largest.get(path, _DOCUMENT):
             return 413, "this is larger than what the page takes"
-        if tidy(self._folder) + self._announced + _counted(path, headers) > _QUOTA:
-            return 413, "there is no room for more pictures now; wait, or start the page again"
-        return None
+        self._lying = tidy(self._folder)
+        return None if self._has_room(int(length) * _weight(path)) else _FULL
 
     async def _checked(self, receive: Any) -> tuple[Any, tuple[int, str] | None]:  # noqa: ANN401
         """Read a JSON document ahead; return what gives it again, and why it is refused."""
@@ -125,17 +136,44 @@ class Gate:
         return Path(os.path.abspath(path)).is_relative_to(self._folder)  # noqa: PTH100 - asks no disk
 
 
-def _counted(path: str, headers: dict[bytes, str]) -> int:
-    """Return what a request counts: its bytes, or what becomes of them in memory."""
-    return int(headers[b"content-length"]) * (1 if path.rstrip("/") in _FORMS else _IN_MEMORY)
+def _weight(path: str) -> int:
+    """Return how often a byte of a request counts: once, or as what becomes of it in memory."""
+    return 1 if path.rstrip("/") in _FORMS else _IN_MEMORY
+
+
+class _Said:
+    """What answers a request, and remembers whether there was an answer."""
+
+    def __init__(self, send: Any) -> None:  # noqa: ANN401
+        self._send, self.anything = send, False
+
+    async def __call__(self, message: Any) -> None:  # noqa: ANN401
+        self.anything = True
+        await self._send(message)
 
 
 class _Client:
-    """Whoever asks; who sends a part of a request, and then next to nothing for long, is gone."""
+    """Whoever asks; who sends a part of a request, and then next to nothing for long, is gone.
 
-    def __init__(self, receive: Any) -> None:  # noqa: ANN401
-        self._receive, self._complete, self.gone = receive, False, False
+    So is who sends what there is no room for, of many who began while there was: what is announced
+    takes none, or a few could keep all others out without a word.
+    """
+
+    def __init__(
+        self,
+        receive: Any,  # noqa: ANN401
+        weight: int = 0,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._receive, self._weight, self._has_room = receive, weight, has_room
+        self._complete, self.gone = False, False
+        self.refused: tuple[int, str] | None = None
         self._began, self._came = time.monotonic(), 0
+
+    @property
+    def counted(self) -> int:
+        """What it has sent, as it counts for the quota."""
+        return self._came * self._weight
 
     async def __call__(self) -> Any:  # noqa: ANN401
         until = self._began + _PATIENCE + self._came / _PACE
@@ -144,8 +182,10 @@ class _Client:
             async with asyncio.timeout(None if self._complete else left):
                 message = await self._receive()
         except TimeoutError:
-            message = {"type": "http.disconnect"}
+            message, self.refused = {"type": "http.disconnect"}, _SLOW
         self._came += len(message.get("body", b""))
+        if message.get("body") and not self._has_room():
+            message, self.refused = {"type": "http.disconnect"}, _FULL
         self._complete = self._complete or not message.get("more_body")
         self.gone = self.gone or message["type"] == "http.disconnect"
         return message

@@ -91,7 +91,8 @@ def tensor_values(tensor: "torch.Tensor") -> Array:
             "use tensor.to_dense()"
         )
     values = tensor.detach().cpu()
-    return (values.float() if values.is_floating_point() else values).resolve_neg().numpy()
+    values = values.float() if values.is_floating_point() else values
+    return values.resolve_conj().resolve_neg().numpy()
 
 
 def to_working_dtype(array: Array) -> Array:

@@ -83,10 +83,14 @@ def _to_palette(image: Image.Image, pixels: Array, mask: Array) -> Image.Image:
     opacity = alphas[indices]
     used = np.zeros(256, bool)
     used[np.unique(indices[~changed])] = True
-    for alpha in np.unique(opacity[changed]):
+    opacities = opacity[changed]
+    order = np.argsort(opacities, kind="stable")
+    places = np.flatnonzero(changed)[order]
+    found, starts = np.unique(opacities[order], return_index=True)
+    for alpha, these in zip(found, np.split(places, starts[1:]), strict=True):
         if alpha:  # what is transparent has no colour to change
-            places = changed & (opacity == alpha)
-            indices[places] = _entries(pixels[places], colours, used, alphas == alpha)
+            new = _entries(pixels.reshape(-1, 3)[these], colours, used, alphas == alpha)
+            indices.reshape(-1)[these] = new
     result = image_like(image, indices)
     if image.palette and image.palette.mode == "RGBA":
         result.putpalette(np.column_stack([colours, alphas]).tobytes(), "RGBA")

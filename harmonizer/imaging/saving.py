@@ -37,6 +37,7 @@ _QUALITY = 95  # above this, JPEG files grow much and gain little
 # 32 %, in an eighth of its time. OpenCV of before 4.12 tries five such filters for each line: 4 %
 # larger, in a fifth of the time. The order matters: the level sets the strategy, too.
 _PNG_MODES = ("L", "RGB", "RGBA")
+_LONGEST_PNG = 1_000_000  # pixels, of libpng as it is in OpenCV
 _PNG_OPTIONS = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 3),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
@@ -197,12 +198,14 @@ def _encode_png(pixels: Array, info: Info) -> bytes:
     """Turn grey (H, W), RGB or RGBA (H, W, C), uint8 or uint16, into the bytes of a PNG file."""
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, _FROM_RGB[pixels.shape[2]])
+    height, width = pixels.shape[:2]
+    if max(height, width) > _LONGEST_PNG:
+        raise InputError(
+            f"PNG cannot hold {width} x {height}: a side is {_LONGEST_PNG:,} at most; write .tif"
+        )
     written, encoded = cv2.imencode(".png", pixels, _PNG_OPTIONS)
     if not written:
-        height, width = pixels.shape[:2]
-        raise InputError(
-            f"PNG cannot hold {width} x {height}: a side is 1,000,000 at most; write .tif"
-        )
+        raise InputError(f"{width} x {height} pixels cannot be written as PNG; write .tif")
     return with_png_info(encoded.tobytes(), metadata_for("PNG", info))
 
 

@@ -9,7 +9,14 @@ import warnings
 
 import pytest
 
-from harmonizer.cli.process import TERMINATED, environment, sigterm_as_ctrl_c, warnings_in_one_line
+from harmonizer.cli import main
+from harmonizer.cli.process import (
+    TERMINATED,
+    ended_by_signals,
+    environment,
+    sigterm_as_ctrl_c,
+    warnings_in_one_line,
+)
 
 pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="of the GNU C library alone"
@@ -95,6 +102,18 @@ def test_a_variable_is_set_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     with environment("OF_OURS", "1"):
         assert os.environ["OF_OURS"] == "theirs"
     assert os.environ["OF_OURS"] == "theirs"
+
+
+def test_a_page_that_ends_leaves_signals_as_they_were() -> None:
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = [signal.getsignal(getattr(signal, name)) for name in names]
+    for name in names:
+        with pytest.raises(SystemExit) as stop, ended_by_signals():
+            signal.raise_signal(getattr(signal, name))
+        assert stop.value.code == 0
+    assert [signal.getsignal(getattr(signal, name)) for name in names] == before
+    assert main(["demo", "--model", "no-such-model"]) > 0
+    assert [signal.getsignal(getattr(signal, name)) for name in names] == before
 
 
 def test_sigterm_interrupts_once(capsys: pytest.CaptureFixture[str]) -> None:

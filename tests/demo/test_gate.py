@@ -173,7 +173,7 @@ async def _unsaid(_: Any) -> None:
 def test_who_sends_nothing_more_is_gone(
     path: str, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is announced counts for the quota; and a traceback each would fill the terminal."""
+    """What has come counts for the quota; and a traceback each would fill the terminal."""
     monkeypatch.setattr(gate, "_PATIENCE", 0.05)
     parts = [{"type": "http.request", "body": b"x", "more_body": True}]
 
@@ -188,8 +188,14 @@ def test_who_sends_nothing_more_is_gone(
     raw = [(b"host", b"localhost"), (b"content-length", b"100")]
     scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
     stopped = Gate(broken_off, page.gate._folder)
-    asyncio.run(asyncio.wait_for(stopped(scope, receive, _unsaid), 10))
-    assert stopped._announced == 0
+    told: list[Any] = []
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    asyncio.run(asyncio.wait_for(stopped(scope, receive, send), 10))
+    assert told[0]["status"] == 408
+    assert not stopped._under_way
 
 
 @pytest.mark.parametrize(("size", "gone"), [(1, True), (10_000, False)])
@@ -217,8 +223,79 @@ def test_who_only_trickles_is_gone(
 
     raw = [(b"host", b"localhost"), (b"content-length", b"900000")]
     scope = {"type": "http", "method": "POST", "path": UPLOAD, "headers": raw}
-    asyncio.run(asyncio.wait_for(Gate(listens, page.gate._folder)(scope, receive, _unsaid), 30))
+    told: list[Any] = []
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    asyncio.run(asyncio.wait_for(Gate(listens, page.gate._folder)(scope, receive, send), 30))
     assert (seen[-1] == "http.disconnect") is gone
+    assert [one["status"] for one in told if "status" in one] == ([408] if gone else [])
+
+
+def test_who_announces_much_and_sends_nothing_keeps_nobody_out(page: Page) -> None:
+    async def silent() -> None:
+        parts = [{"type": "http.request", "body": b"x", "more_body": True}]
+
+        async def receive() -> Any:
+            return parts.pop() if parts else await asyncio.sleep(30)
+
+        raw = [(b"host", b"localhost"), (b"content-length", b"100000000")]
+        scope = {"type": "http", "method": "POST", "path": UPLOAD, "headers": raw}
+        await page.gate(scope, receive, _unsaid)
+
+    async def all_at_once() -> int:
+        waiting = [asyncio.create_task(silent()) for _ in range(40)]
+        await asyncio.sleep(0.05)
+        status = await page.request("POST", UPLOAD, bytes(600_000))
+        assert not any(one.done() for one in waiting)
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return status
+
+    assert asyncio.run(all_at_once()) == PASSED
+
+
+def test_no_more_comes_than_there_is_room_for(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All began while there was room for each."""
+    monkeypatch.setattr(gate, "_QUOTA", 1_000_000)
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionError("as Starlette says it")
+            more = message["more_body"]
+        await send({"type": "http.response.start", "status": PASSED, "headers": []})
+
+    page.gate = Gate(answer, tmp_path)
+
+    async def slowly() -> int:
+        parts, told = [bytes(100_000) for _ in range(4)], list[Any]()
+
+        async def receive() -> Any:
+            await asyncio.sleep(0.01)
+            return {"type": "http.request", "body": parts.pop(), "more_body": bool(parts)}
+
+        async def send(message: Any) -> None:
+            told.append(message)
+
+        raw = [(b"host", b"localhost"), (b"content-length", b"400000")]
+        scope = {"type": "http", "method": "POST", "path": UPLOAD, "headers": raw}
+        await page.gate(scope, receive, send)
+        return told[0]["status"]
+
+    async def all_at_once() -> list[int]:
+        return await asyncio.gather(*(slowly() for _ in range(6)))
+
+    found = asyncio.run(all_at_once())
+    assert set(found) == {PASSED, 413}
+    assert found.count(PASSED) <= 2
+    assert page.post(UPLOAD, bytes(600_000)) == PASSED
 
 
 def test_faults_of_the_page_are_not_kept_quiet(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def add_attached(container: Any, clip: Clip, path: Path) -> list[Any]:  # noqa: 
                 usual = f"cover.{kind.rpartition('/')[2].replace('jpeg', 'jpg')}"
                 name = stream.metadata.get("filename", usual)
                 container.add_attachment(name, kind, picture)
-            elif holds_covers and known and picture.startswith(_BEGIN[known]):
+            elif holds_covers and known and _is_cover(stream, picture, _BEGIN[known]):
                 packets.append(_cover(container, stream, picture))
             else:
                 left_out.append("the picture of its cover")
@@ -78,6 +78,11 @@ def add_attached(container: Any, clip: Clip, path: Path) -> list[Any]:  # noqa: 
         names = shortened(", ".join(left_out), 400)
         warn(f"{path.name} is written without what {clip.path.name} holds beside: {names}")
     return packets
+
+
+def _is_cover(stream: Any, picture: bytes, begin: bytes) -> bool:  # noqa: ANN401 - PyAV
+    """Tell whether a cover is what it is called, and FFmpeg has found its size, which MP4 needs."""
+    return picture.startswith(begin) and min(stream.width, stream.height) > 0
 
 
 def _cover(container: Any, stream: Any, picture: bytes) -> Any:  # noqa: ANN401 - PyAV

@@ -172,11 +172,12 @@ def test_a_cover_stays(
     assert cover_of(tmp_path / "out.mov") is None
 
 
+@pytest.mark.parametrize("cover", [picture("jpeg"), picture("png")[:20]], ids=["JPEG", "cut off"])
 def test_a_cover_that_is_not_what_it_is_called_is_left_out(
-    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cover: bytes, mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """FFmpeg refuses the whole MP4 then, without a word of the cover."""
-    files = (("cover.png", "image/png", picture("jpeg")),)
+    files = (("cover.png", "image/png", cover),)
     clip = clip_of_streams(tmp_path / "in.mkv", files=files)
     assert video(clip, mask, "-o", tmp_path / "out.mp4") == 0
     assert warning(capsys).endswith(": the picture of its cover")
