@@ -87,7 +87,7 @@ def _to_palette(image: Image.Image, pixels: Array, mask: Array) -> Image.Image:
     order = np.argsort(opacities, kind="stable")
     places = np.flatnonzero(changed)[order]
     found, starts = np.unique(opacities[order], return_index=True)
-    for alpha, these in zip(found, np.split(places, starts[1:]), strict=True):
+    for alpha, these in zip(found, np.split(places, starts)[1:], strict=True):
         if alpha:  # what is transparent has no colour to change
             new = _entries(pixels.reshape(-1, 3)[these], colours, used, alphas == alpha)
             indices.reshape(-1)[these] = new
