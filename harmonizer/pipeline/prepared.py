@@ -146,6 +146,7 @@ def _reduced(
     # The pixels that each place touches: from, to, of rows and columns.
     scales = np.array(mask.shape) / (height, width)
     starts, ends = (places * scales).astype(int), np.ceil((places + 1) * scales).astype(int)
+    ends = np.minimum(ends, mask.shape)  # which rounding may pass
     least = _LEAST_SHARE * scales.prod()
     if len(places) > _FEW:
         sums = cv2.integral((mask > _LEAST_SOLID).view(np.uint8))

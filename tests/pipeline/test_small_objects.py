@@ -74,6 +74,16 @@ def test_what_is_an_object_does_not_depend_on_how_many_there_are(
     assert np.count_nonzero(composite.low_res_mask == 1) == (count if there else 0)
 
 
+def test_objects_in_the_last_row_are_seen_whatever_the_size(model: Harmonizer) -> None:
+    """19 x (122 / 19) is a little more than 122."""
+    mask = np.zeros((122, 122), np.uint8)
+    middles = ((np.arange(19) + 0.5) * 122 / 19).astype(int)
+    mask[np.ix_(middles, middles)] = 1
+    preprocessing = replace(model.info.preprocessing, input_size=(19, 19))
+    composite = open_composite(noise(mask.shape), mask, preprocessing, whole=True)
+    assert (composite.low_res_mask == 1).all()
+
+
 @pytest.mark.parametrize("make", [pole, disc, specks, thin_line])
 def test_an_object_changes_by_what_the_network_says(make: Any, brighten: Harmonizer) -> None:
     mask = make()
