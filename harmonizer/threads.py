@@ -5,12 +5,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
 import cv2
 
+_TASKS = Path("/proc/self/task")  # the threads of this process, on Linux
 _Source = TypeVar("_Source")
 _Prepared = TypeVar("_Prepared")
 _Answer = TypeVar("_Answer")
@@ -49,6 +52,27 @@ def limited_threads() -> int | None:
 
     count = torch.get_num_threads()
     return count if count < count_cores() else None
+
+
+@contextmanager
+def priorities_kept() -> Generator[None]:
+    """Have this thread, and those that begin meanwhile, scheduled as this one was before.
+
+    SVT-AV1 gives its caller's thread and its own the highest real-time priority where root runs it.
+    What computes so holds a core against everything else, and so does each process that it starts.
+    """
+    if not (hasattr(os, "sched_setscheduler") and _TASKS.is_dir()):
+        yield
+        return
+    usual, there = (os.sched_getscheduler(0), os.sched_getparam(0)), set(_TASKS.iterdir())
+    try:
+        yield
+    finally:
+        begun = set(_TASKS.iterdir()) - there
+        for task in (0, *(int(one.name) for one in begun)):
+            with suppress(OSError):  # it has ended
+                if os.sched_getscheduler(task) != usual[0]:
+                    os.sched_setscheduler(task, *usual)
 
 
 @cache

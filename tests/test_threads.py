@@ -1,12 +1,13 @@
 """The three steps run at the same time, in order, and within bounds."""
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from harmonizer.threads import ahead, overlap
+from harmonizer.threads import ahead, overlap, priorities_kept
 
 
 def double(values: Sequence[int]) -> list[int]:
@@ -129,3 +130,17 @@ def test_drawing_ahead_goes_on_meanwhile_and_ends_when_it_is_closed() -> None:
     assert third.wait(10)
     values.close()
     assert not [one for one in threading.enumerate() if one.name.startswith("harmonizer-ahead")]
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux alone has threads of such kinds")
+def test_what_changes_how_threads_are_scheduled_is_undone() -> None:
+    before, ended = os.sched_getscheduler(0), threading.Event()
+    with priorities_kept():
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        thread = threading.Thread(target=ended.wait)
+        thread.start()
+        assert os.sched_getscheduler(thread.native_id or 0) == os.SCHED_BATCH
+    found = os.sched_getscheduler(0), os.sched_getscheduler(thread.native_id or 0)
+    ended.set()
+    thread.join()
+    assert found == (before, before)

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from harmonizer.jobs.video.yuv import (
     is_rgb,
     planes_of,
 )
+from harmonizer.threads import priorities_kept
 
 _ENOUGH = 8  # bits
 _NAMES = ("canonical_name", "name")  # of a codec, as PyAV has them: `dts` is `dca`, too
@@ -224,7 +225,9 @@ class Output:
             self._video.set_display_rotation(self.rotation)
         frame.pict_type = 0  # the encoder's choice, not the one of the encoder before
         try:
-            encoded = self._video.encode(frame)
+            # The first frame opens the encoder.
+            with nullcontext() if self._begun else priorities_kept():
+                encoded = self._video.encode(frame)
         except self._av.error.FFmpegError as error:
             name = self._video.codec_context.name
             raise InputError(

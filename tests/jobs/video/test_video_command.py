@@ -107,6 +107,8 @@ def test_every_codec_holds_the_change(
     capfd.readouterr()
     assert video(clip, mask, "-o", out, "--codec", codec) == 0
     assert capfd.readouterr().err == ""  # encoders would tell of themselves
+    if hasattr(os, "sched_getscheduler"):  # to root, SVT-AV1 gives the highest priority of all
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
     with av.open(str(out)) as container:
         assert container.streams.video[0].codec_context.codec.canonical_name == name
     before, after = frames_of(clip), frames_of(out)
