@@ -29,6 +29,7 @@ ResizeMask: TypeAlias = bool | Literal["stretch"]
 # A mask saved as a colour picture has equal channels up to what JPEG and resizing do to its edges.
 # Mean difference between a pixel's channels, as a share of full scale, that passes for grey.
 _COLOUR_TOLERANCE = 0.02
+_NOT_FINITE = "the mask holds NaN or infinite values; replace them by 0 or 1"
 _SOME = 16  # one row and column of so many
 _ROWS = 16  # at a time, which stay in a core's cache
 # A mask of integers whose brightest value is below this is taken for a map of numbered labels.
@@ -175,6 +176,8 @@ def _one_channel(array: Array) -> Array:
             )
         array = array[..., :-1]
     if array.shape[2] == 3:
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(_NOT_FINITE)
         plane = _repeated_plane(array)
         if plane is not None:
             return plane  # as most are; what follows takes many times as long
@@ -219,7 +222,7 @@ def _unit_range(values: Array) -> NDArray[np.float32]:
         raise InputError(f"a mask is bool, integer or float; got {values.dtype}")
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise InputError("the mask holds NaN or infinite values; replace them by 0 or 1")
+        raise InputError(_NOT_FINITE)
     if kind != "f" and 1 < high < _LEAST_WHITE:
         raise InputError(
             f"the mask's largest value is {high:.0f}, so it looks like a label map; masks have 0 "

@@ -126,6 +126,15 @@ def test_colour_is_seen_wherever_it_is(dtype: Any) -> None:
     assert np.array_equal(open_mask(mask, (200, 60)), mask[..., 0] / 255)
 
 
+@pytest.mark.parametrize("channel", range(3))
+@pytest.mark.parametrize("value", [np.nan, -np.inf, np.inf])
+def test_what_is_no_number_is_seen_in_each_channel(channel: int, value: float) -> None:
+    mask = np.repeat(MASK.astype(np.float32)[..., None], 3, axis=2)
+    mask[0, 0, channel] = value
+    with pytest.raises(InputError, match="NaN or infinite"):
+        open_mask(mask, SIZE)
+
+
 def test_nearly_grey_channels_count_as_one() -> None:
     plane = open_mask(nearly_grey(), SIZE)
     assert np.array_equal(plane > 0.5, MASK)
