@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
-from onnx import helper, numpy_helper
 from safetensors.torch import save
 from torch import nn
 
@@ -101,7 +99,7 @@ def write_graph(network: nn.Module, input_size: tuple[int, int]) -> bytes:
     return content
 
 
-def name_relu6(model: onnx.ModelProto) -> None:
+def name_relu6(model: Any) -> None:  # noqa: ANN401 - an ONNX model
     """Call clips to [0, 6] by OpenCV's own name for them.
 
     ONNX has none, and OpenCV 5 computes a clip by itself, turning the layout of what it clips
