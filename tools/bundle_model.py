@@ -105,6 +105,8 @@ def name_relu6(model: Any) -> None:  # noqa: ANN401 - an ONNX model
     ONNX has none, and OpenCV 5 computes a clip by itself, turning the layout of what it clips
     before and after, where a `ReLU6` is part of the convolution that it follows.
     """
+    from onnx import helper, numpy_helper  # of the extra, without which the rest can be tested
+
     single = {
         one.name: numpy_helper.to_array(one) for one in model.graph.initializer if not one.dims
     }
