@@ -9,7 +9,7 @@ import platform
 import signal
 import threading
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from harmonizer.cli.terminal import complain
@@ -68,25 +68,20 @@ def sigterm_as_ctrl_c() -> Generator[threading.Event]:
         process ends with `TERMINATED`.
     """
     came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield came  # only the main thread may handle signals
-        return
 
     def interrupt(*_: object) -> None:
         if not came.is_set():
             came.set()
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield came
-    except KeyboardInterrupt as stop:
-        if not came.is_set():
-            raise
-        complain("stopped")
-        raise SystemExit(TERMINATED) from stop
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with _handled(interrupt, "SIGTERM"):
+        try:
+            yield came
+        except KeyboardInterrupt as stop:
+            if not came.is_set():
+                raise
+            complain("stopped")
+            raise SystemExit(TERMINATED) from stop
 
 
 @contextmanager
@@ -96,15 +91,21 @@ def ended_by_signals() -> Generator[None]:
     def end(*_: object) -> None:
         raise SystemExit(0)
 
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        names = []  # only the main thread may handle signals
-    before = {name: signal.signal(getattr(signal, name), end) for name in names}
+    with _handled(end, "SIGTERM", "SIGHUP"):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[..., None], *names: str) -> Generator[None]:
+    """Have signals handled meanwhile, those that there are here; only the main thread may."""
+    main = threading.current_thread() is threading.main_thread()
+    numbers = [getattr(signal, name) for name in names if main and hasattr(signal, name)]
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, theirs in before.items():
+            signal.signal(number, theirs)
 
 
 @contextmanager

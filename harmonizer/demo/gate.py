@@ -70,11 +70,12 @@ class Gate:
                 pass  # browsers do not listen before they have sent everything
             await _refuse(send, *refusal)
             return
+        is_form = scope["path"].rstrip("/") in _FORMS
         receive = client = _Client(receive, _weight(scope["path"]), self._has_room)
         said = _Said(send)
         self._under_way.add(client)
         try:
-            if scope["method"] == "POST" and scope["path"].rstrip("/") not in _FORMS:
+            if scope["method"] == "POST" and not is_form:
                 receive, refusal = await self._checked(receive)
                 refusal = client.refused or refusal
             if refusal is not None:
@@ -86,7 +87,7 @@ class Gate:
                 raise
         finally:
             self._under_way.discard(client)
-            if scope["path"].rstrip("/") in _FORMS and not client.gone:
+            if is_form and not client.gone:
                 self._lying += client.counted
         if client.refused and not said.anything:
             await _refuse(send, *client.refused)

@@ -20,12 +20,12 @@ def bundled_graph(source: BundledFile) -> Weights | None:
 
 def _find(file: str, sha256: str | None, size: int | None) -> Weights:
     path = Path(str(resources.files("harmonizer.zoo") / file))
-    if not path.is_file() and any(folder.is_file() for folder in path.parents):
-        raise WeightsUnavailableError(
-            f"{path} is in an archive, where files have no path of their own; install the package "
-            "unpacked"
-        )
     if not path.is_file():
+        if any(folder.is_file() for folder in path.parents):
+            raise WeightsUnavailableError(
+                f"{path} is in an archive, where files have no path of their own; install the "
+                "package unpacked"
+            )
         raise WeightsUnavailableError(
             f"the bundled file {path} is missing; reinstall image-harmonizer"
         )

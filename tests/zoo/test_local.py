@@ -20,6 +20,7 @@ from harmonizer.errors import (
     WeightsUnavailableError,
 )
 from harmonizer.networks import build_network, list_networks
+from harmonizer.zoo import bundled
 from harmonizer.zoo.integrity import Weights
 from harmonizer.zoo.manifest import BundledFile, default_model
 from harmonizer.zoo.names import HubName, LocalPath, ZooName, parse_name
@@ -417,6 +418,15 @@ def test_model_info_is_public_and_frozen() -> None:
     assert isinstance(info, ModelInfo)
     with pytest.raises(AttributeError):
         info.name = "other"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_package_in_an_archive_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site.zip").touch()
+    monkeypatch.setattr(bundled.resources, "files", lambda _: tmp_path / "site.zip" / "zoo")
+    with pytest.raises(WeightsUnavailableError, match="is in an archive"):
+        Harmonizer.from_pretrained(device="cpu")
 
 
 def test_bundled_weights_that_are_missing_or_of_another_hash_are_refused() -> None:
