@@ -113,6 +113,18 @@ def test_what_pillow_says_of_an_image_may_be_anything(brighten: Harmonizer) -> N
     assert open_layer(image)[1] is None
 
 
+def test_what_a_key_colour_makes_transparent_stays(brighten: Harmonizer) -> None:
+    key = (7, 80, 200)
+    image = PICTURE.convert("RGB")
+    rows, columns = np.nonzero(MASK)
+    image.putpixel((int(columns[0]), int(rows[0])), key)
+    image.info["transparency"] = key
+    result = brighten(image, MASK)
+    assert result.getpixel((int(columns[0]), int(rows[0]))) == key
+    assert not np.array_equal(np.asarray(result), np.asarray(image))
+    assert result.info["transparency"] == key
+
+
 def test_a_tensor_may_be_a_view_that_turns_signs(brighten: Harmonizer) -> None:
     light = torch.rand(3, HEIGHT, WIDTH)
     turned = torch.complex(torch.zeros_like(light), -light).conj().imag

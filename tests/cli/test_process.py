@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -114,6 +115,17 @@ def test_a_page_that_ends_leaves_signals_as_they_were() -> None:
     assert [signal.getsignal(getattr(signal, name)) for name in names] == before
     assert main(["demo", "--model", "no-such-model"]) > 0
     assert [signal.getsignal(getattr(signal, name)) for name in names] == before
+
+
+def test_signals_are_left_alone_by_other_threads() -> None:
+    """Python lets the main thread alone set them."""
+
+    def work() -> str:
+        with sigterm_as_ctrl_c(), ended_by_signals():
+            return "done"
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result() == "done"
 
 
 def test_sigterm_interrupts_once(capsys: pytest.CaptureFixture[str]) -> None:
