@@ -1,6 +1,7 @@
 """Harmonize a file: decode, look, change, encode, and copy the rest."""
 
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -97,7 +98,9 @@ def harmonize_clip(
         What became of it. Where it ended early, the file holds what was done by then.
 
     Raises:
-        InputError: The files do not go together, and nothing is written.
+        InputError: The files do not go together, or the format does not hold them at its end, and
+            nothing is written.
+        KeyboardInterrupt: It was stopped before there was a frame to write.
         OSError: The file cannot be written.
     """
     track = Track(window=options.window, cut=options.cut)
@@ -123,12 +126,15 @@ def harmonize_clip(
             )
         # Decoding runs in a thread of its own, beside the network, the change and the encoder.
         moments = opened.enter_context(closing(ahead(_moments(shots, clip, harmonizer), _AHEAD)))
+        # Ctrl-C interrupts this thread. In the middle of a frame it would take that frame away, of
+        # which those behind it are made; while the file is ended, all of it.
+        writing = opened.enter_context(ThreadPoolExecutor(1, thread_name_prefix="harmonizer-out"))
         error, stopped = None, False
         try:
             apply = partial(_apply, strength=options.strength)
             with closing(change_ahead(track.follow(moments), apply, _leave)) as results:
                 for frame in results:
-                    written.write(frame)
+                    writing.submit(written.write, frame).result()
                     step()
         except HarmonizerError as problem:
             error = problem
@@ -139,13 +145,26 @@ def harmonize_clip(
             )
         except KeyboardInterrupt:
             stopped = True
+        ending = writing.submit(written.finish, whole=error is None and not stopped)
+        stopped = _interrupted(ending) or stopped
         try:
-            written.finish(whole=error is None and not stopped)
+            ending.result()
         except HarmonizerError as problem:
             error = error or problem
-        if error and not written.frames:
-            raise error
+        if not written.kept:
+            raise error or KeyboardInterrupt
         return Done(written.frames, track.mean().at(options.strength), error, stopped)
+
+
+def _interrupted(ending: Future[None]) -> bool:
+    """Wait for what is done nevertheless; return whether Ctrl-C came meanwhile."""
+    interrupted = False
+    while not ending.done():
+        try:
+            wait([ending])
+        except KeyboardInterrupt:
+            interrupted = True
+    return interrupted
 
 
 def _check_count(clip: Clip, masks: Path | None) -> None:

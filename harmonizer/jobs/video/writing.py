@@ -91,6 +91,7 @@ class Output:
 
     Attributes:
         frames: How many are in the file.
+        kept: Whether the file has its name.
         stored: How the pictures are stored, but for their format.
         format: The format that they have in the file, by FFmpeg's name.
         rotation: Degrees by which the frame that was last prepared is shown turned,
@@ -122,6 +123,8 @@ class Output:
         self._clip = clip
         self.frames = self.rotation = 0
         self._begun = self._left_out = False
+        self.kept = False
+        self._encoded: deque[Any] = deque()  # frames that are not in the file yet
         self._waiting: deque[Any] = deque()
         self._copied_until: dict[int, int] = {}  # the last time of each stream, in its own ticks
         form = check_ending(path)
@@ -227,7 +230,7 @@ class Output:
         try:
             # The first frame opens the encoder.
             with nullcontext() if self._begun else priorities_kept():
-                encoded = self._video.encode(frame)
+                self._encoded.extend(self._video.encode(frame))
         except self._av.error.FFmpegError as error:
             name = self._video.codec_context.name
             raise InputError(
@@ -244,7 +247,7 @@ class Output:
             self._take_packets()
             while self._waiting and _time(self._waiting[0]) <= (frame.time or 0):
                 self._mux_copied(self._waiting.popleft())
-            self._mux_frames(encoded)
+            self._mux_frames()
 
     @contextmanager
     def _muxing(self) -> Generator[None]:
@@ -281,7 +284,8 @@ class Output:
         refused = None
         try:
             with self._muxing():
-                self._mux_frames(self._last_frames())
+                self._encoded.extend(self._last_frames())
+                self._mux_frames()
                 if whole:
                     self._take_packets()
                     while self._waiting:
@@ -292,6 +296,7 @@ class Output:
             with self._muxing():
                 self._container.close()
             self._draft.keep()
+            self.kept = True
         if refused:
             raise refused
 
@@ -311,9 +316,11 @@ class Output:
                     self._container.close()
             self._draft.discard()
 
-    def _mux_frames(self, packets: list[Any]) -> None:
-        for packet in packets:
-            self._container.mux(packet)
+    def _mux_frames(self) -> None:
+        while self._encoded:
+            # What is refused stays the next one: those behind it are made of it.
+            self._container.mux(self._encoded[0])
+            self._encoded.popleft()
             self.frames += 1
 
     def _mux_copied(self, packet: Any) -> None:  # noqa: ANN401 - a packet of PyAV

@@ -406,3 +406,26 @@ def test_sound_is_copied_by_either_name_of_its_codec(
     clip.write_bytes(clip.read_bytes().replace(b"A_AAC", name))  # it is not decoded
     assert video(clip, mask, "-o", output) == 0
     assert packets(clip, "audio") == packets(output, "audio") != []
+
+
+def write_pcm(path: Path, channels: int) -> Path:
+    """An AVI file with so many channels of sound, and, as usual there, no word on what each is."""
+    write_clip(path, [still()] * 5, codec="mjpeg", pix_fmt="yuvj420p", audio="pcm_s16le")
+    begin, rate = b"\x01\x00", (48000).to_bytes(4, "little")
+    was, now = (begin + count.to_bytes(2, "little") + rate for count in (2, channels))
+    assert path.read_bytes().count(was) == 1
+    path.write_bytes(path.read_bytes().replace(was, now))
+    return path
+
+
+def test_what_a_format_refuses_at_its_end_is_not_said_to_be_there(
+    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MP4 says of each channel what it is, and nobody knows that of nine."""
+    clip, output = write_pcm(tmp_path / "clip.avi", 9), tmp_path / "out.mp4"
+    assert video(clip, mask, "-o", output) == 1
+    said = error_line(capsys)
+    assert "out.mp4 cannot hold the clip's streams together" in said
+    assert "--no-audio" in said
+    assert "frames before" not in said
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["clip.avi", "mask.png"]

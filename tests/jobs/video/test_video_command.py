@@ -32,7 +32,9 @@ from made_clips import (
 )
 from PIL import Image
 
+from harmonizer.jobs.video import clip as clip_module
 from harmonizer.jobs.video import scenes, yuv
+from harmonizer.jobs.video.writing import Output
 from harmonizer.lifting import ColorTransform
 
 MASK = object_mask()
@@ -434,3 +436,70 @@ def test_ctrl_c_leaves_a_whole_file_of_what_is_done(
     count = len(frames_of(out))
     assert 0 < count < 9000
     assert packets(out, "audio") == packets(clip, "audio")[: len(packets(out, "audio"))]
+
+
+@pytest.mark.parametrize(
+    ("step", "at", "least"), [("_take_packets", 60, 55), ("_last_frames", 1, 80)]
+)
+def test_a_stop_in_the_middle_of_a_frame_or_of_the_end_takes_none_away(
+    step: str, at: int, least: int, tmp_path: Path, mask: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames of H.264 are made of those before: without one, those behind it are wrong."""
+    clip = write_clip(tmp_path / "in.mkv", moving(80))
+    done, calls = getattr(Output, step), 0
+
+    def stopped(output: Output) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return done(output)
+
+    monkeypatch.setattr(Output, step, stopped)
+    out = tmp_path / "out.mkv"
+    assert video(clip, mask, "-o", out, "--strength", 0, "--quality", 0) == 143
+    assert_the_first_frames_of(clip, out, least)
+
+
+def test_sound_that_is_refused_in_the_middle_takes_no_frame_away(
+    tmp_path: Path, mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", moving(80), audio="aac")
+    done = Output._mux_copied
+
+    def refused(output: Output, packet: Any) -> None:
+        if packet.dts * packet.time_base > 1:
+            raise av.error.ArgumentError(errno.EINVAL, "Invalid argument")
+        done(output, packet)
+
+    monkeypatch.setattr(Output, "_mux_copied", refused)
+    out = tmp_path / "out.mkv"
+    assert video(clip, mask, "-o", out, "--strength", 0, "--quality", 0) == 1
+    assert "holds the" in error_line(capsys)
+    assert_the_first_frames_of(clip, out, 20)
+
+
+def moving(count: int) -> list[Any]:
+    return [np.roll(still(), 2 * index, axis=1) for index in range(count)]
+
+
+def assert_the_first_frames_of(clip: Path, out: Path, least: int) -> None:
+    before, after = frames_of(clip), frames_of(out)
+    assert len(after) >= least
+    for old, new in zip(before, after, strict=False):
+        assert old.time == pytest.approx(new.time, abs=0.002)
+        for one, other in zip(planes(old), planes(new), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_stop_before_the_first_frame_says_nothing_of_a_file(
+    tmp_path: Path, mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(clip_module, "change_ahead", stopped)
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 3)
+    assert video(clip, mask, "-o", tmp_path / "out.mkv") == 130
+    assert capsys.readouterr().err == "harmonizer: stopped\n"
+    assert left(tmp_path) == ["in.mkv", "mask.png"]
