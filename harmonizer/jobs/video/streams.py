@@ -1,5 +1,6 @@
 """What is written beside the video: what is said of each stream, and what is attached to a clip."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,18 @@ def describe(stream: Any, like: Any) -> None:  # noqa: ANN401 - streams of PyAV
     if stream.container.format.name == "mov" and language in _IN_MOV:
         stream.metadata["language"] = _IN_MOV[language]
     stream.disposition = int(like.disposition)
+
+
+def name_channels(sound: Any) -> None:  # noqa: ANN401 - a stream of PyAV
+    """Say what each channel is, of a file that says only how many: what is usual, as players do.
+
+    So are those of PCM in AVI, as cameras write it. MP4 refuses it so, but only at its end.
+    """
+    context = sound.codec_context
+    count = context.layout.nb_channels
+    if context.layout.name == f"{count} channels":
+        with suppress(ValueError):  # of nine nothing is usual
+            context.layout = f"{count}c"
 
 
 def add_attached(container: Any, clip: Clip, path: Path) -> list[Any]:  # noqa: ANN401 - PyAV

@@ -11,7 +11,7 @@ from harmonizer.errors import InputError, import_extra, warn
 from harmonizer.files import Draft
 from harmonizer.imaging.video_codecs import Codec, check_ending
 from harmonizer.jobs.video.reading import Clip, Stored
-from harmonizer.jobs.video.streams import add_attached, describe
+from harmonizer.jobs.video.streams import add_attached, describe, name_channels
 from harmonizer.jobs.video.yuv import (
     BT709,
     FULL_RANGE,
@@ -188,6 +188,8 @@ class Output:
                 f"out: {_OPTIONS[stream.type]}"
             ) from error
         describe(added, stream)
+        if stream.type == "audio":
+            name_channels(added)
         return added
 
     def prepared(self, frame: Any) -> Any:  # noqa: ANN401 - a frame of PyAV

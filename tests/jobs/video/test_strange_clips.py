@@ -429,3 +429,17 @@ def test_what_a_format_refuses_at_its_end_is_not_said_to_be_there(
     assert "--no-audio" in said
     assert "frames before" not in said
     assert sorted(one.name for one in tmp_path.iterdir()) == ["clip.avi", "mask.png"]
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_sound_need_not_say_what_its_channels_are(ending: str, mask: Path, tmp_path: Path) -> None:
+    clip, output = write_pcm(tmp_path / "clip.avi", 2), tmp_path / f"out{ending}"
+    with av.open(str(clip)) as before:
+        assert before.streams.audio[0].layout.name == "2 channels"
+    assert video(clip, mask, "-o", output) == 0
+    sounds = [b"".join(data for _, data in packets(one, "audio")) for one in (clip, output)]
+    assert sounds[0] == sounds[1] != b""
+    with av.open(str(output)) as after:
+        assert after.streams.audio[0].layout.name == (
+            "2 channels" if ending == ".mkv" else "stereo"
+        )
