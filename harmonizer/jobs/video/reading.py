@@ -148,14 +148,21 @@ class Clip:
         """How many frames there are, if the file says so; it counts those that are cut off, too."""
         if self._pictures:
             return len(self._pictures)
-        stored, seconds = int(self.stream.frames), self.seconds
-        shown = round(seconds * self.stream.average_rate) if seconds and stored else stored
+        stored, seconds, rate = int(self.stream.frames), self.seconds, self.told_rate
+        shown = round(seconds * rate) if seconds and rate and stored else stored
         return stored if stored and abs(stored - shown) <= 1 + stored // 100 else None
+
+    @property
+    def told_rate(self) -> Fraction | None:
+        """Frames in a second, on average, if the file says so."""
+        # FFmpeg takes the ticks of raw DV for frames, 60000 in a second, and guesses right.
+        rates: list[Fraction | None] = [self.stream.average_rate, self.stream.guessed_rate]
+        return min((rate for rate in rates if rate), default=None)
 
     @property
     def rate(self) -> float:
         """Frames in a second, on average; 25 where the file does not say."""
-        return float(self.stream.average_rate or 25)
+        return float(self.told_rate or 25)
 
     def time_of(self, index: int, frame: Any) -> float:  # noqa: ANN401 - a frame of PyAV
         """Return when a frame is shown, in seconds; by its number, where it does not say."""
@@ -164,7 +171,7 @@ class Clip:
     @property
     def expected(self) -> int | None:
         """How many frames there should be; a guess for some formats."""
-        seconds, rate = self.seconds, self.stream.average_rate
+        seconds, rate = self.seconds, self.told_rate
         return self.counted or (round(seconds * rate) if seconds and rate else None)
 
     @property

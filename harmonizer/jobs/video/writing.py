@@ -165,7 +165,7 @@ class Output:
 
     def _add_video(self, codec: Codec) -> Any:  # noqa: ANN401 - a stream of PyAV
         try:
-            return self._container.add_stream(codec.encoder, rate=self._clip.stream.average_rate)
+            return self._container.add_stream(codec.encoder, rate=self._clip.told_rate)
         except ValueError as error:
             raise InputError(
                 f"PyAV's FFmpeg cannot write {self._path.name} by {codec.encoder}; choose another "

@@ -28,6 +28,7 @@ from harmonizer import Harmonizer
 from harmonizer.imaging.video_codecs import CODECS, FORMATS, Codec
 from harmonizer.jobs.video.cuts import Histogram
 from harmonizer.jobs.video.frames import _moments  # pyright: ignore[reportPrivateUsage]
+from harmonizer.jobs.video.reading import Clip
 from harmonizer.jobs.video.track import Moment, Track
 from harmonizer.jobs.video.writing import pixel_format
 from harmonizer.lifting import ColorTransform
@@ -443,3 +444,18 @@ def test_sound_need_not_say_what_its_channels_are(ending: str, mask: Path, tmp_p
         assert after.streams.audio[0].layout.name == (
             "2 channels" if ending == ".mkv" else "stereo"
         )
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_raw_dv_has_a_usual_rate(ending: str, tmp_path: Path) -> None:
+    """It says a time code, too, which MP4 counts by the rate."""
+    frames = [np.full((576, 720, 3), 90 + index, np.uint8) for index in range(5)]
+    clip, mask, output = tmp_path / "in.dv", tmp_path / "mask.png", tmp_path / f"out{ending}"
+    write_clip(clip, frames, codec="dvvideo")
+    Image.fromarray(np.eye(576, 720, dtype=np.uint8) * 255).save(mask)
+    assert video(clip, mask, "-o", output) == 0
+    assert [round(frame.time, 2) for frame in frames_of(output)] == [0, 0.04, 0.08, 0.12, 0.16]
+    on = "--on", clip  # which lasts as long as the cut-out
+    assert video(clip, mask, "-o", tmp_path / f"placed{ending}", *on) == 0
+    with Clip(clip) as opened:
+        assert (opened.rate, opened.expected) == (25, 5)
