@@ -25,6 +25,7 @@ from harmonizer.preprocessing import Array, full_scale
 from harmonizer.threads import overlap, usual_workers
 
 _BITS = {"uint8": 8, "uint16": 16}
+_CHANNELS = 4  # at most, of a mask
 _SLOWEST, _FASTEST = 1e-5, 1_000_000  # frames in a second: one a day, and what no camera reaches
 
 
@@ -164,7 +165,8 @@ def _is_single(masks: object) -> bool:
     """Return whether it is one mask for the whole clip."""
     if isinstance(masks, np.ndarray):
         shape = cast(NDArray[Any], masks).shape
-        return len(shape) == 2 or shape[2:] == (1,)
+        # A mask that was saved as a picture, or many: no frame is so narrow.
+        return len(shape) == 2 or (len(shape) == 3 and shape[2] <= _CHANNELS)
     if is_tensor(masks):
         return masks.ndim == 2 or (masks.ndim == 3 and masks.shape[0] == 1)
     return is_file_like(masks) or not isinstance(masks, Iterable)

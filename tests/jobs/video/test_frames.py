@@ -161,6 +161,8 @@ def test_masks_come_in_every_kind(model: Harmonizer, noise: Noise) -> None:
         np.stack([MASK] * 2),
         (np.dstack([MASK.astype(np.uint8) * 255] * 3) for _ in frames),
         MASK[..., None],  # one for the whole clip, as from here on
+        np.dstack([MASK.astype(np.uint8) * 255] * 3),
+        np.dstack([MASK.astype(np.uint8) * 255] * 3 + [np.full_like(MASK, 255, np.uint8)]),
         Image.fromarray(MASK),
         torch.from_numpy(MASK),
         torch.from_numpy(MASK)[None],
@@ -206,8 +208,11 @@ def test_masks_are_resized_where_it_is_asked_for(model: Harmonizer, noise: Noise
             list(harmonize_video(frames, small, model))
         for one in harmonize_video(frames, small, model, resize_mask=True):
             np.testing.assert_allclose(one.astype(float), expected, rtol=0, atol=1)
-    (first, _) = harmonize_video(frames, MASK[:, ::2], model, resize_mask="stretch")
+    (first, second) = harmonize_video(frames, MASK[:, ::2], model, resize_mask="stretch")
     assert (first != frames[0]).any()
+    coloured = np.dstack([MASK[:, ::2].astype(np.uint8) * 255] * 3)  # no masks of its rows
+    for one in harmonize_video(iter(frames), coloured, model, resize_mask="stretch"):
+        np.testing.assert_array_equal(one, second)
 
 
 def test_a_mask_that_fades_stays_soft(model: Harmonizer, noise: Noise) -> None:
