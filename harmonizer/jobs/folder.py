@@ -77,7 +77,7 @@ def find_jobs(
     pairs: list[tuple[Path, Path | None, Path]] = []  # with the folder of the result
     parts, links = [Path()], list[Path]()
     if recursive and isinstance(images, Path):
-        parts, links = _folders(images, output)
+        parts, links = _folders(images, [output, *([] if masks is None else [masks])])
     for part in parts:
         here = images / part if isinstance(images, Path) else images
         if masks is None or masks.is_file():
@@ -114,16 +114,17 @@ def find_jobs(
     return jobs
 
 
-def _folders(root: Path, output: Path) -> tuple[list[Path], list[Path]]:
+def _folders(root: Path, others: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Return a folder and those in it, as seen from it, and those that are links, not followed.
 
-    Hidden ones and that of the results are left out.
+    Hidden ones are left out, and others: those of the results and of the masks.
     """
     found: list[Path] = []
     links: list[Path] = []
+    apart = {other.resolve() for other in others}
     for place, inner, _ in os.walk(root):
         kept = [name for name in inner if name[0] != "."]
-        inner[:] = sorted(name for name in kept if Path(place, name).resolve() != output.resolve())
+        inner[:] = sorted(name for name in kept if Path(place, name).resolve() not in apart)
         here = Path(place).relative_to(root)
         found.append(here)
         links += [here / name for name in inner if Path(place, name).is_symlink()]

@@ -162,6 +162,23 @@ def test_no_way_leads_back_onto_the_pictures(
     assert (images / "a.png").read_bytes() == before
 
 
+def test_masks_and_results_among_the_pictures_are_no_pictures(
+    tmp_path: Path, noise: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks, out = tmp_path / "masks", tmp_path / "out"
+    for inner in (Path(), Path("day")):
+        for folder in (tmp_path / inner, masks / inner):
+            folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(40, 60)).save(tmp_path / inner / "a.jpg")
+        Image.fromarray(box_mask(40, 60)).save(masks / inner / "a.png")
+    for said in ("2 written, 0 failed, 0 skipped", "0 written, 0 failed, 2 skipped"):
+        assert run(tmp_path, masks, "-o", out, "--recursive") == 0
+        assert said in capsys.readouterr().err
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*")} == {
+        *("a.jpg", "day", "day/a.jpg")
+    }
+
+
 def test_folders_in_folders(
     folders: tuple[Path, Path, Path], noise: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
