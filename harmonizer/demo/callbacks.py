@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
-from harmonizer.demo import work
+from harmonizer.demo import gate, work
 from harmonizer.demo.lines import command_line, python_lines
 from harmonizer.demo.shelf import Kept
 from harmonizer.errors import InputError
@@ -202,6 +202,8 @@ def write_file(
             "there is no picture to download; harmonize one first, or once more: only the last "
             "ones are kept, for an hour"
         )
+    if not gate.has_room(folder):
+        raise InputError(gate.NO_ROOM)
     target = Path(tempfile.mkdtemp(dir=folder))
     if kind == MASK:
         path = target / f"{Path(outcome.layers.origin.image).stem}_mask.png"

@@ -24,7 +24,8 @@ _QUOTA = 2_000_000_000  # of all uploads and results together
 _LEAST = 65_536  # what a file counts at least, so that there are not too many
 _PATIENCE = 60  # seconds for the next part of a request
 _PACE = 20_000  # bytes a second at least, once that is over, or few could keep all others out
-_FULL = 413, "there is no room for more pictures now; wait, or start the page again"
+NO_ROOM = "there is no room for more pictures now; wait, or start the page again"
+_FULL = 413, NO_ROOM
 _SLOW = 408, "nothing has come for long"
 # What the page posts to.
 _UPLOAD, _STROKES_TO = "/gradio_api/upload", "/gradio_api/component_server"
@@ -213,6 +214,11 @@ def tidy(folder: Path) -> int:
             if Path(place) != folder and Path(place).stat().st_mtime < old:
                 Path(place).rmdir()
     return counted
+
+
+def has_room(folder: Path) -> bool:
+    """Return whether a result may be written: many may have been asked for while there was room."""
+    return tidy(folder) <= _QUOTA
 
 
 def _paths(document: object) -> Iterator[str]:

@@ -11,7 +11,8 @@ from PIL import Image
 from profiles import from_srgb, rgb_profile
 
 from harmonizer import Harmonizer
-from harmonizer.demo import callbacks, work
+from harmonizer.demo import callbacks, gate, work
+from harmonizer.demo.shelf import Kept
 from harmonizer.errors import InputError
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.saving import encode_image, save_image
@@ -152,6 +153,23 @@ def test_before_there_is_anything_to_work_on() -> None:
         callbacks.harmonize_painted("cpu", COMPOSITE, None, "", 100, 100)
     with pytest.raises(InputError, match="there is no picture to download; harmonize one first"):
         callbacks.write_file(EXAMPLES, None, 100, 100, "PNG", False)
+
+
+def test_results_that_waited_are_written_while_there_is_room(
+    model: Harmonizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many may be asked for at once: what lies there then says nothing of what will."""
+    layers = work.open_composite(COMPOSITE, MASK)
+    kept = Kept(work.harmonize_layers(layers, model.info.name, "cpu"))
+    asked = tmp_path, kept, 100, 100, "PNG", False
+    callbacks.write_file(*asked)
+    size = gate.tidy(tmp_path)
+    monkeypatch.setattr(gate, "_QUOTA", 2 * size)
+    callbacks.write_file(*asked)
+    callbacks.write_file(*asked)  # the last for which there was room when it began
+    with pytest.raises(InputError, match="no room for more pictures"):
+        callbacks.write_file(*asked)
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 @pytest.mark.parametrize(
