@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonizer.errors import HarmonizerError, InputError, as_whole, import_extra
+from harmonizer.files import as_path
 from harmonizer.files.tables import RowTable, read_table
 from harmonizer.imaging.mask import ResizeMask
 from harmonizer.imaging.saving import output_format
@@ -144,10 +145,10 @@ def harmonize_dataset(
     if ending is not None:
         _check_ending(ending)
     batch_size = None if batch_size is None else as_whole(batch_size, "batch_size", 1)
-    output = Path(output).absolute()
-    report = output / "report.csv" if report is None else Path(report).absolute()
-    source = Path(input).absolute()
-    jobs = _find(source, None if masks is None else Path(masks), output, ending)
+    output = as_path(output, "output").absolute()
+    report = output / "report.csv" if report is None else as_path(report, "report").absolute()
+    source = as_path(input, "input").absolute()
+    jobs = _find(source, None if masks is None else as_path(masks, "masks"), output, ending)
     where = real_paths()
     used = (path for job in jobs for path in (job.image, job.mask, job.output))
     if where(report) in {where(source), *(where(path) for path in used if path is not None)}:

@@ -201,6 +201,15 @@ def test_names_too_long_for_files_are_errors_of_their_own(tmp_path: Path) -> Non
     assert unfinished(jobs, force=False) == jobs
 
 
+@pytest.mark.parametrize("name", ["input", "output", "masks", "report"])
+@pytest.mark.parametrize("path", ["", 5])
+def test_no_path_is_the_folder_that_one_stands_in(name: str, path: Any, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    paths: dict[str, Any] = {"input": tmp_path, "output": tmp_path / "out", name: path}
+    with pytest.raises(InputError, match=rf"the path of {name} is empty|{name} is a path"):
+        harmonize_dataset(**paths)
+
+
 @pytest.mark.parametrize("ending", ["png", "/../../x.png", ".xyz", 3])
 def test_an_ending_is_one(ending: Any, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
