@@ -1,12 +1,13 @@
 """Put a trained model into the package: weights in float16, and a graph to run them without torch.
 
-    python tools/bundle_model.py runs/mine/model --shares 0.9 0.8 --least-chroma 0.6
+    python tools/bundle_model.py runs/mine/model --shares 0.9 0.8 --least-chroma 0.6 --kept-ends 1
 
 Run it from the root of a checkout, with the extra `onnx`. It prints the model's manifest entry, and
 says by how much float16 and OpenCV change the answers. With `--shares` the network answers with
 these shares of its changes of light and of colour, as `Strength` takes them, and with
-`--least-chroma` it leaves this share of the foreground's mean chroma: what it learned from
-composites that were made can be too bold for what people paste.
+`--least-chroma` it leaves this share of the foreground's mean chroma, with `--kept-ends` black and
+white where it lightens: what it learned from composites that were made can be too bold for what
+people paste.
 """
 
 import argparse
@@ -145,15 +146,18 @@ def main() -> None:
     parser.add_argument("folder", help="what training or save_pretrained wrote, or a model's name")
     parser.add_argument("--shares", type=float, nargs=2, metavar=("LIGHT", "COLOR"))
     parser.add_argument("--least-chroma", type=float, metavar="SHARE")
+    parser.add_argument("--kept-ends", type=float, metavar="SHARE")
     chosen = parser.parse_args()
     network, info = load_model(chosen.folder, None, FetchOptions(local_files_only=True))
-    if chosen.shares or chosen.least_chroma:
+    limits = {"least_chroma": chosen.least_chroma, "kept_ends": chosen.kept_ends}
+    limits = {name: limit for name, limit in limits.items() if limit is not None}
+    if chosen.shares or limits:
         if not isinstance(network, ColorMapNetwork):
             parser.error(f"shares need an answer that is a map; got {info.architecture}")
         scale_answer(network, Strength(*chosen.shares or (1, 1)))
-    if chosen.least_chroma:
-        network.least_chroma = chosen.least_chroma
-        info = replace(info, arguments=dict(info.arguments) | {"least_chroma": chosen.least_chroma})
+        for name, limit in limits.items():
+            setattr(network, name, limit)
+        info = replace(info, arguments=dict(info.arguments) | limits)
     zoo = Path("harmonizer/zoo")
     weights, graph = (
         zoo / f"weights/{info.name}.{ending}" for ending in ("safetensors", "graph.onnx")

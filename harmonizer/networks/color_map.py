@@ -37,6 +37,8 @@ _SEEN = 2e-2  # the share of a side below which a kind of thing hardly counts
 _BORDER = 2 * (3 + len(PRODUCTS))  # mean and second moments of both sides
 _BY_KIND = 2 + 2 * 3 + 3  # shares and mean colours of both sides, and how these differ
 _FAINT = (8 * 2 / 255) ** 2  # a squared chroma, of eight grey levels, that is hardly one
+_SLIGHT = 4 * 2 / 255  # a change of lightness, of four grey levels, that lays hardly a veil
+_STEEPEST = 0.4  # the strongest bend: at white, a fifth of all differences is left
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,22 @@ class ColorMapConfig:
         least_chroma: The share of its chroma, in (0, 1), that the foreground's mean colour keeps in
             its own hue, however much the network asks for: a change of colours is weakened as a
             whole, but for that of lightness, the more it takes. 0 lets every change be.
+        kept_ends: The share, in [0, 1], of a change to lighter colours that leaves black black and
+            white white, and so lays no veil over the foreground. 0 lets every change be.
     """
 
     width: int = 96
     hidden: int = 256
     kinds: int = 16
     least_chroma: float = 0.0
+    kept_ends: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
         if not 0 <= self.least_chroma < 1:
             raise InputError(f"least_chroma is from 0 to below 1; got {self.least_chroma}")
+        if not 0 <= self.kept_ends <= 1:
+            raise InputError(f"kept_ends is from 0 to 1; got {self.kept_ends}")
         sizes = {"width": self.width, "hidden": self.hidden, "kinds": self.kinds}
         for name, size in sizes.items():
             if size < 1:
@@ -119,6 +126,7 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         self.answer = nn.Linear(config.hidden, 3 * TERMS)
         self.answer_scale = nn.Parameter(torch.full((3 * TERMS,), 0.1))
         self.least_chroma = config.least_chroma
+        self.kept_ends = config.kept_ends
         self.input_sizes = InputSizes(multiple=_INPUT, minimum=_INPUT)
 
     @property
@@ -181,6 +189,8 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         terms = terms.reshape(-1, 3, TERMS)
         if self.least_chroma:
             terms = _keep_chroma(terms, means[:, :1], self.least_chroma)
+        if self.kept_ends:
+            terms = _keep_ends(terms, means[:, :1], moments[:, :1], self.kept_ends)
         return _expand(terms, means[:, :1], moments[:, :1])
 
     def _statistics(
@@ -341,6 +351,41 @@ def _keep_chroma(terms: torch.Tensor, mean: torch.Tensor, least: float) -> torch
     taken = taken / ((chroma * chroma).sum(dim=2, keepdim=True) + _FAINT)  # as a share of it
     taken = taken / (1 - least)
     return light + colour / (1 + taken * taken).sqrt()
+
+
+def _keep_ends(
+    terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor, share: float
+) -> torch.Tensor:
+    """Make a change that lightens bend the tones between black and white in place of lifting them.
+
+    What networks learn from transfers lifts dark objects as a whole, which looks like a veil.
+
+    Args:
+        terms: (N, 3, 10), a change around the mean, as `_expand` takes it.
+        mean: (N, 1, 3).
+        moments: (N, 1, 6).
+        share: Of the change of lightness by which the mean becomes lighter. Up to a bend beyond
+            which highlights would be lost, it becomes a multiple of 1 - y^2, which is 0 at black
+            and at white (y = -1 and 1), as large in the mean.
+
+    Returns:
+        (N, 3, 10), which change the mean colour as `terms` do.
+    """
+    luma = torch.from_numpy(LUMA).to(terms)[None]
+    light = torch.matmul(luma, terms)  # (N, 1, 10)
+    lighter = F.relu(light[:, :, :1])  # (N, 1, 1)
+    # 1 - y^2 around the mean, y being the luma of a colour.
+    first, second = (luma[0, [pair[side] for pair in PRODUCTS]] for side in (0, 1))
+    twice = luma.new_tensor([1.0 if i == j else 2.0 for i, j in PRODUCTS])
+    squares = (-first * second * twice).expand_as(moments)
+    middle = torch.matmul(mean, luma.T)  # (N, 1, 1)
+    room = 1 - middle * middle + (squares * moments).sum(dim=2, keepdim=True)
+    room = F.relu(room - _EPSILON) + _EPSILON  # its mean over the foreground
+    bend = torch.cat([room, -2 * middle * luma, squares], dim=2) / room
+    most = _STEEPEST * room
+    bent = lighter - F.relu(lighter - most)  # the smaller of the two
+    bent = share * bent / (lighter + _SLIGHT)  # as a share of the change
+    return terms + bent * (lighter * bend - light)
 
 
 def _expand(terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:

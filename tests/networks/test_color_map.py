@@ -7,6 +7,7 @@ import torch
 from bundle_model import scale_answer
 from skimage import data
 
+from harmonizer.errors import InputError
 from harmonizer.lifting.strength import LUMA, Strength
 from harmonizer.networks import build_network, color_map
 from harmonizer.networks.color_map import ColorMapNetwork, apply_color_map
@@ -76,6 +77,49 @@ def test_the_foreground_keeps_a_share_of_its_chroma(least: float) -> None:
     assert torch.allclose(brighter, 1.5 * before, atol=1e-3)
     without = changed(-1.4 * before, 0)[0]
     assert torch.allclose(without, -0.4 * before, atol=1e-3)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("lift", [-0.3, 0.0, 0.02, 0.15, 0.3, 1.5])
+def test_black_and_white_stay_where_a_foreground_becomes_lighter(lift: float) -> None:
+    """To lift all tones alike is to lay a veil; what becomes darker is as a network asks."""
+    network = random_network()
+    image, mask = picture(256)
+    terms = torch.zeros(3, 10)
+    terms[:, 0] = lift
+    network.answer.weight.zero_()
+    network.answer.bias.copy_(terms.flatten() / network.answer_scale)
+    greys = torch.linspace(-1, 1, 65).expand(1, 3, 65)[:, :, None]
+
+    def answer(share: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """The foreground's mean afterwards, and what becomes of greys from black to white."""
+        network.kept_ends = share
+        change = network.color_map(image, mask)
+        mean = (apply_color_map(change, image) * mask).sum(dim=(0, 2, 3)) / mask.sum()
+        return mean, apply_color_map(change, greys)[0, 0, 0]
+
+    (before, lifted), (after, bent) = answer(0), answer(1)
+    assert torch.allclose(lifted - greys[0, 0, 0], torch.full((65,), lift), atol=1e-4)
+    assert torch.allclose(after, before, atol=2e-2)  # two grey levels: spreads are of small cells
+    if lift <= 0:
+        assert torch.allclose(bent, lifted, atol=1e-5)
+        return
+    assert (bent.diff() > 0).all()  # no tone overtakes another
+    share = 0.65 if lift < 0.1 else 0.25 if lift < 0.2 else 0.95
+    ends = bent[[0, -1]] - greys[0, 0, 0, [0, -1]]
+    assert (ends >= -1e-4).all()
+    assert (ends < share * lift).all()
+    middle = answer(0.5)[1]
+    assert torch.allclose(middle, (lifted + bent) / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("least_chroma", 1.0), ("least_chroma", -0.1), ("kept_ends", 1.1), ("kept_ends", -0.1)],
+)
+def test_shares_that_are_kept_are_shares(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=name):
+        build_network("colormap-lite0", **{name: value})
 
 
 @torch.inference_mode()
