@@ -1,9 +1,12 @@
 """What is evaluated: networks, baselines and functions of the user, through one call."""
 
+import hashlib
+import inspect
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -102,6 +105,10 @@ class Classical(Method):
 
     model: Baseline
 
+    def identity(self) -> str:
+        """Return the baseline's own name, whatever it is called here."""
+        return next(name for name, one in BASELINES.items() if one is self.model)
+
     def finish(self, triplet: Triplet, prepared: Any, answer: Any) -> Pixels:  # noqa: ANN401
         """Harmonize."""
         return self._pixels(self.model(self._image(triplet), triplet.mask), triplet)
@@ -112,6 +119,15 @@ class UserFunction(Method):
     """A function of the user, of which nobody knows whether several threads may call it."""
 
     model: Function
+
+    def identity(self) -> str:
+        """Return what tells the function's text from another one; what that calls is not seen."""
+        function = self.model.func if isinstance(self.model, partial) else self.model
+        try:
+            text = inspect.getsource(function if inspect.isroutine(function) else type(function))
+        except (OSError, TypeError):  # typed into a shell, or compiled
+            return super().identity()
+        return f"function, sha256 {hashlib.sha256(os.fsencode(text)).hexdigest()}"
 
     def answer(self, triplets: Sequence[Triplet], prepared: Sequence[Any]) -> list[Any]:
         """Call the function."""

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,31 @@ def test_rows_of_another_evaluation_are_never_mixed_in(
     (out / "configuration.json").unlink()
     with pytest.raises(InputError, match=r"without the configuration\.json"):
         evaluate({"a": brighten}, iharmony4, output=out)
+
+
+def test_rows_of_another_function_or_baseline_are_never_mixed_in(
+    iharmony4: Path, tmp_path: Path
+) -> None:
+    """Somebody changes the function and runs the same script again."""
+
+    def as_it_is(image: Any, mask: Any) -> Any:
+        return image
+
+    class Darker:
+        def __call__(self, image: Any, mask: Any) -> Any:
+            return darker(image, mask)
+
+    def some(image: Any, mask: Any, share: float) -> Any:
+        return (image * share).astype(np.uint8)
+
+    kinds: list[Any] = [darker, as_it_is, Darker(), partial(some, share=0.5), "reinhard", "xiao"]
+    for number, kind in enumerate(kinds):
+        out = tmp_path / str(number)
+        before = evaluate({"a": kind}, iharmony4, output=out)
+        assert evaluate({"a": kind}, iharmony4, output=out) == before
+        for other in kinds[:number] + kinds[number + 1 :]:
+            with pytest.raises(InputError, match="differs in models"):
+                evaluate({"a": other}, iharmony4, output=out)
 
 
 def test_what_was_left_out_is_tried_again(copy: Path, tmp_path: Path) -> None:
