@@ -134,9 +134,12 @@ class UserFunction(Method):
         return [self._call(one) for one in triplets]
 
     def _call(self, triplet: Triplet) -> Any:  # noqa: ANN401
-        """Call it for one picture: one that it refuses is not to fail those of the same batch."""
+        """Call it for one picture: one that it refuses is not to fail those of the same batch.
+
+        It may draw into what it is given, which is what the other methods and the protocol measure.
+        """
         try:
-            return self.model(triplet.composite, triplet.mask)
+            return self.model(triplet.composite.copy(), triplet.mask.copy())
         except InputError as error:
             return error
 

@@ -22,7 +22,7 @@ from harmonizer.data import TripletDataset
 from harmonizer.errors import InputError, UnknownModelError
 from harmonizer.evaluation import Evaluation, Protocol, evaluate
 from harmonizer.evaluation.baselines import BASELINES
-from harmonizer.evaluation.protocols import PAPER
+from harmonizer.evaluation.protocols import PAPER, PROTOCOLS
 
 COUNT = sum(map(len, PICTURES.values()))
 
@@ -333,6 +333,23 @@ def test_rows_of_another_function_or_baseline_are_never_mixed_in(
         for other in kinds[:number] + kinds[number + 1 :]:
             with pytest.raises(InputError, match="differs in models"):
                 evaluate({"a": other}, iharmony4, output=out)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_function_may_draw_into_what_it_is_given(protocol: str, iharmony4: Path) -> None:
+    def drawing(image: Any, mask: Any) -> Any:
+        image[mask > 0] = 255
+        mask[:] = 1
+        return image
+
+    def copying(image: Any, mask: Any) -> Any:
+        return drawing(image.copy(), mask.copy())
+
+    found, wanted = (
+        evaluate({"own": function, "composite": "composite"}, iharmony4, protocol=protocol)
+        for function in (drawing, copying)
+    )
+    assert found == wanted
 
 
 def test_what_was_left_out_is_tried_again(copy: Path, tmp_path: Path) -> None:
