@@ -65,20 +65,22 @@ def load_checkpoint(folder: Path) -> dict[str, Any]:
 def read_progress(state: Mapping[str, Any]) -> tuple[int, float, dict[str, float]]:
     """Return how far the run of a checkpoint is: its step, its best fMSE, and its last validation.
 
+    What is none of these is not printed: a few lists in each other may be a text without end.
+
     Raises:
         LookupError: One of them is not there.
         ValueError: One is not what a run writes.
     """
     step, best = state["step"], state["best"]
     if type(step) is not int or step < 0:
-        raise ValueError(f"its step is no whole number of at least 0: {step!r}")
+        raise ValueError("its step is no whole number of at least 0")
     if not isinstance(best, int | float):
-        raise ValueError(f"its best fMSE is no number: {best!r}")
+        raise ValueError("its best fMSE is no number")
     if not isinstance(state["metrics"], dict):
         raise ValueError("its last validation is no table")
     metrics = cast(dict[str, Any], state["metrics"])
     if not all(isinstance(value, int | float) for value in metrics.values()):
-        raise ValueError(f"its last validation is no table of numbers: {metrics}")
+        raise ValueError("its last validation is no table of numbers")
     if metrics and not {"fmse", "composite_fmse"} <= set(metrics):
         raise ValueError(f"its last validation lacks an fMSE: {metrics}")
     return step, best, metrics

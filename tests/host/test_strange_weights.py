@@ -1,9 +1,11 @@
 """Weights and checkpoints that are damaged, swapped, bombs, or hold what no network has."""
 
+import codecs
 import io
 import json
 import os
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,12 @@ from harmonizer.errors import (
     WeightsCorruptedError,
     WeightsUnavailableError,
 )
-from harmonizer.training.run_folder import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from harmonizer.training.run_folder import (
+    CHECKPOINT_FILE,
+    load_checkpoint,
+    read_progress,
+    save_checkpoint,
+)
 from harmonizer.zoo import convert_state_dict
 from harmonizer.zoo.archive import read_archive
 from harmonizer.zoo.integrity import Weights
@@ -79,6 +86,60 @@ def test_an_archive_is_not_unpacked_to_more_than_it_has() -> None:
     assert len(packed.getvalue()) < 1_000_000
     with pytest.raises(WeightsCorruptedError, match="larger than the file"):
         read_archive(packed.getvalue(), "the file")
+
+
+class Filled:
+    """Pickled as a call that makes many bytes."""
+
+    def __reduce__(self) -> Any:
+        return bytearray, (200_000_000,)
+
+
+class Doubled:
+    """Pickled as calls that double what they are given, again and again."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def __reduce__(self) -> Any:
+        less = Doubled(self.times - 1) if self.times else b"0123456789"
+        return codecs.encode, (less, "hex_codec")
+
+
+@pytest.mark.parametrize("bomb", [Filled(), Doubled(24)], ids=["filled", "doubled"])
+@pytest.mark.parametrize("form", ["plain", "legacy", "compressed"])
+def test_a_few_bytes_do_not_become_many(bomb: Any, form: str) -> None:
+    content = (legacy if form == "legacy" else saved)({"a": bomb})
+    if form == "compressed":  # beside something that is as large as what is unpacked
+        plain, content = zipfile.ZipFile(io.BytesIO(content)), b""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as packed:
+            for one in plain.infolist():
+                kind = zipfile.ZIP_DEFLATED if "pkl" in one.filename else zipfile.ZIP_STORED
+                packed.writestr(one.filename, plain.read(one), kind)
+        content = buffer.getvalue()
+    tracemalloc.start()
+    try:
+        with pytest.raises(WeightsCorruptedError):
+            read_archive(content, "the file")
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("key", ["step", "best", "metrics"])
+def test_a_checkpoint_whose_text_would_have_no_end_is_refused(key: str) -> None:
+    nested: Any = ["text"] * 10
+    for _ in range(6):  # 40 MB as a text
+        nested = [nested] * 10
+    state = {"step": 1, "best": 1.0, "metrics": {}, key: {"fmse": nested}}
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="its "):
+            read_progress(read_archive(saved(state), "the file"))
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
