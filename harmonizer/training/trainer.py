@@ -111,7 +111,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
     device = resolve_device(config.device)
     # Whatever device the program around makes its tensors on; a context costs compiled steps time.
     here = nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
-    with here, joined_team(device) as team:
+    # It may have switched gradients off, too, or reduced its own arithmetic.
+    learning, exact = torch.inference_mode(False), torch.autocast(device.type, enabled=False)
+    with here, learning, exact, joined_team(device) as team:
         if device.type == "cuda" and team.size > 1:
             device = torch.device("cuda", team.local_rank)
         run = _Run(config, device, team, resume=resume)  # until here nothing is lost by an end

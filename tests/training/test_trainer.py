@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import RUN, SmallRun, losses, rows
+from runs import RUN, SmallRun, losses, rows, same_state, weights
 
 from harmonizer import Harmonizer
 from harmonizer.training import TrainConfig, train
@@ -59,6 +60,26 @@ def test_it_is_the_same_run_whatever_device_tensors_are_made_on_elsewhere(
     finally:
         torch.set_default_device(None)
     assert losses(str(tmp_path / "a")) == losses(str(tmp_path / "b"))
+
+
+@pytest.mark.parametrize(
+    "around",
+    [torch.no_grad, torch.inference_mode, partial(torch.autocast, "cpu", torch.bfloat16)],
+    ids=["no gradients", "inference", "autocast"],
+)
+def test_it_is_the_same_run_whatever_is_done_with_tensors_elsewhere(
+    around: Any, small_run: SmallRun, tmp_path: Path
+) -> None:
+    first = small_run(steps=3, validate_every=2)
+    second = replace(first, output=str(tmp_path / "other"))
+    result = train(first)
+    with around():
+        before = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        again = train(second)
+        assert before == (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
+    assert result.metrics
+    assert again.metrics == result.metrics
+    assert same_state(weights(first.output), weights(second.output))
 
 
 def test_tensorboard_has_what_the_tables_have(small_run: SmallRun) -> None:
