@@ -34,7 +34,7 @@ def trace_network(network: nn.Module, input_size: tuple[int, int]) -> torch.expo
         for channels in (3, 1)
     )
     batch = {0: torch.export.Dim("batch", min=1)}
-    with _quiet_torch():
+    with translating():
         return torch.export.export(
             fold_batch_norm(network), example, dynamic_shapes=(batch, batch), strict=False
         )
@@ -51,7 +51,7 @@ def to_onnx(network: nn.Module, input_size: tuple[int, int]) -> Any:  # noqa: AN
     _send_nothing()
     onnx = import_extra("onnx", "onnx")
     import_extra("onnxscript", "onnx")  # torch translates with it
-    with _quiet_torch():
+    with translating():
         program: Any = torch.onnx.export(
             trace_network(network, input_size),
             input_names=[IMAGE, MASK],
@@ -76,13 +76,16 @@ def _name_batch(graph: Any) -> None:  # noqa: ANN401 - an `onnx.GraphProto`
 
 
 @contextmanager
-def _quiet_torch() -> Generator[None]:
-    """Keep to itself what torch says of its own parts, and of packages that it does not need."""
+def translating() -> Generator[None]:
+    """Keep the arithmetic of the program around out of a graph.
+
+    What torch says of its own parts, and of packages that it does not need, is kept to itself.
+    """
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.autocast("cpu", enabled=False):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -146,7 +149,7 @@ def export_onnx(network: nn.Module, info: ModelInfo, path: Path) -> None:
     for count in (1, 3):  # the batch has to have stayed free
         images = generator.standard_normal((count, 3, *size), np.float32)
         masks = generator.random((count, 1, *size), np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast("cpu", enabled=False):
             expected = network(torch.from_numpy(images), torch.from_numpy(masks)).numpy()
         (found,) = session.run(None, {IMAGE: images, MASK: masks})
         difference = float(np.abs(found - expected).max())

@@ -3,6 +3,7 @@
 import json
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from small_networks import small_idih
 
 from harmonizer import Harmonizer, model_info
 from harmonizer.cli import main
@@ -102,6 +104,19 @@ def test_what_a_program_has_set_does_not_reach_the_graph(backend: str) -> None:
         torch.set_default_dtype(torch.float32)
     expected = Harmonizer.from_pretrained(device="cpu", backend="torch")(*_picture())
     assert np.abs(answer.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_reduced_arithmetic_around_does_not_reach_the_graph(backend: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime" if backend == "onnx" else backend)
+    small_idih().save_pretrained(tmp_path)
+    load = partial(Harmonizer.from_pretrained, tmp_path, device="cpu", backend=cast(Any, backend))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = load()
+        if backend == "onnx":
+            export.export_onnx(found._network, found.info, tmp_path / "model.onnx")
+    expected = load().predict(*_picture())
+    np.testing.assert_array_equal(found.predict(*_picture()), expected)
 
 
 def _picture() -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -10,7 +10,7 @@ from torch import nn
 
 from harmonizer.errors import InputError, import_extra
 from harmonizer.inference.backends.run import Run
-from harmonizer.inference.export import trace_network
+from harmonizer.inference.export import trace_network, translating
 from harmonizer.threads import limited_threads
 
 _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
@@ -22,7 +22,8 @@ def run_with_openvino(network: nn.Module, input_size: tuple[int, int], dtype: to
         raise InputError(f"the backend 'openvino' computes in float32 or bfloat16; got {dtype}")
     _send_nothing()
     openvino = import_extra("openvino", "openvino")
-    converted = openvino.convert_model(trace_network(network, input_size))
+    with translating():
+        converted = openvino.convert_model(trace_network(network, input_size))
     settings: dict[str, str | int] = {
         "INFERENCE_PRECISION_HINT": _PRECISIONS[dtype],
         "PERFORMANCE_HINT": "LATENCY",
