@@ -102,7 +102,7 @@ def apply_strength(
         return after
     if not shares.is_one_number:
         return _between(before, after, shares)
-    share = shares.light
+    share = float(shares.light)  # OpenCV takes no other library's
     if before.dtype.kind == "u":
         return cv2.addWeighted(before, 1 - share, after, share, 0)
     return (before + np.float32(share) * (after - before)).astype(before.dtype, copy=False)

@@ -78,3 +78,12 @@ def test_shares_out_of_range_are_refused(share: Any) -> None:
         Strength(light=share)
     with pytest.raises(InputError, match="color is a number from 0"):
         Strength(color=share)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.longdouble])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_strength_may_be_any_float_of_numpys(kind: Any, dtype: Any) -> None:
+    before = np.zeros((4, 5, 3), dtype)
+    after = np.ones_like(before) * np.dtype(dtype).type(1 if dtype is np.float32 else 200)
+    expected = apply_strength(before, after, 0.5)
+    assert np.array_equal(apply_strength(before, after, kind(0.5)), expected)
