@@ -113,6 +113,8 @@ def _alpha(image: ImageLike) -> NDArray[np.float32] | None:
         image = with_sound_key(image)
         if not image.has_transparency_data:
             return None
+        if image.mode == "La":  # which Pillow brings to LA alone
+            image = image.convert("LA")
         return _unit(np.asarray(image.convert("RGBA").getchannel("A")))
     if is_tensor(image) and image.shape[0] == 4:
         return _unit(tensor_values(image[3]))

@@ -125,7 +125,7 @@ def test_kinds_follow_the_background(tmp_path: Path) -> None:
     assert (mask.dtype, mask.shape) == (np.float32, (6, 8))
 
 
-@pytest.mark.parametrize("mode", ["LA", "RGBa", "P", "RGB"])
+@pytest.mark.parametrize("mode", ["LA", "La", "RGBa", "P", "RGB"])
 def test_every_way_to_store_transparency(mode: str) -> None:
     cutout = Image.fromarray(layer(200, np.tri(4, dtype=np.uint8) * 255))
     if mode == "P":
@@ -137,7 +137,7 @@ def test_every_way_to_store_transparency(mode: str) -> None:
         stored.paste(cutout, mask=cutout.getchannel("A"))
         stored.info["transparency"] = (1, 2, 3)
     else:
-        stored = cutout.convert(mode)
+        stored = (cutout.convert("LA") if mode == "La" else cutout).convert(mode)
     expected = compose(cutout, paper(100), (1, 1))
     for one, other in zip(compose(stored, paper(100), (1, 1)), expected, strict=True):
         assert np.array_equal(one, other)
