@@ -157,8 +157,10 @@ class Network(Method):
     model: Harmonizer
 
     def identity(self) -> str:
-        """Return weights and input: what decides over a model's answers."""
-        return f"model {self.model.fingerprint()}, {self.model.info.preprocessing}"
+        """Return weights, what is not in them, input and arithmetic: what decides over answers."""
+        model, info = self.model, self.model.info
+        network = f"{info.architecture} {dict(info.arguments)}"
+        return f"model {model.fingerprint()}, {network}, {info.preprocessing}, {model.dtype}"
 
     def prepare(self, triplet: Triplet) -> Composite:
         """Open the composite."""

@@ -291,7 +291,13 @@ def test_rows_of_another_evaluation_are_never_mixed_in(
     before = (out / "images.csv").read_bytes()
     sampled = replace(brighten.info.preprocessing, resampler="opencv-nearest")
     other = Harmonizer(Brighten(), replace(brighten.info, preprocessing=sampled), device="cpu")
+    changed = Harmonizer(
+        Brighten(), replace(brighten.info, arguments={"least_chroma": 0.5}), device="cpu"
+    )
+    reduced = Harmonizer(Brighten(), brighten.info, device="cpu", dtype="bfloat16")
     for models, data, options, said in [
+        ({"a": changed}, iharmony4, {}, "differs in models"),
+        ({"a": reduced}, iharmony4, {}, "differs in models"),
         ({"a": model}, iharmony4, {}, "differs in models"),
         ({"a": other}, iharmony4, {}, "differs in models"),
         ({"b": brighten}, iharmony4, {}, "differs in models"),
