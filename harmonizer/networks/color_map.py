@@ -371,17 +371,19 @@ def _keep_ends(
     Returns:
         (N, 3, 10), which change the mean colour as `terms` do.
     """
+    # Sums, not products of matrices: OpenCV 4.10 cannot read two with the same constant.
     luma = torch.from_numpy(LUMA).to(terms)[None]
-    light = torch.matmul(luma, terms)  # (N, 1, 10)
+    light = (luma.reshape(1, 3, 1) * terms).sum(dim=1, keepdim=True)  # (N, 1, 10)
     lighter = F.relu(light[:, :, :1])  # (N, 1, 1)
     # 1 - y^2 around the mean, y being the luma of a colour.
     first, second = (luma[0, [pair[side] for pair in PRODUCTS]] for side in (0, 1))
     twice = luma.new_tensor([1.0 if i == j else 2.0 for i, j in PRODUCTS])
-    squares = (-first * second * twice).expand_as(moments)
-    middle = torch.matmul(mean, luma.T)  # (N, 1, 1)
+    squares = -first * second * twice  # (6,)
+    middle = (mean * luma).sum(dim=2, keepdim=True)  # (N, 1, 1)
     room = 1 - middle * middle + (squares * moments).sum(dim=2, keepdim=True)
     room = F.relu(room - _EPSILON) + _EPSILON  # its mean over the foreground
-    bend = torch.cat([room, -2 * middle * luma, squares], dim=2) / room
+    # Each part by itself: OpenCV 4.10 cannot read a constant that is joined to others.
+    bend = torch.cat([room / room, -2 * middle * luma / room, squares / room], dim=2)
     most = _STEEPEST * room
     bent = lighter - F.relu(lighter - most)  # the smaller of the two
     bent = share * bent / (lighter + _SLIGHT)  # as a share of the change
