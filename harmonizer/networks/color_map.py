@@ -187,11 +187,16 @@ class ColorMapNetwork(Network, StartsFromImageNet):
         )
         terms = self.answer(self.hidden(known)) * self.answer_scale
         terms = terms.reshape(-1, 3, TERMS)
-        if self.least_chroma:
-            terms = _keep_chroma(terms, means[:, :1], self.least_chroma)
-        if self.kept_ends:
-            terms = _keep_ends(terms, means[:, :1], moments[:, :1], self.kept_ends)
-        return _expand(terms, means[:, :1], moments[:, :1])
+        mean, spread = means[:, :1], moments[:, :1]
+        if self.least_chroma or self.kept_ends:
+            light = torch.matmul(_luma(terms), terms)  # (N, 1, 10)
+            colour = terms - light
+            if self.least_chroma:
+                colour = _keep_chroma(colour, mean, self.least_chroma)
+            if self.kept_ends:
+                light = _keep_ends(light, mean, spread, self.kept_ends)
+            terms = light + colour
+        return _expand(terms, mean, spread)
 
     def _statistics(
         self, image: torch.Tensor, sides: torch.Tensor
@@ -328,14 +333,20 @@ def _along_border(image: torch.Tensor, sides: torch.Tensor, means: torch.Tensor)
     return (values * weights).sum(dim=3).flatten(1)
 
 
-def _keep_chroma(terms: torch.Tensor, mean: torch.Tensor, least: float) -> torch.Tensor:
+def _luma(like: torch.Tensor) -> torch.Tensor:
+    """How much each channel of a colour counts in its lightness, (1, 3)."""
+    return torch.from_numpy(LUMA).to(like)[None]
+
+
+def _keep_chroma(colour: torch.Tensor, mean: torch.Tensor, least: float) -> torch.Tensor:
     """Weaken a change of colours by how much of its chroma it takes from a mean colour.
 
     What a network has learned from composites that were made is too bold for what people paste,
     where an object is more colourful than its surroundings for being what it is.
 
     Args:
-        terms: (N, 3, 10), a change around the mean, as `_expand` takes it.
+        colour: (N, 3, 10), a change around the mean, as `_expand` takes it, without that of
+            lightness.
         mean: (N, 1, 3).
         least: The share of the mean's chroma, in its own hue, that is always left. Of a share l
             that is to be taken, l / sqrt(1 + (l / (1 - least))^2) is.
@@ -343,39 +354,34 @@ def _keep_chroma(terms: torch.Tensor, mean: torch.Tensor, least: float) -> torch
     Returns:
         (N, 3, 10).
     """
-    luma = torch.from_numpy(LUMA).to(terms)[None]
-    light = torch.matmul(luma, terms)  # (N, 1, 10)
-    colour = terms - light
-    chroma = mean - torch.matmul(mean, luma.T)
+    chroma = mean - torch.matmul(mean, _luma(mean).T)
     taken = F.relu(-torch.matmul(chroma, colour[:, :, :1]))  # (N, 1, 1)
     taken = taken / ((chroma * chroma).sum(dim=2, keepdim=True) + _FAINT)  # as a share of it
     taken = taken / (1 - least)
-    return light + colour / (1 + taken * taken).sqrt()
+    return colour / (1 + taken * taken).sqrt()
 
 
 def _keep_ends(
-    terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor, share: float
+    light: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor, share: float
 ) -> torch.Tensor:
     """Make a change that lightens bend the tones between black and white in place of lifting them.
 
     What networks learn from transfers lifts dark objects as a whole, which looks like a veil.
 
     Args:
-        terms: (N, 3, 10), a change around the mean, as `_expand` takes it.
+        light: (N, 1, 10), the change of lightness around the mean, of all channels alike.
         mean: (N, 1, 3).
         moments: (N, 1, 6).
-        share: Of the change of lightness by which the mean becomes lighter. Up to a bend beyond
-            which highlights would be lost, it becomes a multiple of 1 - y^2, which is 0 at black
-            and at white (y = -1 and 1), as large in the mean.
+        share: Of a change by which the mean becomes lighter. Up to a bend beyond which highlights
+            would be lost, it becomes a multiple of 1 - y^2, which is 0 at black and at white
+            (y = -1 and 1), as large in the mean.
 
     Returns:
-        (N, 3, 10), which change the mean colour as `terms` do.
+        (N, 1, 10), which change the mean as `light` does.
     """
-    # Sums, not products of matrices: OpenCV 4.10 cannot read two with the same constant.
-    luma = torch.from_numpy(LUMA).to(terms)[None]
-    light = (luma.reshape(1, 3, 1) * terms).sum(dim=1, keepdim=True)  # (N, 1, 10)
     lighter = F.relu(light[:, :, :1])  # (N, 1, 1)
     # 1 - y^2 around the mean, y being the luma of a colour.
+    luma = _luma(light)
     first, second = (luma[0, [pair[side] for pair in PRODUCTS]] for side in (0, 1))
     twice = luma.new_tensor([1.0 if i == j else 2.0 for i, j in PRODUCTS])
     squares = -first * second * twice  # (6,)
@@ -387,7 +393,7 @@ def _keep_ends(
     most = _STEEPEST * room
     bent = lighter - F.relu(lighter - most)  # the smaller of the two
     bent = share * bent / (lighter + _SLIGHT)  # as a share of the change
-    return terms + bent * (lighter * bend - light)
+    return light + bent * (lighter * bend - light)
 
 
 def _expand(terms: torch.Tensor, mean: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
