@@ -13,7 +13,7 @@ from harmonizer.lifting.color_transform import ColorTransform, quadratic_terms
 from harmonizer.lifting.correction import Correction, Curve, Floats, cubic_monomials
 from harmonizer.lifting.noise import without_noise
 from harmonizer.lifting.resampling import GREY_LEVEL, filled, interpolation, low_res_weight
-from harmonizer.preprocessing import Range, full_scale
+from harmonizer.preprocessing import Range, bounding_box, full_scale
 
 # A blur of the answer is looked for up to two low-resolution pixels; finer steps change nothing.
 _BLURS = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0)
@@ -110,15 +110,21 @@ def _fit(before: Floats, after: Floats, weight: Floats) -> Correction:
     target -= affine[:, 1:] @ whitened
     monomials = cubic_monomials(whitened)
     coefficients = _ridge(monomials, target, w, _RIDGE)
-    bounds = np.quantile(coefficients @ monomials, _CURVE_QUANTILES, axis=1)[..., None]
+    added = np.sort(coefficients @ monomials, axis=1)  # faster than to look for two quantiles
+    bounds = (added[:, [round(q * (added.shape[1] - 1))]] for q in _CURVE_QUANTILES)
     by_fours = np.vstack([coefficients, np.zeros((1, coefficients.shape[1]))])
     curve = Curve(*(part.astype(np.float32) for part in (by_fours, *bounds)))
     linear = affine[:, 1:].astype(np.float32)
     correction = Correction(whitening.astype(np.float32), linear, curve, change)
     # 3 x h x w: with colours innermost, numpy is slow.
-    residual = np.stack(cv2.split(change))
-    residual -= correction.of_colours(before.reshape(-1, 3).T).reshape(residual.shape)
-    field = filled(without_noise(residual, weight), weight)
+    residual = np.zeros((3, *weight.shape), np.float32)
+    counts = bounding_box(weight)
+    if counts is not None:  # beyond it nothing counts, and `filled` makes it up
+        part = tuple(slice(*ends) for ends in counts)
+        own = np.stack(cv2.split(change[part]))
+        own -= correction.of_colours(before[part].reshape(-1, 3).T).reshape(own.shape)
+        residual[:, *part] = without_noise(own, weight[part])
+    field = filled(residual, weight)
     return replace(correction, field=field)
 
 

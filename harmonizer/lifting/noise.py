@@ -24,21 +24,22 @@ def without_noise(residual: Floats, weight: Floats) -> Floats:
     """
     noise = _noise_variance(residual, weight)
     kept = np.zeros_like(residual)
-    finer = residual
+    finer, coarser, work = residual.copy(), np.empty_like(residual), np.empty_like(residual)
     numerator, denominator = residual * weight, weight
     total = 3 * float(weight.sum())
     previous = 0.0
     for sigma in _BAND_SIGMAS:
         step = math.sqrt(sigma**2 - previous**2)
-        numerator = np.stack([_smoothed(plane, step) for plane in numerator])
+        for plane in numerator:
+            plane[...] = _smoothed(plane, step)
         denominator = _smoothed(denominator, step)
-        coarser = numerator / np.maximum(denominator, 1e-6)
-        band = finer - coarser
-        energy = float(np.vdot(band, band * weight)) / total
+        np.divide(numerator, np.maximum(denominator, 1e-6), out=coarser)
+        band = np.subtract(finer, coarser, out=finer)
+        energy = float(np.vdot(band, np.multiply(band, weight, out=work))) / total
         share = noise * _white_noise_gain(previous, sigma) / max(energy, 1e-20)
         band *= max(0.0, 1.0 - share)
         kept += band
-        finer, previous = coarser, sigma
+        finer, coarser, previous = coarser, band, sigma
     kept += finer
     return kept
 
@@ -50,20 +51,20 @@ def _noise_variance(residual: Floats, weight: Floats) -> float:
     apart, is what neighbours do not share. It is taken locally, and a low quantile of it counts:
     noise is everywhere, unexplained texture only in places.
     """
-    one, support = _semivariance(residual, weight, 1)
-    two, _ = _semivariance(residual, weight, 2)
+    sums = cv2.merge([one for lag in (1, 2) for one in _apart(residual, weight, lag)])
+    # All are smooth, and so of half the resolution.
+    squares, support, further, behind = cv2.split(_smoothed(_halved(cast(Floats, sums)), 2.0))
+    one, two = squares / np.maximum(6 * support, 1e-6), further / np.maximum(6 * behind, 1e-6)
     inner = (_halved(weight) > 0.5 * weight.max()) & (support > 0)
-    if np.count_nonzero(inner) < 8:  # too few to tell noise from signal
+    estimates = np.sort((2 * one - two)[inner])
+    if len(estimates) < 8:  # too few to tell noise from signal
         return 0.0
     # So low a quantile of estimates from some 100 pixels each lies below their mean.
-    return 1.1 * max(0.0, float(np.quantile((2 * one - two)[inner], 0.05)))
+    return 1.1 * max(0.0, float(estimates[len(estimates) // 20]))
 
 
-def _semivariance(residual: Floats, weight: Floats, lag: int) -> tuple[Floats, Floats]:
-    """Local half mean squared difference of pixels ``lag`` apart, and the weight behind it.
-
-    Both are smooth, and so of half the resolution.
-    """
+def _apart(residual: Floats, weight: Floats, lag: int) -> tuple[Floats, Floats]:
+    """Squared differences of pixels ``lag`` apart, down and across, and the weight behind them."""
     total, support = np.zeros_like(weight), np.zeros_like(weight)
     for first, second in (
         (np.s_[..., :-lag], np.s_[..., lag:]),
@@ -73,12 +74,11 @@ def _semivariance(residual: Floats, weight: Floats, lag: int) -> tuple[Floats, F
         difference = residual[first] - residual[second]
         total[first] += both * np.einsum("cij,cij->ij", difference, difference)
         support[first] += both
-    total, support = (_smoothed(_halved(one), 2.0) for one in (total, support))
-    return cast(Floats, total / np.maximum(6 * support, 1e-6)), support
+    return total, support
 
 
 def _halved(values: Floats) -> Floats:
-    height, width = values.shape
+    height, width = values.shape[:2]
     size = max(1, width // 2), max(1, height // 2)
     return cast(Floats, cv2.resize(values, size, interpolation=cv2.INTER_AREA))
 

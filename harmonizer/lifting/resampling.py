@@ -19,7 +19,7 @@ _LEAST_SHARE = 0.97
 # answers are off there.
 _BORDER = 2
 # Whether an image was resized by sampling is seen on each so manieth row and column.
-_EVERY = 4
+_EVERY = 8
 
 
 def low_res_weight(image: NDArray[Any], mask: Floats, low: Floats, scale: float) -> Floats:
@@ -79,16 +79,17 @@ def filled(planes: Floats, weight: Floats) -> Floats:
     Returns:
         h x w x 3.
     """
-    weighted = cast(Floats, cv2.merge((*(planes * weight), weight)))
+    weighted = cv2.merge([*(plane * weight for plane in planes), weight])
     height, width = weight.shape
-    total = cast(Floats, weighted.mean(axis=(0, 1))[None, None])
+    total: Floats = np.array(cv2.mean(weighted), np.float32)[None, None]
     for factor in (32, 8, 2, 1):
         size = (max(1, width // factor), max(1, height // factor))
         coarser = cv2.resize(total, size, interpolation=cv2.INTER_LINEAR)
-        total = cast(Floats, np.float32(1e-3) * coarser)
-        total += cv2.resize(weighted, size, interpolation=cv2.INTER_AREA)
-    support = np.maximum(total[..., 3], 1e-30)
-    return cast(Floats, cv2.merge(tuple(plane / support for plane in cv2.split(total)[:3])))
+        own = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA)
+        total = cast(Floats, cv2.scaleAdd(coarser, 1e-3, own))
+    *sums, support = cast(list[Floats], cv2.split(total))
+    np.maximum(support, 1e-30, out=support)
+    return cast(Floats, cv2.merge([one / support for one in sums]))
 
 
 def interpolation(pixels: slice, size: int, low_size: int) -> tuple[slice, Floats]:
