@@ -8,9 +8,10 @@ from typing import Any, cast
 import torch
 
 from harmonizer.errors import WeightsCorruptedError
+from harmonizer.zoo.pickles import check_pickle
 
-# What torch's reader calls beside what tensors are made by: a few bytes have them make gigabytes.
-_MULTIPLIERS = (b"\nbytearray\n", b"_codecs\nencode\n")
+# How many pickles a file of torch before 1.6 begins with: who wrote it, what it holds, and where.
+_LEGACY_PICKLES = 5
 
 
 def read_archive(content: bytes, what: str) -> dict[str, Any]:
@@ -25,8 +26,10 @@ def read_archive(content: bytes, what: str) -> dict[str, Any]:
     try:
         if content.startswith(b"PK"):
             _check_archive(content)
-        if any(name in content for name in _MULTIPLIERS):
-            raise ValueError("it holds bytes, which are no tensors")
+        else:
+            stream = io.BytesIO(content)
+            for _ in range(_LEGACY_PICKLES):
+                check_pickle(stream)
         found: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsCorruptedError(
@@ -37,7 +40,9 @@ def read_archive(content: bytes, what: str) -> dict[str, Any]:
     # A damaged archive makes the readers raise almost anything.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WeightsCorruptedError(f"{what} is not a state dict, or damaged: {reason}") from error
+        raise WeightsCorruptedError(
+            f"{what} is not a state dict, or damaged, and was not loaded: {reason}"
+        ) from error
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in cast(Any, found)):
         kind = type(cast(Any, found)).__name__
         raise WeightsCorruptedError(f"{what} is not a state dict: it holds a {kind}")
@@ -54,3 +59,6 @@ def _check_archive(content: bytes) -> None:
             raise ValueError("its parts are compressed")
         if (bad := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {bad} is wrong")
+        for part in parts:
+            if part.filename.endswith(".pkl"):
+                check_pickle(io.BytesIO(archive.read(part)))

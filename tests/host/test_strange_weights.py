@@ -7,6 +7,7 @@ import os
 import sys
 import tracemalloc
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,28 @@ class Doubled:
         return codecs.encode, (less, "hex_codec")
 
 
-@pytest.mark.parametrize("bomb", [Filled(), Doubled(24)], ids=["filled", "doubled"])
+class Called:
+    """Pickled as a call of what torch's reader may call, with one number for many."""
+
+    def __init__(self, function: Any, *more: Any) -> None:
+        self.function, self.more = function, more
+
+    def __reduce__(self) -> Any:
+        return self.function, (torch.zeros(1).expand(100_000), *self.more)
+
+
+REBUILD = torch._utils._rebuild_device_tensor_from_cpu_tensor  # type: ignore[attr-defined]
+BOMBS: dict[str, Any] = {
+    "filled": Filled(),
+    "doubled": Doubled(24),
+    "converted": Called(REBUILD, torch.float64, "cpu", False),
+    "set": Called(set),
+    "counter": Called(Counter),
+    "untyped": Called(torch.UntypedStorage),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
 @pytest.mark.parametrize("form", ["plain", "legacy", "compressed"])
 def test_a_few_bytes_do_not_become_many(bomb: Any, form: str) -> None:
     content = (legacy if form == "legacy" else saved)({"a": bomb})
@@ -125,6 +147,62 @@ def test_a_few_bytes_do_not_become_many(bomb: Any, form: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 50_000_000
     finally:
         tracemalloc.stop()
+
+
+def with_pickle(pickled: bytes) -> bytes:
+    """Return an archive of torch's with another pickle."""
+    plain, buffer = zipfile.ZipFile(io.BytesIO(saved({"a": torch.zeros(1)}))), io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as changed:
+        for one in plain.infolist():
+            is_pickle = one.filename.endswith("data.pkl")
+            changed.writestr(one.filename, pickled if is_pickle else plain.read(one))
+    return buffer.getvalue()
+
+
+DOUBLED = b")q\0" + b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(20))
+ORDERED = b"ccollections\nOrderedDict\n"
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        pytest.param(b"}h\x14K\1s.", id="a key"),
+        pytest.param(b"}(K\2K\1h\x14K\1u.", id="a later key"),
+        pytest.param(ORDERED + b"]](h\x14K\1ea\x85R.", id="a key of a call"),
+        pytest.param(b"}X\1\0\0\0ah\x14Qs.", id="where a tensor lies"),
+        pytest.param(b"}X\1\0\0\0acbuiltins\nset\n]h\x14a\x85Rs.", id="a set"),
+        pytest.param(b"}X\1\0\0\0a\x8f(h\x14\x90s.", id="a set of another protocol"),
+    ],
+)
+def test_a_hash_without_an_end_is_not_begun(pickled: bytes) -> None:
+    """Tuples, each of which holds the one before twice: of sixty, Ctrl-C would not end it."""
+    with pytest.raises(WeightsCorruptedError, match="and was not loaded"):
+        read_archive(with_pickle(b"\x80\2" + DOUBLED + pickled), "the file")
+
+
+def test_what_people_save_is_read() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    optimizer = torch.optim.Adam(network.parameters(), betas=(0.5, 0.9))
+    network(torch.zeros(2, 1, 3, 3)).sum().backward()
+    optimizer.step()
+    state: dict[str, Any] = {
+        "state_dict": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "weight": network[0].weight,
+        "epoch": 3,
+        "best": 1.5,
+        "names": ["a", None, True, (1, 2), -(2**40)],
+        "random": torch.get_rng_state(),
+        "half": torch.ones(3, dtype=torch.bfloat16),
+    }
+    for content in (saved(state), legacy(state)):
+        found = read_archive(content, "the file")
+        assert found["names"] == state["names"]
+        assert found["optimizer"]["param_groups"] == state["optimizer"]["param_groups"]
+        for name, values in state["state_dict"].items():
+            assert torch.equal(found["state_dict"][name], values)
+        assert torch.equal(found["weight"], state["weight"])
+        assert torch.equal(found["half"], state["half"])
 
 
 @pytest.mark.parametrize("key", ["step", "best", "metrics"])

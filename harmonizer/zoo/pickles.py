@@ -1,0 +1,100 @@
+"""Look at what a pickle would make, and make nothing of it.
+
+torch's own reader runs no foreign code, but a few bytes have what it does run fill the memory, or
+compute for ever: the hash of sixty tuples, each of which holds the one before twice, has no end. So
+pickles are read here first, and hold nothing but what state dicts and checkpoints are made of.
+"""
+
+import pickletools
+from typing import IO, cast
+
+_DICT = "collections OrderedDict"
+_TENSORS = {f"torch._utils _rebuild_{name}" for name in ("tensor", "tensor_v2", "parameter")}
+_CALLED = {_DICT, *_TENSORS}
+_PLAIN = {
+    *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
+    *("BINUNICODE", "SHORT_BINUNICODE", "SHORT_BINSTRING"),
+}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_PUT, _GET = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
+# What may lie on the stack: plain values, an empty tuple, one of plain values and types, a dict
+# that `_DICT` has made, and anything else; or a type, which lies there as its name.
+_VALUE, _NOTHING, _FLAT, _MADE, _OTHER = "value", "nothing", "flat", "made", "other"
+
+
+def check_pickle(stream: IO[bytes]) -> None:
+    """Read one pickle to its end.
+
+    Raises:
+        ValueError: It holds something else than dicts, whose keys are texts or numbers, lists,
+            tuples, tensors, texts and numbers; or it is damaged.
+    """
+    stack: list[str] = []
+    marks: list[int] = []
+    memo: dict[int, str] = {}
+
+    def taken(count: int) -> list[str]:
+        """Take so many from the top, but none from below the last mark."""
+        first = len(stack) - count
+        if first < (marks[-1] if marks else 0):
+            raise ValueError("it ends before its values")
+        values = stack[first:]
+        del stack[first:]
+        return values
+
+    def since_mark() -> list[str]:
+        if not marks:
+            raise ValueError("it has no beginning of its values")
+        return taken(len(stack) - marks.pop())
+
+    for opcode, argument, _ in pickletools.genops(stream):
+        name = opcode.name
+        if name in _PLAIN:
+            stack.append(_VALUE)
+        elif name == "GLOBAL":
+            stack.append(_checked_type(cast(str, argument)))
+        elif name == "MARK":
+            marks.append(len(stack))
+        elif name in _PUT:
+            memo[cast(int, argument)] = stack[-1]
+        elif name in _GET:
+            stack.append(memo[cast(int, argument)])
+        elif name == "EMPTY_TUPLE":
+            stack.append(_NOTHING)
+        elif name == "TUPLE" or name in _TUPLES:
+            values = since_mark() if name == "TUPLE" else taken(_TUPLES[name])
+            stack.append(_FLAT if all(map(_is_flat, values)) else _OTHER)
+        elif name in ("EMPTY_DICT", "EMPTY_LIST"):
+            stack.append(_OTHER)
+        elif name in ("SETITEM", "SETITEMS"):
+            pairs = since_mark() if name == "SETITEMS" else taken(2)
+            if any(key != _VALUE for key in pairs[::2]):
+                raise ValueError("a key in it is neither a text nor a number")
+        elif name in ("APPEND", "APPENDS"):
+            since_mark() if name == "APPENDS" else taken(1)
+        elif name == "BINPERSID":  # the numbers of a tensor, which are elsewhere
+            if taken(1) != [_FLAT]:
+                raise ValueError("its tensors are not where tensors are")
+            stack.append(_OTHER)
+        elif name == "REDUCE":
+            what, given = taken(2)
+            if what not in _CALLED or (what == _DICT and given != _NOTHING):
+                raise ValueError(f"it calls {what.replace(' ', '.')}, as no state dict does")
+            stack.append(_MADE if what == _DICT else _OTHER)
+        elif name == "BUILD":  # a state dict has attributes, the versions of its layers
+            if taken(2)[0] != _MADE:
+                raise ValueError("it has attributes of what has none")
+            stack.append(_MADE)
+        elif name not in ("PROTO", "STOP"):
+            raise ValueError(f"it does what no state dict does ({name})")
+
+
+def _checked_type(name: str) -> str:
+    module, _, attribute = name.partition(" ")
+    if name in _CALLED or (module == "torch" and attribute.endswith("Storage")):
+        return name
+    raise ValueError(f"it holds {module}.{attribute}, which no state dict is made of")
+
+
+def _is_flat(kind: str) -> bool:
+    return kind == _VALUE or kind.endswith("Storage")
