@@ -113,6 +113,30 @@ class Lock:
 _locks: WeakSet[Lock] = WeakSet()
 
 
+class LockOfEach:
+    """A lock for each object: threads that are given the same one take turns."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self._counting = Lock()
+        self._held: dict[int, tuple[Lock, list[int]]] = {}  # by id, with how many want it
+
+    @contextmanager
+    def of(self, one: object) -> Generator[None]:
+        """Wait for an object, and have it to oneself meanwhile."""
+        with self._counting:
+            lock, wanting = self._held.setdefault(id(one), (Lock(), [0]))
+            wanting[0] += 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._counting:
+                wanting[0] -= 1
+                if not wanting[0]:
+                    self._held.pop(id(one), None)
+
+
 def _renew_locks() -> None:
     for lock in _locks:
         lock.renew()

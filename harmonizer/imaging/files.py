@@ -37,7 +37,7 @@ from harmonizer.imaging.png import (
 from harmonizer.imaging.scans import check_scans
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
 from harmonizer.preprocessing import Array
-from harmonizer.threads import Lock
+from harmonizer.threads import LockOfEach
 
 # The formats that are read: pictures that Pillow or a plug-in decodes by itself. Others hold no
 # photograph, or a program (PostScript), or open whatever is inside of them.
@@ -59,8 +59,7 @@ _COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
-# Pillow's images and open files have no locks of their own; a few are enough for all of them.
-_LOCKS = tuple(Lock() for _ in range(64))
+_alone = LockOfEach()  # Pillow's images and open files have none of their own
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -155,8 +154,7 @@ def open_file(
             would lose bits; the message says what to do.
         MemoryError: There is not enough memory for its pixels.
     """
-    with _locked(source):
-        name, data = _read(source)
+    name, data = _read(source)
     try:
         if is_tiff(data):
             return _open_tiff(name, data, page, check)
@@ -258,7 +256,7 @@ def load_upright(image: Image.Image, what: str) -> Image.Image:
         MemoryError: There is not enough memory for its pixels.
     """
     try:
-        with _locked(image):
+        with _alone.of(image):
             if raw_profiles(image.info):
                 image = image.copy()  # whose metadata may be set right
             return _load_upright(image, what)
@@ -305,11 +303,6 @@ def _is_key(mode: str, key: Any) -> bool:  # noqa: ANN401
         numbers = cast(tuple[Any, ...], key)
         return all(isinstance(one, int) for one in numbers) and len(numbers) == len(mode)
     return isinstance(key, int) and 0 <= key < (_COLOURS if mode == "P" else 1 << 16)
-
-
-def _locked(source: object) -> Lock:
-    """Return a lock for what others may be reading at the same time."""
-    return _LOCKS[id(source) // 16 % len(_LOCKS)]
 
 
 def _choose_page(image: ImageFile.ImageFile, name: str, page: int | None) -> None:
@@ -411,13 +404,16 @@ def _read(source: FileLike) -> tuple[str, bytes]:
 def _read_open_file(source: IO[bytes]) -> tuple[str, bytes]:
     name = str(getattr(source, "name", type(source).__name__))
     try:
-        if source.seekable():
-            source.seek(0)
-        data: object = source.read()
+        with _alone.of(source):
+            if source.seekable():
+                source.seek(0)
+            data: object = source.read()
     except MemoryError:
         raise
     except Exception as error:  # archives and connections raise their own
         raise InputError(f"the open file {name} cannot be read: {error}") from error
+    if data is None:
+        raise InputError(f"the open file {name} has nothing to read yet, and is set not to wait")
     if not isinstance(data, bytes):
         raise InputError(
             f"the open file {name} gives {type(data).__name__}, not bytes; open it with mode 'rb'"
@@ -428,7 +424,10 @@ def _read_open_file(source: IO[bytes]) -> tuple[str, bytes]:
 def _read_bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"{path} cannot be read: it is a folder or a device, not a file")
+            raise InputError(
+                f"{path} cannot be read: it is a folder or a device, not a file; hand over what it "
+                "holds, as bytes or an open file (on the command line - reads standard input)"
+            )
         return path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error

@@ -17,12 +17,24 @@ from harmonizer.zoo.names import LocalPath, parse_name
 if TYPE_CHECKING:
     import torch
 
-_loading = Lock()
+
+class _Loaded:
+    """A model that is loaded when it is asked for, once, however many threads ask."""
+
+    def __init__(self, model: str | os.PathLike[str] | None, device: str) -> None:
+        self._which, self._device = model, device
+        self._lock = Lock()
+        self._harmonizer: Harmonizer | None = None
+
+    def __call__(self) -> Harmonizer:
+        with self._lock:
+            if self._harmonizer is None:
+                self._harmonizer = Harmonizer.from_pretrained(self._which, device=self._device)
+            return self._harmonizer
 
 
-@lru_cache(maxsize=4)
-def _load(model: str | os.PathLike[str] | None, device: str) -> Harmonizer:
-    return Harmonizer.from_pretrained(model, device=device)
+# The lock is held for a moment: who asks for a model waits for its download, and for no other's.
+_models, _looking = lru_cache(maxsize=4)(_Loaded), Lock()
 
 
 @overload
@@ -105,5 +117,6 @@ def ready(
     place = parse_name(model)
     if isinstance(place, LocalPath):  # from where it is counted may change between calls
         model = place.path.absolute()
-    with _loading:  # threads that arrive together must not load the model twice
-        return _load(model, str(device or "auto"))
+    with _looking:
+        loaded = _models(model, str(device or "auto"))
+    return loaded()

@@ -7,7 +7,7 @@ import pytest
 from harmonizer.cli import main
 from harmonizer.data import TripletDataset
 from harmonizer.errors import InputError
-from harmonizer.files.tables import RowTable
+from harmonizer.files.tables import RowTable, read_table
 from harmonizer.training import TrainConfig
 from harmonizer.training.build import build_model, settle
 
@@ -21,6 +21,7 @@ def read(folder: Path, text: str) -> TrainConfig:
     ("text", "message"),
     [
         (f"[model]\narguments = {{a = {'[' * 5000}{']' * 5000}}}", "nested too deeply"),
+        (f"{'.'.join('a' * 3000)} = 1", "no valid TOML: it has more than 2,000 dots"),
         (f"seed = {'9' * 5000}", "no valid TOML"),
         (f"learning_rate = {'9' * 400}", "learning_rate is larger than"),
         (f"seed = {2**63}", "seed is larger than"),
@@ -45,6 +46,23 @@ def test_a_table_with_a_huge_field_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text(f"a,b\n{'x' * 200_000},1\n")
     with pytest.raises(InputError, match=r"log\.csv is damaged"):
         RowTable(tmp_path / "log.csv", ["a", "b"]).read()
+
+
+def test_short_rows_of_a_wide_table_take_what_they_hold(tmp_path: Path) -> None:
+    """Filled up, the 5 KB of these would be 40 MB."""
+    table = tmp_path / "wide.csv"
+    table.write_text(f"image,{','.join(map(str, range(1000)))}\n" + "a\n" * 500)
+    columns, rows = read_table(table)
+    assert (len(columns), len(rows)) == (1001, 500)
+    assert sum(map(len, rows)) == 500
+    assert (rows[7]["image"], rows[7]["999"]) == ("a", "")
+
+
+def test_a_row_that_is_longer_than_the_header_is_named(tmp_path: Path) -> None:
+    table = tmp_path / "long.csv"
+    table.write_text('image,mask\n\n"a\nb",c\na,b,c\n')
+    with pytest.raises(InputError, match=r"long\.csv, line 5: more fields than the header"):
+        read_table(table)
 
 
 def test_a_name_that_no_file_has_is_a_missing_file(tmp_path: Path) -> None:

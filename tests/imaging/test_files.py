@@ -244,6 +244,33 @@ def test_what_is_not_loaded_yet_may_be_used_many_times(
             assert np.array_equal(np.asarray(result), expected)
 
 
+def test_a_file_that_is_waited_for_keeps_nobody_else_waiting(noise: Any) -> None:
+    ended, reading = threading.Event(), threading.Event()
+
+    class Waiting(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            reading.set()
+            ended.wait(60)
+            return super().read(size)
+
+    buffer = io.BytesIO()
+    Image.fromarray(noise(8, 8)).save(buffer, "PNG")
+    others = [io.BytesIO(buffer.getvalue()) for _ in range(300)]
+
+    def open_others() -> int:
+        return len([open_file(one) for one in others])
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(open_file, Waiting(buffer.getvalue()))
+        assert reading.wait(60)
+        try:
+            assert pool.submit(open_others).result(timeout=20) == len(others)
+            assert not waiting.done()
+        finally:
+            ended.set()
+        waiting.result()
+
+
 def test_the_orientation_is_found_by_every_thread(noise: Any) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

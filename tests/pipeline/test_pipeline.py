@@ -62,7 +62,7 @@ def test_the_default_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> No
         return original(name, **options)
 
     monkeypatch.setattr(Harmonizer, "from_pretrained", counting)
-    one_call._load.cache_clear()
+    one_call._models.cache_clear()
     image, mask = np.zeros((32, 32, 3), np.uint8), box_mask(32, 32)
     threads = [threading.Thread(target=harmonize, args=(image, mask)) for _ in range(4)]
     for thread in threads:
@@ -70,6 +70,31 @@ def test_the_default_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> No
     for thread in threads:
         thread.join()
     assert loads == [None]
+
+
+def test_a_model_that_is_waited_for_keeps_nobody_else_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loading, ended = threading.Event(), threading.Event()
+    original = Harmonizer.from_pretrained
+
+    def slow(name: str | None = None, **options: Any) -> Harmonizer:
+        if name is not None:
+            loading.set()
+            ended.wait(60)
+        return original(None, **options)
+
+    monkeypatch.setattr(Harmonizer, "from_pretrained", slow)
+    image, mask = np.zeros((32, 32, 3), np.uint8), box_mask(32, 32)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(harmonize, image, mask, "a/model-that-is-downloaded")
+        assert loading.wait(60)
+        try:
+            assert pool.submit(harmonize, image, mask).result(timeout=30).shape == image.shape
+            assert not waiting.done()
+        finally:
+            ended.set()
+        waiting.result()
 
 
 def test_a_folder_is_the_one_that_is_there_now(
