@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harmonizer.errors import InputError, printable, shortened
@@ -20,22 +20,26 @@ def sound_streams() -> Generator[None]:
 
     What was closed (`2>&-`) or never there (`pythonw`) becomes the null device, so that no file
     gets its number; what an encoding cannot print is written as an escape; and if nobody reads on
-    (`| head`), the process ends in silence.
+    (`| head`), the process ends in silence. Afterwards they are as they were.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
-        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
+        with ExitStack() as afterwards:
+            for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+                stream = getattr(sys, name)
+                if stream is None:
+                    afterwards.callback(setattr, sys, name, None)
+                    null = afterwards.enter_context(Path(os.devnull).open(mode, encoding="utf-8"))
+                    setattr(sys, name, null)
+                elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+                    afterwards.callback(stream.reconfigure, errors=stream.errors)
+                    stream.reconfigure(errors="backslashreplace")
+            try:
+                yield
+            finally:
+                sys.stdout.flush()
     except BrokenPipeError as error:
         if error.filename is not None:  # another one than stdout
             raise

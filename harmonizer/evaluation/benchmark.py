@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -85,14 +85,18 @@ def evaluate(
     done = {row.index for row in rows}
     waiting = [index for index in range(len(dataset)) if index not in done]
     skipped = list(dataset.missing)
-    bar = tqdm(
-        total=len(dataset), initial=len(done), unit="picture", disable=None if progress else True
+    # Even a bar that is not shown settles for good how multiprocessing starts processes.
+    bar = (
+        tqdm(total=len(dataset), initial=len(done), unit="picture", disable=None)
+        if progress
+        else None
     )
-    with bar:
+    with bar or nullcontext():
         for index, measured in _measure_all(
             methods, dataset, protocol, waiting, batch_size=batch_size, workers=workers
         ):
-            bar.update()
+            if bar is not None:
+                bar.update()
             if isinstance(measured, InputError):
                 text = f"{dataset.files[index].name}: {measured}"
                 if on_error == "raise":

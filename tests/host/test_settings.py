@@ -113,3 +113,19 @@ print_answers()
 def test_warnings_as_errors_from_the_start(plain: str) -> None:
     """`python -W error`, which holds for the imports, too."""
     assert program(f"{ANSWERS}\nprint_answers()", "-W", "error") == plain
+
+
+def test_an_evaluation_leaves_the_start_of_processes_open() -> None:
+    """What a bar of progress takes for its lock would settle it for the program around."""
+    program("""
+import multiprocessing
+import tempfile
+from pathlib import Path
+from PIL import Image
+from harmonizer.evaluation import evaluate
+folder = Path(tempfile.mkdtemp())
+for name, pixels in (("composite", image), ("mask", mask), ("real", image)):
+    Image.fromarray(pixels).save(folder / f"a_{name}.png")
+assert len(evaluate(["composite"], folder, workers=1).rows) == 1
+multiprocessing.set_start_method("spawn")
+""")

@@ -1,5 +1,6 @@
 """The command line is started by programs that leave it no terminal, or a strange one."""
 
+import io
 import os
 import subprocess
 import sys
@@ -44,6 +45,20 @@ def folder(tmp_path: Path) -> Path:
             (tmp_path / "in" / (name + kind)).parent.mkdir(exist_ok=True)
             (tmp_path / "in" / (name + kind)).write_bytes((EXAMPLES / source).read_bytes())
     return tmp_path
+
+
+def test_the_streams_of_a_program_that_calls_a_command_stay_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = io.BytesIO()
+    stream = io.TextIOWrapper(held, "ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["list"]) == 0
+    assert sys.stdout is stream
+    assert stream.errors == "strict"
+    assert sys.stdin is None
+    assert held.getvalue()
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
