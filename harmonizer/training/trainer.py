@@ -151,7 +151,11 @@ class _Run:
             fused=True,  # one pass over the weights in place of a dozen
         )
         reduced = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
-        self.autocast = torch.autocast(device.type, reduced, enabled=reduced is not None)
+        # What it has rounded, it would keep until the outermost such context ends, that of the
+        # program around, say: later steps would compute with the weights of the first one.
+        self.autocast = torch.autocast(
+            device.type, reduced, enabled=reduced is not None, cache_enabled=False
+        )
         # Only float16 needs its gradients scaled; everywhere else the scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         loss = build_loss(config.loss, config.min_area, config.harm_weight)

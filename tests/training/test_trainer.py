@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -138,16 +139,27 @@ def test_a_run_that_is_of_no_use_ends_with_a_warning(
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {"precision": "bfloat16"},
-        {"channels_last": False},
-    ],
+    "around",
+    [nullcontext, partial(torch.autocast, "cpu", torch.bfloat16)],
+    ids=["alone", "within autocast"],
 )
-def test_options_run(changes: dict[str, Any], small_run: SmallRun) -> None:
-    result = train(small_run(steps=4, **changes))
-    assert result.finished
-    assert all(np.isfinite(losses(str(result.model.parent))))
+def test_fewer_bits_learn_what_all_do(around: Any, small_run: SmallRun, tmp_path: Path) -> None:
+    """What is computed with are the weights of now, not those that were rounded at first."""
+    exact = small_run(steps=40, learning_rate=5e-3, validate_every=40, ema=0.0)
+    reduced = replace(exact, output=str(tmp_path / "reduced"), precision="bfloat16")
+    wanted = train(exact)
+    with around():
+        found = train(reduced)
+    assert losses(reduced.output) != losses(exact.output)
+    assert losses(reduced.output) == pytest.approx(losses(exact.output), rel=0.2)
+    assert found.metrics["fmse"] == pytest.approx(wanted.metrics["fmse"], rel=0.1)
+
+
+def test_another_order_in_memory_learns_the_same(small_run: SmallRun, tmp_path: Path) -> None:
+    other = small_run(output=str(tmp_path / "other"), steps=4, channels_last=False)
+    train(small_run(output=str(tmp_path / "usual"), steps=4))
+    train(other)
+    assert losses(other.output) == pytest.approx(losses(str(tmp_path / "usual")), rel=1e-3)
 
 
 def test_the_command_line(
