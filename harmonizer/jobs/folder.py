@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError, collected_warnings, warn
-from harmonizer.files import write_atomically
+from harmonizer.files import is_stream, write_atomically
 from harmonizer.imaging.files import is_folder, list_pictures, list_unread
 from harmonizer.imaging.pairing import pair_masks
 from harmonizer.imaging.saving import encode_image, output_format
@@ -351,6 +351,8 @@ class _Steps:
         with collected_warnings(task.warnings):
             result = self.harmonizer.finish(composite, answer, strength=self.strength)
             format_name = output_format(task.job.output)
+            if is_stream(task.job.output):  # perhaps a pipe that nobody reads
+                raise InputError(f"{task.job.output} is no file; remove it, or write elsewhere")
             encoded = encode_image(
                 result, format_name, composite.picture.info, quality=self.quality
             )

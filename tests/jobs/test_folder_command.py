@@ -1,5 +1,6 @@
 """`harmonizer run` on folders and on several files."""
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -108,6 +109,23 @@ def test_a_link_to_a_file_that_is_yet_to_come_is_there(
     assert not (tmp_path / "elsewhere.png").exists()
     assert run(images, masks, "-o", out, "--force") == 0
     assert (tmp_path / "elsewhere.png").exists()  # as `open` follows it
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_pipe_under_the_name_of_a_result_is_not_waited_for(
+    folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks, out = folders
+    out.mkdir()
+    os.mkfifo(out / "a.png")
+    kept = os.open(out / "a.png", os.O_RDWR)  # or a fault would wait for ever
+    try:
+        assert run(images, masks, "-o", out, "--force") == 1
+    finally:
+        os.close(kept)
+    said = capsys.readouterr().err
+    assert "a.png is no file; remove it" in said
+    assert "3 written, 1 failed" in said
 
 
 def test_a_folder_goes_on_past_bad_files(
