@@ -6,7 +6,7 @@ pickles are read here first, and hold nothing but what state dicts and checkpoin
 """
 
 import pickletools
-from typing import IO, cast
+from typing import IO, TypeAlias, cast
 
 _DICT = "collections OrderedDict"
 _TENSORS = {f"torch._utils _rebuild_{name}" for name in ("tensor", "tensor_v2", "parameter")}
@@ -18,8 +18,30 @@ _PLAIN = {
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PUT, _GET = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
 # What may lie on the stack: plain values, an empty tuple, one of plain values and types, a dict
-# that `_DICT` has made, and anything else; or a type, which lies there as its name.
+# that `_DICT` has made, and anything else; or a type, which lies there as its name. A list is
+# followed, and so is a tuple of nothing else.
 _VALUE, _NOTHING, _FLAT, _MADE, _OTHER = "value", "nothing", "flat", "made", "other"
+
+
+class _List:
+    """What is known of a list, which grows, wherever it lies: Python 2 wrote dicts as such.
+
+    Attributes:
+        first: What it begins with, if anything.
+        is_pairs: Whether it holds nothing but lists that begin with a text or number.
+    """
+
+    def __init__(self) -> None:
+        self.first: _Kind | None = None
+        self.is_pairs = True
+
+    def append(self, values: "list[_Kind]") -> None:
+        for value in values:
+            self.first = self.first or value
+            self.is_pairs &= isinstance(value, _List) and value.first == _VALUE
+
+
+_Kind: TypeAlias = str | _List | tuple[_List]
 
 
 def check_pickle(stream: IO[bytes]) -> None:
@@ -29,11 +51,11 @@ def check_pickle(stream: IO[bytes]) -> None:
         ValueError: It holds something else than dicts, whose keys are texts or numbers, lists,
             tuples, tensors, texts and numbers; or it is damaged.
     """
-    stack: list[str] = []
+    stack: list[_Kind] = []
     marks: list[int] = []
-    memo: dict[int, str] = {}
+    memo: dict[int, _Kind] = {}
 
-    def taken(count: int) -> list[str]:
+    def taken(count: int) -> list[_Kind]:
         """Take so many from the top, but none from below the last mark."""
         first = len(stack) - count
         if first < (marks[-1] if marks else 0):
@@ -42,7 +64,7 @@ def check_pickle(stream: IO[bytes]) -> None:
         del stack[first:]
         return values
 
-    def since_mark() -> list[str]:
+    def since_mark() -> list[_Kind]:
         if not marks:
             raise ValueError("it has no beginning of its values")
         return taken(len(stack) - marks.pop())
@@ -63,23 +85,29 @@ def check_pickle(stream: IO[bytes]) -> None:
             stack.append(_NOTHING)
         elif name == "TUPLE" or name in _TUPLES:
             values = since_mark() if name == "TUPLE" else taken(_TUPLES[name])
-            stack.append(_FLAT if all(map(_is_flat, values)) else _OTHER)
-        elif name in ("EMPTY_DICT", "EMPTY_LIST"):
+            stack.append(_as_tuple(values))
+        elif name == "EMPTY_LIST":
+            stack.append(_List())
+        elif name == "EMPTY_DICT":
             stack.append(_OTHER)
         elif name in ("SETITEM", "SETITEMS"):
             pairs = since_mark() if name == "SETITEMS" else taken(2)
             if any(key != _VALUE for key in pairs[::2]):
                 raise ValueError("a key in it is neither a text nor a number")
         elif name in ("APPEND", "APPENDS"):
-            since_mark() if name == "APPENDS" else taken(1)
+            values = since_mark() if name == "APPENDS" else taken(1)
+            if not isinstance(grown := stack[-1], _List):
+                raise ValueError("it adds to what is no list")
+            grown.append(values)
         elif name == "BINPERSID":  # the numbers of a tensor, which are elsewhere
             if taken(1) != [_FLAT]:
                 raise ValueError("its tensors are not where tensors are")
             stack.append(_OTHER)
         elif name == "REDUCE":
             what, given = taken(2)
-            if what not in _CALLED or (what == _DICT and given != _NOTHING):
-                raise ValueError(f"it calls {what.replace(' ', '.')}, as no state dict does")
+            made_of_pairs = isinstance(given, tuple) and given[0].is_pairs
+            if what not in _CALLED or (what == _DICT and given != _NOTHING and not made_of_pairs):
+                raise ValueError("it calls something, or with something, that no state dict does")
             stack.append(_MADE if what == _DICT else _OTHER)
         elif name == "BUILD":  # a state dict has attributes, the versions of its layers
             if taken(2)[0] != _MADE:
@@ -96,5 +124,10 @@ def _checked_type(name: str) -> str:
     raise ValueError(f"it holds {module}.{attribute}, which no state dict is made of")
 
 
-def _is_flat(kind: str) -> bool:
-    return kind == _VALUE or kind.endswith("Storage")
+def _as_tuple(values: list[_Kind]) -> _Kind:
+    if len(values) == 1 and isinstance(values[0], _List):
+        return (values[0],)
+    flat = (
+        kind == _VALUE or (isinstance(kind, str) and kind.endswith("Storage")) for kind in values
+    )
+    return _FLAT if all(flat) else _OTHER

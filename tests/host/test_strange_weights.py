@@ -169,6 +169,9 @@ ORDERED = b"ccollections\nOrderedDict\n"
         pytest.param(b"}h\x14K\1s.", id="a key"),
         pytest.param(b"}(K\2K\1h\x14K\1u.", id="a later key"),
         pytest.param(ORDERED + b"]](h\x14K\1ea\x85R.", id="a key of a call"),
+        pytest.param(
+            ORDERED + b"]q\x20\x85q\x21h\x20](h\x14K\1ea0h\x21R.", id="a key of a list that grew"
+        ),
         pytest.param(b"}X\1\0\0\0ah\x14Qs.", id="where a tensor lies"),
         pytest.param(b"}X\1\0\0\0acbuiltins\nset\n]h\x14a\x85Rs.", id="a set"),
         pytest.param(b"}X\1\0\0\0a\x8f(h\x14\x90s.", id="a set of another protocol"),
@@ -178,6 +181,12 @@ def test_a_hash_without_an_end_is_not_begun(pickled: bytes) -> None:
     """Tuples, each of which holds the one before twice: of sixty, Ctrl-C would not end it."""
     with pytest.raises(WeightsCorruptedError, match="and was not loaded"):
         read_archive(with_pickle(b"\x80\2" + DOUBLED + pickled), "the file")
+
+
+def test_what_python_2_wrote_is_read() -> None:
+    """It made an OrderedDict of a list of lists; the weights of LPIPS, from 2018, are such."""
+    pairs = b"](](X\1\0\0\0aK\1e](X\1\0\0\0bK\2ee\x85R."
+    assert read_archive(with_pickle(b"\x80\2" + ORDERED + pairs), "it") == {"a": 1, "b": 2}
 
 
 def test_what_people_save_is_read() -> None:
