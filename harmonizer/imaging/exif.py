@@ -54,6 +54,8 @@ _PIECES = (273, 279, 324, 325)  # the places and lengths of strips and tiles, wh
 # Honest values do not overlap, or hardly: two resolutions may be one. A colour map of 16 bits has
 # 196,608 numbers; each fraction becomes an object.
 _OVERLAP, _MOST_NUMBERS, _MOST_FRACTIONS = 4, 1 << 18, 1 << 14
+# Of a picture there are four or five, in each other; each takes as long as so many entries.
+_MOST_DIRECTORIES, _ENTRIES_EACH = 16, 1000
 
 
 def check_directory(
@@ -72,7 +74,7 @@ def check_directory(
         start: Where the header stands.
 
     Returns:
-        How many entries it has.
+        What it took to look at: how many entries it has, and some more for each directory.
 
     Raises:
         ValueError: It is such a one.
@@ -87,6 +89,8 @@ def check_directory(
         if place in seen or first > len(data):
             continue
         seen.add(place)
+        if len(seen) > _MOST_DIRECTORIES:
+            raise ValueError(f"its metadata has more than {_MOST_DIRECTORIES} directories")
         (told,) = struct.unpack_from(order + ("Q" if big else "H"), data, start + place)
         found = np.frombuffer(data, entry, min(told, (len(data) - first) // entry.itemsize), first)
         entries += len(found)
@@ -101,7 +105,7 @@ def check_directory(
         places += found["value"][inner].tolist()
     if held > _OVERLAP * length + 65536 or numbers > _MOST_NUMBERS or fractions > _MOST_FRACTIONS:
         raise ValueError("its metadata would take far more memory than the file has")
-    return entries
+    return entries + _ENTRIES_EACH * len(seen)
 
 
 def check_exif(exif: bytes) -> None:
@@ -115,9 +119,9 @@ def check_headers(data: bytes) -> None:
     """Refuse such EXIF wherever it may stand in a file, of formats that are opened with it."""
     entries = 0
     for header in _HEADER.finditer(data):
-        entries += _check_from(data, header.start())
+        entries += _ENTRIES_EACH + _check_from(data, header.start())  # also of one to nowhere
         if 12 * entries > _OVERLAP * len(data) + (1 << 20):
-            raise ValueError("its metadata overlaps")
+            raise ValueError("its metadata overlaps, or is of far too many parts")
 
 
 def _check_from(data: bytes, start: int) -> int:
