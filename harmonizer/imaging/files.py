@@ -34,6 +34,7 @@ from harmonizer.imaging.png import (
     other_colours,
     raw_profiles,
 )
+from harmonizer.imaging.runs import check_runs
 from harmonizer.imaging.scans import check_scans
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
 from harmonizer.preprocessing import Array
@@ -59,6 +60,7 @@ _COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
+_CHECKS = (check_exif, check_icon, check_scans)  # the first of TIFF, which is the same
 _alone = LockOfEach()  # Pillow's images and open files have none of their own
 
 
@@ -207,19 +209,20 @@ def open_header(data: bytes) -> ImageFile.ImageFile:
     """Open a file of the formats that are read here, by Pillow, which decodes no pixels yet.
 
     Raises:
-        ValueError: Its metadata, icons or scans would take far more than the file has.
+        ValueError: Its metadata, icons, scans or run lengths would take far more than the file has.
     """
     if data.startswith(_JPEG) or b"ftypavi" in data[:64]:  # EXIF is read with the header
         check_headers(data)
-    check_exif(data)  # of TIFF, which is the same
-    check_icon(data)
-    check_scans(data)
+    for check in _CHECKS:
+        check(data)
     Image.preinit()  # JPEG, PNG and some more; what reads the others takes as long to import
     try:
-        return Image.open(io.BytesIO(data), formats=_known())
+        image = Image.open(io.BytesIO(data), formats=_known())
     except UnidentifiedImageError:
         Image.init()
-        return Image.open(io.BytesIO(data), formats=_known())
+        image = Image.open(io.BytesIO(data), formats=_known())
+    check_runs(image, data)
+    return image
 
 
 def _known() -> list[str]:

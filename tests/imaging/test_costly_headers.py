@@ -58,3 +58,46 @@ def test_very_many_directories_in_one() -> None:
         open_file(encoded("JPEG", exif=exif(16)))
     with pytest.warns(UserWarning, match="more than 16 directories"):  # and the picture is read
         assert_is_read(encoded("PNG", exif=exif(16)))
+
+
+def bitmap(kind: str, size: tuple[int, int], bits: int, runs: bytes) -> bytes:
+    """A bitmap of run lengths, of 8 or 4 bits a pixel, with a colour palette."""
+    colours = b"".join(bytes((one, 7, 7, 0)) for one in range(1 << bits))
+    header = struct.pack(
+        *("<IiiHHIIiiII", 40, *size, 1, bits, {8: 1, 4: 2}[bits], len(runs), 0, 0, 1 << bits, 0)
+    )
+    start = 14 + len(header) + len(colours)
+    before = struct.pack("<2sIHHI", b"BM", start + len(runs), 0, 0, start)
+    return (before if kind == "BMP" else b"") + header + colours + runs
+
+
+END_OF_LINE, END, TO_THE_TOP = b"\0\0", b"\0\1", b"\0\2\0\xff"
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("kind", ["BMP", "DIB"])
+def test_a_bitmap_whose_runs_lead_out_of_it(kind: str, bits: int) -> None:
+    for runs in (TO_THE_TOP, b"\5\1" + END_OF_LINE + TO_THE_TOP, b"\0\3\1\2\3\0" + TO_THE_TOP):
+        data = bitmap(kind, (100_000, 3), bits, runs)
+        with pytest.raises(InputError, match="run lengths lead beyond its picture"):
+            open_file(data)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "DIB"])
+def test_a_bitmap_of_gaps(kind: str) -> None:
+    data = bitmap(kind, (8_000_000, 3), 8, (b"\1\0" + END_OF_LINE) * 3)
+    with pytest.raises(InputError, match="its lines lack more than 16,777,216 pixels"):
+        open_file(data)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("kind", ["BMP", "DIB"])
+def test_a_large_bitmap_of_sound_runs_is_read(kind: str, bits: int) -> None:
+    """Among them moves, lines that end early, and a byte that fills up a pair."""
+    width, height = 66_000, 6
+    literal = b"\0\5" + (b"\1\2\3\1\2\0" if bits == 8 else b"\x12\x31\x20\0")
+    line = b"\xff\1" * 258 + b"\xd2\1"  # all 66,000
+    runs = line + END_OF_LINE + literal + b"\0\2\7\1" + END_OF_LINE + line + b"\0\2\0\1" + line
+    opened, _ = open_file(bitmap(kind, (width, height), bits, runs + END))
+    assert isinstance(opened, Image.Image)
+    assert opened.size == (width, height)
