@@ -37,6 +37,7 @@ from harmonizer.imaging.png import (
 from harmonizer.imaging.runs import check_runs
 from harmonizer.imaging.scans import check_scans
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
+from harmonizer.imaging.tiles import check_tiles
 from harmonizer.preprocessing import Array
 from harmonizer.threads import LockOfEach
 
@@ -60,7 +61,7 @@ _COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
-_CHECKS = (check_exif, check_icon, check_scans)  # the first of TIFF, which is the same
+_CHECKS = (check_exif, check_icon, check_scans, check_tiles)  # the first of TIFF, which is the same
 _alone = LockOfEach()  # Pillow's images and open files have none of their own
 
 
@@ -209,7 +210,7 @@ def open_header(data: bytes) -> ImageFile.ImageFile:
     """Open a file of the formats that are read here, by Pillow, which decodes no pixels yet.
 
     Raises:
-        ValueError: Its metadata, icons, scans or run lengths would take far more than the file has.
+        ValueError: Its metadata, icons, scans, tiles or runs would take far more than the file has.
     """
     if data.startswith(_JPEG) or b"ftypavi" in data[:64]:  # EXIF is read with the header
         check_headers(data)

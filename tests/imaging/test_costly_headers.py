@@ -101,3 +101,30 @@ def test_a_large_bitmap_of_sound_runs_is_read(kind: str, bits: int) -> None:
     opened, _ = open_file(bitmap(kind, (width, height), bits, runs + END))
     assert isinstance(opened, Image.Image)
     assert opened.size == (width, height)
+
+
+def in_tiles(kind: str, size: tuple[int, int], tile: int, components: int) -> bytes:
+    """The begin of a JPEG 2000 file: bare, in boxes, or in an icon of Apple's."""
+    sizes = struct.pack(">HHIIIIIIIIH", 38 + 3 * components, 0, *size, 0, 0, tile, tile, 0, 0, 0)
+    sizes = sizes[:-2] + struct.pack(">H", components) + b"\7\1\1" * components
+    bare = b"\xff\x4f\xff\x51" + sizes
+    boxes = struct.pack(">I4sI", 12, b"jP  ", 0x0D0A870A) + struct.pack(">I4s", 0, b"jp2c") + bare
+    icon = b"icns" + struct.pack(">I4sI", len(boxes) + 16, b"ic07", len(boxes) + 8) + boxes
+    return {"bare": bare, "boxes": boxes, "icon": icon}[kind]
+
+
+@pytest.mark.parametrize("kind", ["bare", "boxes", "icon"])
+def test_a_jpeg_2000_file_of_very_many_tiles(kind: str) -> None:
+    for size, tile, components in (
+        ((256, 255), 1, 2),
+        ((40, 30), 1, 100),
+        ((4000, 4001), 20, 4),
+    ):
+        with pytest.raises(InputError, match=f"tiles of {components} components, more than 100,00"):
+            open_file(in_tiles(kind, size, tile, components))
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_jpeg_2000_file_of_many_tiles_is_read(bare: bool) -> None:
+    data = encoded("JPEG2000", tile_size=(4, 4), num_resolutions=1, no_jp2=bare)
+    assert np.array_equal(np.asarray(open_file(data)[0]), PICTURE)
