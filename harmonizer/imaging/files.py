@@ -26,6 +26,7 @@ from harmonizer.imaging.exif import (
 from harmonizer.imaging.icons import check_icon
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
+from harmonizer.imaging.pieces import check_pieces
 from harmonizer.imaging.png import (
     SIGNATURE,
     adopt_raw_profiles,
@@ -61,7 +62,8 @@ _COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
-_CHECKS = (check_exif, check_icon, check_scans, check_tiles)  # the first of TIFF, which is the same
+# What every file is asked before Pillow looks at it; EXIF is that of TIFF, which is the same.
+_CHECKS = (check_exif, check_icon, check_scans, check_tiles, check_pieces)
 _alone = LockOfEach()  # Pillow's images and open files have none of their own
 
 

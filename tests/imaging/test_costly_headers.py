@@ -128,3 +128,81 @@ def test_a_jpeg_2000_file_of_very_many_tiles(kind: str) -> None:
 def test_a_jpeg_2000_file_of_many_tiles_is_read(bare: bool) -> None:
     data = encoded("JPEG2000", tile_size=(4, 4), num_resolutions=1, no_jp2=bare)
     assert np.array_equal(np.asarray(open_file(data)[0]), PICTURE)
+
+
+def test_exif_in_very_many_segments() -> None:
+    first = segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0" + bytes(6))
+    large, small, none = (segment(0xE1, b"Exif\0\0" + bytes(size)) for size in (60_000, 1, 0))
+    broken = struct.pack(">BBH", 0xFF, 0xE1, 0) + b"Exif\0\0"  # which is no segment
+    assert_is_read(jpeg_with(first, large * 60))
+    hostile = jpeg_with(first, large * 10, (small + none) * 4000)
+    for data in (hostile, jpeg_with(first, large * 10, (small + broken) * 4000)):
+        with pytest.raises(InputError, match=r"EXIF of .* in far too many pieces"):
+            open_file(data)
+    # Where Blizzard's games have a JPEG file, and in a picture behind the first.
+    for data in (b"BLP1" + bytes(4) + hostile, encoded("JPEG") + hostile):
+        with pytest.raises(InputError, match=r"EXIF of .* in far too many pieces"):
+            open_file(data)
+
+
+def gif_with(*extensions: bytes) -> bytes:
+    plain = encoded("GIF", PICTURE.quantize(16))
+    start = 13 + (6 << (plain[10] & 7))
+    return plain[:start] + b"".join(extensions) + plain[start:]
+
+
+def comment(content: bytes, size: int = 255) -> bytes:
+    pieces = (content[place : place + size] for place in range(0, len(content), size))
+    return b"!\xfe" + b"".join(bytes([len(one)]) + one for one in pieces) + b"\0"
+
+
+TOO_LONG = comment(bytes(70_000), 1)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        b"!\xff\x0bNETSCAPE2.0\3\1\0\0\0",
+        b"!\xff\x0bNETSCAPE2.0\0\1,\0",  # Pillow expects more than that, in any case
+        b"!\xf9\0\1,\0",
+        b"!\1\2!,\0no part of any kind",
+    ],
+)
+def test_a_comment_of_very_many_pieces(before: bytes) -> None:
+    assert open_file(gif_with(before, comment(b"short")))[1]["comment"] == b"short"
+    for costly in (TOO_LONG, comment(b"") * 70_000):
+        with pytest.raises(InputError, match=r"comment of .* in far too many pieces"):
+            open_file(gif_with(before, costly))
+
+
+def test_a_comment_of_very_many_pieces_behind_the_first_picture() -> None:
+    whole = gif_with()
+    second = whole[whole.index(b",", 13 + (6 << (whole[10] & 7))) : -1]
+    with pytest.raises(InputError, match=r"comment of .* in far too many pieces"):
+        open_file(whole[:-1] + TOO_LONG + second + b";")
+    # Each has its own, which are not joined with those before.
+    opened, info = open_file(whole[:-1] + (comment(b"d" * 50_000) + second) * 99 + b";", page=2)
+    assert isinstance(opened, Image.Image)
+    assert info["comment"] == b"d" * 50_000
+
+
+def test_long_and_many_comments_are_kept() -> None:
+    _, info = open_file(gif_with(comment(b"a" * 500_000), comment(b"b")))
+    assert info["comment"] == b"a" * 500_000 + b"\nb"
+    assert_is_read(gif_with(b"!\xff\x05plain\xff" + TOO_LONG[:255] + b"\0"))  # of another kind
+
+
+@pytest.mark.parametrize("kind", ["P1", "P2", "P3"])
+def test_a_plain_file_of_very_many_comments(kind: str) -> None:
+    start = f"{kind}\n64 48\n" + "1\n" * (kind != "P1")
+    numbers = "1 " * (64 * 48 * (3 if kind == "P3" else 1))
+    assert_is_read((start + "# of a line ####\n" * 100 + numbers).encode())
+    with pytest.raises(InputError, match="more than 10,000 comments"):
+        open_file((start + "#\n" * 10_001 + numbers).encode())
+
+
+def test_what_looks_like_comments_in_another_file_is_none() -> None:
+    numbers = np.tile(np.frombuffer(b"#\n\n", np.uint8), (120, 100, 1))
+    opened, _ = open_file(encoded("PPM", Image.fromarray(numbers)))
+    assert np.array_equal(np.asarray(opened), numbers)
