@@ -15,7 +15,7 @@ from harmonizer.data.files import (
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
-from harmonizer.files.tables import read_table
+from harmonizer.files.tables import read_table, rows_with
 from harmonizer.imaging.pairing import pair_masks
 
 _HOW_TO_NAME = (
@@ -129,12 +129,7 @@ class PhotoDataset:
         path = Path(path)
         columns, rows = read_table(path)
         if split is not None:
-            if "split" not in columns:
-                raise InputError(f"the table {path} has no column split, so split must be None")
-            known = sorted({row["split"] for row in rows})
-            rows = [row for row in rows if row["split"] == split]
-            if not rows:
-                raise InputError(f"{path}: no row has split {split!r}; there are {known}")
+            rows = rows_with(rows, columns, "split", [split], path)
         for name, default in ((group, "group"), (label, "label")):
             if name != default and name not in columns:
                 raise InputError(f"the table {path} has no column {name!r}; it has {columns}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from harmonizer.data.files import (
     refuse_missing_files,
 )
 from harmonizer.errors import InputError
-from harmonizer.files.tables import read_table
+from harmonizer.files.tables import read_table, rows_with
 from harmonizer.imaging.files import is_folder, list_pictures
 from harmonizer.imaging.pairing import find_mask
 
@@ -94,7 +94,7 @@ class TripletDataset:
         cls,
         path: Path | str,
         *,
-        split: Literal["train", "test"] = "train",
+        split: str | None = None,
         parts: Sequence[str] | None = None,
         on_missing: OnError = "raise",
     ) -> "TripletDataset":
@@ -103,24 +103,33 @@ class TripletDataset:
         Args:
             path: A CSV file as in `from_csv`, a folder as in `from_iharmony4`, or else one as in
                 `from_folder`.
-            split: Of iHarmony4, the list to take. The others have no splits.
-            parts: Of iHarmony4, the parts to take, in order; None takes all that are there.
+            split: Of iHarmony4, the list to take, "train" (None) or "test"; of a table, the rows
+                that have it in the column `split`, None taking all. A plain folder has none.
+            parts: Of iHarmony4, the parts to take, in order; of a table, those in the column
+                `part`; None takes all that are there.
             on_missing: "raise" if files are missing, or "skip": leave their triplets out, and list
                 them in `missing`.
 
         Raises:
-            InputError: Something is missing or misnamed; all of it is named.
+            InputError: Something is missing or misnamed, all of which is named; or there are no
+                such splits or parts.
         """
         path = Path(path)
         if is_there(path):
-            return cls.from_csv(path, on_missing=on_missing)
+            return cls.from_csv(path, split=split, parts=parts, on_missing=on_missing)
         if not is_folder(path):
             raise InputError(f"there is no folder or table {path}")
         if _parts_in(path, parts or ()):
-            return cls.from_iharmony4(path, split=split, parts=parts, on_missing=on_missing)
+            named = cast(Literal["train", "test"], split or "train")
+            return cls.from_iharmony4(path, split=named, parts=parts, on_missing=on_missing)
         if parts is not None:
             raise InputError(
                 f"only iHarmony4 has parts, and {path} holds none of {', '.join(IHARMONY4_PARTS)}"
+            )
+        if split is not None:
+            raise InputError(
+                f"{path} has no split {split!r}: it is a plain folder, whose pictures are taken "
+                "all; use one folder for each, or a table with a column split"
             )
         return cls.from_folder(path, on_missing=on_missing)
 
@@ -203,11 +212,19 @@ class TripletDataset:
         return cls(triplets, missing)
 
     @classmethod
-    def from_csv(cls, path: Path | str, *, on_missing: OnError = "raise") -> "TripletDataset":
+    def from_csv(
+        cls,
+        path: Path | str,
+        *,
+        split: str | None = None,
+        parts: Sequence[str] | None = None,
+        on_missing: OnError = "raise",
+    ) -> "TripletDataset":
         """Open a table with the columns `composite`, `mask` and `real`.
 
         Relative paths are taken from the table's folder. A column `part` says which part of the
-        dataset a triplet belongs to; others are ignored.
+        dataset a triplet belongs to, and a column `split` whether it is to learn from or to measure
+        on, say; the options, those of `open`, choose by them. Other columns are ignored.
         """
         path = Path(path)
         columns, rows = read_table(path)
@@ -216,6 +233,9 @@ class TripletDataset:
                 f"the table {path} needs the columns composite, mask and real; it has "
                 f"{', '.join(columns)}"
             )
+        for column, wanted in (("split", None if split is None else [split]), ("part", parts)):
+            if wanted is not None:
+                rows = rows_with(rows, columns, column, wanted, path)
         base = path.parent
         triplets = [
             TripletFiles(
@@ -252,6 +272,14 @@ class TripletDataset:
         return Triplet(composite, mask, real, files.name)
 
 
+def has_splits(path: Path | str) -> bool:
+    """Return whether pictures are split: whether there is a list, or a column, that says so."""
+    path = Path(path)
+    if is_there(path):
+        return "split" in read_table(path)[0]
+    return is_folder(path) and bool(_parts_in(path))
+
+
 def _parts_in(root: Path, wanted: Sequence[str] = ()) -> dict[str, Path]:
     """Return the parts of iHarmony4, and others that are wanted, in a folder, which may be one."""
     composites = _FOLDER_NAMES[0][0]
@@ -286,9 +314,7 @@ def _match(
     folder: Path, names: tuple[str, str, str], stems: Iterable[str], part: str = ""
 ) -> tuple[list[TripletFiles], list[str]]:
     """Return the triplets of these composites, and what is missing of them."""
-    composites, masks, reals = (
-        {path.stem: path for path in list_pictures(folder / name)} for name in names
-    )
+    composites, masks, reals = (_by_stem(list_pictures(folder / name)) for name in names)
     triplets: list[TripletFiles] = []
     missing: list[str] = []
     for stem in stems:
@@ -306,12 +332,25 @@ def _match(
     return triplets, missing
 
 
+def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            raise InputError(
+                f"{found[path.stem]} and {path.name} differ in their ending alone; rename one, or "
+                "move it away"
+            )
+        found[path.stem] = path
+    return found
+
+
 def _side_by_side(folder: Path) -> tuple[list[TripletFiles], list[str]]:
     """Return the triplets of files that differ by their suffixes, and what is missing of them."""
     triplets: list[TripletFiles] = []
     missing: list[str] = []
     for place in (folder, *sorted(path for path in folder.rglob("*") if path.is_dir())):
-        files = {path.stem: path for path in list_pictures(place)}
+        suffixes = (*_SUFFIXES, _REAL_TOO)
+        files = _by_stem(path for path in list_pictures(place) if path.stem.endswith(suffixes))
         part = "" if place == folder else place.relative_to(folder).as_posix()
         for stem in files:
             base = stem.removesuffix(_SUFFIXES[0])

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from harmonizer._version import __version__
 from harmonizer.data import OnError, Triplet, TripletDataset, TripletFiles
+from harmonizer.data.triplets import has_splits
 from harmonizer.errors import InputError, as_whole
 from harmonizer.evaluation.methods import Method, Model, open_methods
 from harmonizer.evaluation.protocols import Protocol, find_protocol
@@ -48,8 +49,8 @@ def evaluate(
             function that takes a composite, (H, W, 3), uint8, RGB, and its mask, (H, W), float32 in
             [0, 1], and returns the harmonized picture as any kind of image that a `Harmonizer`
             takes. A mapping gives them labels.
-        dataset: The pictures; a path is opened by `TripletDataset.open`, of iHarmony4 the test
-            lists.
+        dataset: The pictures; a path is opened by `TripletDataset.open`, of what is split the test
+            pictures: iHarmony4's test lists, or the rows of a table whose column `split` is "test".
         protocol: How to measure: one of `harmonizer.evaluation.protocols.PROTOCOLS`, or its name.
         output: A folder for a row for each picture, `images.csv`. If it holds some of this very
             evaluation, only the rest is measured.
@@ -74,7 +75,7 @@ def evaluate(
     workers = count_cores() if workers is None else as_whole(workers, "workers", 1)
     batch_size = as_whole(batch_size, "batch_size", 1)
     if not isinstance(dataset, TripletDataset):
-        dataset = TripletDataset.open(os.fspath(dataset), split="test", on_missing=on_error)
+        dataset = open_pictures(os.fspath(dataset), on_error)
     methods = open_methods(models, protocol, device)
 
     table = None
@@ -111,6 +112,12 @@ def evaluate(
     rows.sort(key=lambda row: row.index)
     labels = tuple(method.label for method in methods)
     return Evaluation(protocol, labels, tuple(rows), tuple(skipped))
+
+
+def open_pictures(path: Path | str, on_missing: OnError = "raise") -> TripletDataset:
+    """Open what is to be measured on: of what is split, the test pictures."""
+    split = "test" if has_splits(path) else None
+    return TripletDataset.open(path, split=split, on_missing=on_missing)
 
 
 def _configuration(

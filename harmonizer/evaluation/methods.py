@@ -5,7 +5,7 @@ import inspect
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -129,25 +129,29 @@ class UserFunction(Method):
             return super().identity()
         return f"function, sha256 {hashlib.sha256(os.fsencode(text)).hexdigest()}"
 
-    def answer(self, triplets: Sequence[Triplet], prepared: Sequence[Any]) -> list[Any]:
+    def answer(
+        self, triplets: Sequence[Triplet], prepared: Sequence[Any]
+    ) -> list[Pixels | InputError]:
         """Call the function."""
         return [self._call(one) for one in triplets]
 
-    def _call(self, triplet: Triplet) -> Any:  # noqa: ANN401
+    def _call(self, triplet: Triplet) -> Pixels | InputError:
         """Call it for one picture: one that it refuses is not to fail those of the same batch.
 
-        It may draw into what it is given, which is what the other methods and the protocol measure.
+        It may draw into what it is given, which is what the other methods and the protocol measure,
+        and return what it fills anew at its next call.
         """
         try:
-            return self.model(triplet.composite.copy(), triplet.mask.copy())
+            answer = self.model(triplet.composite.copy(), triplet.mask.copy())
+            return self._pixels(answer, triplet)
         except InputError as error:
             return error
 
-    def finish(self, triplet: Triplet, prepared: Any, answer: Any) -> Pixels:  # noqa: ANN401
-        """Check what the function returned."""
+    def finish(self, triplet: Triplet, prepared: Any, answer: Pixels | InputError) -> Pixels:  # noqa: ANN401
+        """Hand over what the function returned."""
         if isinstance(answer, InputError):
             raise answer
-        return self._pixels(answer, triplet)
+        return answer
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,13 @@ def open_methods(
     methods = [_open(model, label, protocol, device) for label, model in named]
     if not methods:
         raise InputError("there is nothing to evaluate; name a model or a baseline")
+    names = [method.label for method in methods]
+    methods = [  # two runs' models of one name are told apart by where they are
+        replace(method, label=os.fspath(model))
+        if label is None and isinstance(model, str | os.PathLike) and names.count(method.label) > 1
+        else method
+        for method, (label, model) in zip(methods, named, strict=True)
+    ]
     labels = [method.label for method in methods]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:

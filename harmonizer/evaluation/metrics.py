@@ -5,7 +5,7 @@ peak of PSNR is, whether the answer was rounded. So each function here says whic
 `harmonizer.evaluation.protocols` has the combinations that papers use.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import cv2
 import numpy as np
@@ -33,7 +33,11 @@ def mse(prediction: Array, target: Array, *, mask: Array | None = None) -> float
         target: (H, W, 3), from 0 to 255.
         mask: (H, W), in [0, 1]. If it is given, the background is left out: errors are weighted by
             the mask, and the sum still divided by all pixels, as DCCF and PCT-Net do.
+
+    Raises:
+        InputError: Shapes or range are not as described here.
     """
+    mask = _checked(prediction, target, mask)
     errors = squared_errors(prediction, target)
     return float((errors if mask is None else errors * mask).mean())
 
@@ -45,7 +49,11 @@ def fmse(prediction: Array, target: Array, mask: Array) -> float:
         prediction: (H, W, 3), from 0 to 255.
         target: (H, W, 3), from 0 to 255.
         mask: (H, W), in [0, 1]; soft values count in part. An empty one gives 0.
+
+    Raises:
+        InputError: Shapes or range are not as described here.
     """
+    mask = _checked(prediction, target, mask)
     return foreground_mean(squared_errors(prediction, target), mask, prediction.shape[2])
 
 
@@ -60,6 +68,9 @@ def psnr(
         peak: The signal's peak. None is the target's own maximum, as the paper's authors have it;
             most others take 255.
         mask: As for `mse`.
+
+    Raises:
+        InputError: Shapes or range are not as described here.
     """
     highest = float(target.max()) if peak is None else peak
     return decibels(mse(prediction, target, mask=mask), highest)
@@ -73,6 +84,9 @@ def fpsnr(prediction: Array, target: Array, mask: Array, *, peak: float | None =
         target: (H, W, 3), from 0 to 255.
         mask: (H, W), in [0, 1].
         peak: As for `psnr`.
+
+    Raises:
+        InputError: Shapes or range are not as described here.
     """
     highest = float(target.max()) if peak is None else peak
     return decibels(fmse(prediction, target, mask), highest)
@@ -86,8 +100,9 @@ def ssim(prediction: Array, target: Array) -> float:
         target: (H, W, 3), from 0 to 255.
 
     Raises:
-        InputError: The pictures are smaller than the window.
+        InputError: The pictures are smaller than the window, or not of one shape.
     """
+    _checked(prediction, target, None)
     return inner_mean(ssim_map(prediction, target))
 
 
@@ -100,8 +115,10 @@ def fssim(prediction: Array, target: Array, mask: Array) -> float:
         mask: (H, W), in [0, 1]. An empty one gives 1: nothing differs in it.
 
     Raises:
-        InputError: The pictures are smaller than the window.
+        InputError: The pictures are smaller than the window; or shapes or range are not as
+            described here.
     """
+    mask = _checked(prediction, target, mask)
     return weighted_similarity(ssim_map(prediction, target), mask)
 
 
@@ -186,6 +203,33 @@ def weighted_similarity(similarity: NDArray[np.float32], mask: Array) -> float:
     """The mean of `ssim_map` weighted by a mask; 1 if the mask is empty."""
     weight = float(mask.sum(dtype=np.float64))
     return float((similarity * mask).sum(dtype=np.float64) / weight) if weight else 1.0
+
+
+@overload
+def _checked(prediction: Array, target: Array, mask: Array) -> Array: ...
+@overload
+def _checked(prediction: Array, target: Array, mask: None) -> None: ...
+@overload
+def _checked(prediction: Array, target: Array, mask: Array | None) -> Array | None: ...
+def _checked(prediction: Array, target: Array, mask: Array | None) -> Array | None:
+    """Return the mask as (H, W), and refuse what numpy would broadcast to a figure of nothing."""
+    if target.ndim != 3 or prediction.shape != target.shape:
+        raise InputError(
+            "prediction and target must be of one shape, (H, W, 3); got "
+            f"{prediction.shape} and {target.shape}"
+        )
+    if mask is None:
+        return None
+    if mask.shape == (*target.shape[:2], 1):
+        mask = mask[..., 0]
+    if mask.shape != target.shape[:2]:
+        raise InputError(f"the mask must be {target.shape[:2]}, as the pictures; got {mask.shape}")
+    if mask.size and not (mask.min() >= 0 and mask.max() <= 1):
+        raise InputError(
+            f"the mask must be in [0, 1]; got {mask.min():g} to {mask.max():g}: divide it by its "
+            "largest value, 255 say"
+        )
+    return mask
 
 
 def _blur(plane: NDArray[np.float32]) -> NDArray[np.float32]:

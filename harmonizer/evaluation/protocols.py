@@ -6,7 +6,7 @@ that was published with each paper; `source` says which.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import cv2
 import numpy as np
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.data import Triplet
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, as_whole
 from harmonizer.evaluation.metrics import (
+    SSIM_WINDOW,
     Array,
     decibels,
     foreground_mean,
@@ -79,6 +80,9 @@ class Protocol:
         rounded: Whether answers are rounded to 8 bits.
         adobe_side: Longest side to which pictures of HAdobe5k are shrunk first, as the authors' own
             script does it (Lanczos, JPEG of quality 90); None leaves them alone.
+
+    Raises:
+        InputError: A value is none of those described here.
     """
 
     name: str
@@ -91,6 +95,27 @@ class Protocol:
     peak: Peak = "255"
     rounded: bool = False
     adobe_side: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is not described above, which would measure something else without a word.
+
+        Raises:
+            InputError: A value is none of those that there are.
+        """
+        for name, known in (("resize", ResizeMethod), ("background", Background), ("peak", Peak)):
+            value = getattr(self, name)
+            if value not in get_args(known):
+                raise InputError(
+                    f"{name} of a protocol is one of {', '.join(map(repr, get_args(known)))}; got "
+                    f"{value!r}"
+                )
+        for name in ("binary_mask", "rounded"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} of a protocol is True or False")
+        for name in ("size", "adobe_side"):
+            value = getattr(self, name)
+            if value is not None:
+                as_whole(value, name, SSIM_WINDOW)
 
     def prepare(self, triplet: Triplet, part: str = "") -> Triplet:
         """Bring a triplet to the size at which it is measured.

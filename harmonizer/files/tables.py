@@ -44,6 +44,31 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     return columns, rows
 
 
+def rows_with(
+    rows: Sequence[dict[str, str]],
+    columns: Sequence[str],
+    column: str,
+    wanted: Sequence[str],
+    path: Path,
+) -> list[dict[str, str]]:
+    """Choose the rows that have one of some values in a column.
+
+    Raises:
+        InputError: There is no such column, or no row has one of the values.
+    """
+    if column not in columns:
+        raise InputError(
+            f"the table {path} has no column {column}, so {', '.join(wanted)} cannot be chosen by "
+            "it; leave that out, or add the column"
+        )
+    known = sorted({row[column] for row in rows})
+    if absent := [value for value in wanted if value not in known]:
+        raise InputError(
+            f"{path}: no row has {column} {', '.join(map(repr, absent))}; there are {known}"
+        )
+    return [row for row in rows if row[column] in wanted]
+
+
 class RowTable:
     """A CSV file that rows are added to, and that a killed process may have left at any byte.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def _open(wanted: DataConfig, augmentation: Augmentation, size: int, seed: int) 
     if wanted.kind == "triplets":
         triplets = TripletDataset.open(
             root,
-            split=cast(Literal["train", "test"], wanted.split or "train"),
+            split=wanted.split or None,
             parts=wanted.parts or None,
         )
         chosen = TripletDataset(_evenly(triplets.files, wanted.limit))
@@ -70,6 +70,11 @@ def _open(wanted: DataConfig, augmentation: Augmentation, size: int, seed: int) 
         )
     if is_there(root):
         found = PhotoDataset.from_csv(root, split=wanted.split or None, group=wanted.group)
+    elif wanted.split:
+        raise InputError(
+            f"{root} has no split {wanted.split!r}: it is a folder, whose photographs are taken "
+            "all; use one folder for each, or a table with a column split"
+        )
     else:
         found = PhotoDataset.from_folder(root)
     photos = PhotoDataset(_evenly(found.files, wanted.limit), cache=wanted.in_memory)

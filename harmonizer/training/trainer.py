@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import signal
 import sys
 import threading
@@ -134,6 +135,7 @@ class _Run:
                 f"{config.accumulate} parts each"
             )
         self.folder = Path(config.output)
+        self.measures_anew = False
         saved = self._read_checkpoint(resume)
 
         self.network, self.info = build_model(config)
@@ -432,14 +434,20 @@ class _Run:
         before, now = (vars(settle(TrainConfig.parse_toml(text))) for text in both)
         changed = [key for key in now if key not in _FREE_TO_CHANGE and before[key] != now[key]]
         if changed:
+            model = os.path.join(".", self.folder, MODEL_FOLDER)  # noqa: PTH118 - a path, not a name
             raise InputError(
                 f"the run in {self.folder} was started with another {', '.join(changed)}; go on "
                 f"with its own configuration, {self.folder / CONFIG_FILE}, or start a new run from "
-                f'its model: start = "{self.folder / MODEL_FOLDER}"'
+                f'its model: start = "{model}"'
             )
+        self.measures_anew = before["validation"] != now["validation"]
+        if self.measures_anew:
+            warn("validation is on other pictures than before; the best model is sought anew")
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self.step, self.best, self.metrics = read_progress(saved)
+        if self.measures_anew:  # figures of other pictures are none to compare with
+            self.best, self.metrics = math.inf, {}
         for network, name in ((self.network, "network"), (self.average, "average")):
             if network is not None:
                 network.load_state_dict(saved[name])

@@ -1,7 +1,7 @@
 """The layouts of triplets, and what is said when they are broken."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -114,6 +114,51 @@ def test_files_side_by_side_and_folders_of_them(tmp_path: Path) -> None:
     assert "a_mask" in str(raised.value)
     assert "a_1_2_real" in str(raised.value)
     assert [files.name for files in TripletDataset.open(tmp_path, on_missing="skip").files] == ["b"]
+
+
+def test_two_pictures_that_differ_in_their_ending_are_not_taken_for_one(tmp_path: Path) -> None:
+    write_triplet(tmp_path, ("composites/a.png", "masks/a.png", "real/a.jpg"))
+    (tmp_path / "composites/a.jpg").write_bytes((tmp_path / "real/a.jpg").read_bytes())
+    with pytest.raises(InputError, match=r"a\.jpg and a\.png differ in their ending alone"):
+        TripletDataset.open(tmp_path)
+    beside = tmp_path / "beside"
+    write_triplet(beside, ("b_composite.png", "b_mask.png", "b_real.jpg"))
+    for name in ("notes.png", "notes.jpg"):  # no part of a triplet
+        (beside / name).write_bytes(b"")
+    assert len(TripletDataset.open(beside)) == 1
+    (beside / "b_composite.jpg").write_bytes((beside / "b_real.jpg").read_bytes())
+    with pytest.raises(InputError, match="differ in their ending alone"):
+        TripletDataset.open(beside)
+
+
+def test_a_table_is_split_by_its_columns(tmp_path: Path) -> None:
+    write_triplet(tmp_path, ("c.png", "m.png", "r.jpg"))
+    table = tmp_path / "table.csv"
+    rows = [f"c.png,m.png,r.jpg,{split},{part}" for split, part in ("ap", "aq", "bq")]
+    table.write_text("\n".join(["composite,mask,real,split,part", *rows]))
+
+    def parts(**options: Any) -> list[str]:
+        return [one.part for one in TripletDataset.open(table, **options).files]
+
+    assert parts() == ["p", "q", "q"]
+    assert parts(split="a") == ["p", "q"]
+    assert parts(parts=["q"]) == ["q", "q"]
+    assert parts(split="a", parts=["q"]) == ["q"]
+    with pytest.raises(InputError, match=r"no row has split 'test'; there are \['a', 'b'\]"):
+        parts(split="test")
+    with pytest.raises(InputError, match="no row has part 'HCOCO'"):
+        parts(parts=["q", "HCOCO"])
+    table.write_text("composite,mask,real\nc.png,m.png,r.jpg\n")
+    assert parts() == [""]
+    for options in ({"split": "a"}, {"parts": ["q"]}):
+        with pytest.raises(InputError, match="has no column"):
+            parts(**options)
+
+
+def test_a_plain_folder_has_no_splits(tmp_path: Path) -> None:
+    write_triplet(tmp_path, ("composites/a.png", "masks/a.png", "real/a.jpg"))
+    with pytest.raises(InputError, match="has no split 'test': it is a plain folder"):
+        TripletDataset.open(tmp_path, split="test")
 
 
 def test_the_lists_of_all_parts_are_enough(iharmony4: Path) -> None:

@@ -31,6 +31,47 @@ def darker(image: Any, mask: Any) -> Any:
     return (image * 0.9).astype(np.uint8)
 
 
+def test_a_function_may_fill_one_array_again_and_again(iharmony4: Path) -> None:
+    def anew(image: Any, mask: Any) -> Any:
+        return image / np.float32(255)
+
+    held: dict[Any, Any] = {}
+
+    def again(image: Any, mask: Any) -> Any:
+        out = held.setdefault(0, np.zeros((256, 256, 3), np.float32))
+        np.divide(image, 255, out=out)
+        return out
+
+    expected, found = evaluate(anew, iharmony4), evaluate(again, iharmony4)
+    assert len({row.fmse for row in expected.rows}) > 1
+    assert [row.fmse for row in found.rows] == [row.fmse for row in expected.rows]
+
+
+def test_two_models_of_one_name_are_told_apart_by_their_folders(
+    iharmony4: Path, tmp_path: Path
+) -> None:
+    folders = [str(tmp_path / "a" / "best"), str(tmp_path / "b" / "best")]
+    for seed, folder in enumerate(folders):
+        small_idih(seed).save_pretrained(folder)
+    evaluation = evaluate([*folders, "composite"], iharmony4, device="cpu")
+    assert evaluation.models == (*folders, "composite")
+    with pytest.raises(InputError, match="two of the models are called"):
+        evaluate([folders[0], folders[0]], iharmony4, device="cpu")
+
+
+def test_of_a_table_that_is_split_the_test_pictures_are_measured(
+    iharmony4: Path, tmp_path: Path
+) -> None:
+    files = TripletDataset.open(iharmony4, split="test").files
+    lines = [f"{one.composite},{one.mask},{one.real}" for one in files]
+    for column, splits, count in (("split", ("train", "test"), len(files) // 2), ("", "", COUNT)):
+        rows = [f"{one},{splits[i % 2]}" if splits else one for i, one in enumerate(lines)]
+        table = tmp_path / f"table{column}.csv"
+        header = ",".join(filter(None, ("composite,mask,real", column)))
+        table.write_text("\n".join([header, *rows]))
+        assert len(evaluate("composite", table).rows) == count
+
+
 @pytest.fixture
 def copy(iharmony4: Path, tmp_path: Path) -> Path:
     """The pictures, to be damaged."""

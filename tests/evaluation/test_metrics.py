@@ -90,3 +90,31 @@ def test_what_cannot_be_measured() -> None:
         ssim(small, small)
     with pytest.raises(InputError, match="peak of PSNR"):
         psnr(small, small)
+
+
+WITH_MASK = {"mse": lambda p, t, m: mse(p, t, mask=m), "fmse": fmse, "fpsnr": fpsnr, "fssim": fssim}
+
+
+@pytest.mark.parametrize("name", WITH_MASK)
+def test_a_mask_with_one_channel_is_a_mask(name: str) -> None:
+    prediction, target, mask = pair(height=40, width=40)
+    measure = WITH_MASK[name]
+    expected = measure(prediction, target, mask)
+    assert measure(prediction, target, mask[..., None]) == expected
+    with pytest.raises(InputError, match=r"in \[0, 1\]; got 0 to 255"):
+        measure(prediction, target, (mask > 0).astype(np.uint8) * 255)
+    for other in (mask[:-1], mask[None], np.repeat(mask[..., None], 3, 2)):
+        with pytest.raises(InputError, match=r"the mask must be \(40, 40\)"):
+            measure(prediction, target, other)
+
+
+def test_pictures_of_other_shapes_are_not_broadcast() -> None:
+    prediction, target, mask = pair(height=40, width=40)
+    for other in (prediction[:1], prediction[..., :1], prediction[..., 0]):
+        for one, two in ((other, target), (target, other)):
+            for measure in (mse, psnr, ssim):
+                with pytest.raises(InputError, match=r"of one shape"):
+                    measure(one, two)
+            for measure in (fmse, fpsnr, fssim):
+                with pytest.raises(InputError, match=r"of one shape"):
+                    measure(one, two, mask)

@@ -14,6 +14,7 @@ from ssim_formula import similarity
 
 from harmonizer import Harmonizer, model_info
 from harmonizer.data import Triplet
+from harmonizer.errors import InputError
 from harmonizer.evaluation import PROTOCOLS, Evaluation, evaluate
 from harmonizer.zoo.manifest import default_model
 
@@ -229,3 +230,24 @@ def test_pictures_of_other_parts_are_not_shrunk() -> None:
     long = replace(PROTOCOLS["paper"], size=None)
     assert long.prepare(triplet, "HCOCO").composite is image
     assert long.prepare(triplet, "HAdobe5k").composite.shape == (10, 1024, 3)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"peak": "target"},
+        {"peak": 1.0},
+        {"resize": "opencv-area"},
+        {"background": "ignored"},
+        {"background": "left_out"},
+        {"binary_mask": "no"},
+        {"rounded": 1},
+        {"adobe_side": -3},
+        {"size": (64, 64)},
+        {"size": 64.0},
+        {"size": 0},
+    ],
+)
+def test_a_setting_that_there_is_not_is_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(setting))):
+        replace(PROTOCOLS["paper"], **setting)

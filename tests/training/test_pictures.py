@@ -42,6 +42,26 @@ def test_triplets_are_learnt_from_and_measured(small_run: SmallRun, triplets: Pa
         assert np.array_equal(one.composite[one.mask == 0], one.real[one.mask == 0])
 
 
+def test_nothing_is_learnt_from_and_measured_on(small_run: SmallRun, triplets: Path) -> None:
+    rows = [f"composites/{i}.png,masks/{i}.png,real/{i}.png,{'ab'[i > 5]}" for i in range(8)]
+    table = triplets / "table.csv"
+    table.write_text("\n".join(["composite,mask,real,split", *rows]))
+    learn, measure = (DataConfig(kind="triplets", root=str(table), split=one) for one in "ab")
+    config = small_run(train=learn, validation=measure)
+    assert len(training_pictures(config)) == 6
+    assert [int(one.real[0, 0, 0]) for one in validation_pictures(config)] == [150, 170]
+
+
+@pytest.mark.parametrize("kind", ["triplets", "photos"])
+def test_a_split_that_there_is_not_is_refused(
+    kind: Any, small_run: SmallRun, triplets: Path, photographs: Path
+) -> None:
+    root = triplets if kind == "triplets" else photographs
+    data = DataConfig(kind=kind, root=str(root), split="train")
+    with pytest.raises(InputError, match="has no split 'train'"):
+        training_pictures(small_run(train=data))
+
+
 def test_what_is_measured_on_is_whole_and_not_mirrored(small_run: SmallRun, triplets: Path) -> None:
     data = DataConfig(kind="triplets", root=str(triplets))
     measured = validation_pictures(small_run(train=data, validation=data))

@@ -1,5 +1,6 @@
 """Runs that were stopped go on bit for bit; what cannot be gone on with is refused."""
 
+import json
 import signal
 from copy import deepcopy
 from dataclasses import replace
@@ -80,6 +81,24 @@ def test_a_run_of_an_earlier_version_goes_on(small_run: SmallRun) -> None:
     assert saved["config"] != "".join(lines)
     torch.save(saved, path)
     assert train(config, resume=True).finished
+
+
+def test_with_other_validation_the_best_model_is_sought_anew(small_run: SmallRun) -> None:
+    first = small_run(steps=8, validate_every=4)
+    best = Path(first.output) / "best" / "config.json"
+    train(first)
+    path = Path(first.output) / "checkpoint.pth"
+    saved = torch.load(path, weights_only=True)
+    torch.save({**saved, "step": 4, "best": 1e-3}, path)  # as on far easier pictures
+    before = best.read_bytes()
+    assert train(first, resume=True).finished
+    assert best.read_bytes() == before
+    torch.save({**saved, "step": 4, "best": 1e-3}, path)
+    other = replace(first, validation=replace(first.validation, limit=3))
+    with pytest.warns(UserWarning, match="the best model is sought anew"):
+        assert train(other, resume=True).finished
+    assert best.read_bytes() != before
+    assert json.loads(best.read_text())["metrics"][0]["data"].startswith("3 validation")
 
 
 def test_resuming_nothing_is_refused(small_run: SmallRun) -> None:
