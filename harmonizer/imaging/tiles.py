@@ -1,31 +1,76 @@
-"""Refuse JPEG 2000 of very many tiles: OpenJPEG sets up all before it decodes one."""
+"""Refuse JPEG 2000 of very many parts: OpenJPEG sets up all tiles, and all blocks of a tile."""
 
 import re
 import struct
+from collections.abc import Iterator
 
 _BOXES, _CODESTREAM, _ICNS = b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"icns"
 # The marker of sizes; what looks like it elsewhere hardly ever has the length of its components.
 _SIZES = re.compile(rb"\xff\x51(?=(.{38}))", re.DOTALL)
 _MOST = 100_000  # of all components; 1 to 4 KB each
+# How a picture, or one of its components, is divided: how often it is halved, and its blocks'
+# width and height, as powers of two; what follows may be those of the parts that hold the blocks.
+_STYLES = re.compile(rb"\xff(?=\x52..[\0-\7][\0-\4]..[\0\1](.{5})|\x53...[\0\1](.{5}))", re.DOTALL)
+_MOST_BLOCKS = 1 << 20  # some 400 bytes each
 
 
 def check_tiles(data: bytes) -> None:
-    """Refuse a file of JPEG 2000, bare, in boxes or in an icon, with more tiles than pictures have.
+    """Refuse a file of JPEG 2000, bare, in boxes or in an icon, of more parts than pictures have.
 
     Raises:
         ValueError: It is such a one.
     """
     if not data.startswith((_BOXES, _CODESTREAM, _ICNS)):
         return
-    for found in _SIZES.finditer(data):
-        length, right, bottom, _, _, width, height, left, top, components = struct.unpack(
-            ">H2x8IH", found[1]
-        )
-        if length != 38 + 3 * components or not width or not height:
-            continue  # something else
-        tiles = -((left - right) // width) * -((top - bottom) // height)
-        if right > left and bottom > top and tiles * components > _MOST:
+    styles = list(_styles(data))
+    for width, height, tiles, components in _sizes(data):
+        if tiles * components > _MOST:
             raise ValueError(
                 f"it has {tiles:,} tiles of {components} components, more than {_MOST:,} together; "
                 "save it in larger tiles"
             )
+        for style in styles:
+            blocks = components * sum(_blocks(style, width, height))
+            if blocks > _MOST_BLOCKS:
+                raise ValueError(
+                    f"a tile has {blocks:,} blocks, more than {_MOST_BLOCKS:,}; save it in larger "
+                    "ones, of 64 x 64 samples"
+                )
+
+
+def _sizes(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield width and height of a tile, and how many tiles and components there are."""
+    for found in _SIZES.finditer(data):
+        length, right, bottom, x, y, width, height, left, top, components = struct.unpack(
+            ">H2x8IH", found[1]
+        )
+        if length != 38 + 3 * components or not width or not height:
+            continue  # something else
+        if right > max(x, left) and bottom > max(y, top):
+            tiles = -((left - right) // width) * -((top - bottom) // height)
+            yield min(width, right - x), min(height, bottom - y), tiles, components
+
+
+def _styles(data: bytes) -> Iterator[list[tuple[int, int]]]:
+    """Yield the powers of two of the sides of blocks, of each resolution from the lowest."""
+    for found in _STYLES.finditer(data):
+        which, place = found.lastindex or 1, found.start() + 2  # behind the marker
+        halvings, *powers = found[which][:3]
+        start, end = found.end(which), place + int.from_bytes(data[place : place + 2], "big")
+        if halvings > 32 or max(powers) > 8 or end - start not in (0, halvings + 1):
+            continue  # something else
+        parts = data[start:end] or b"\xff" * (halvings + 1)
+        yield [
+            # Above the lowest, parts are halved like the picture.
+            (min(powers[0] + 2, (part & 15) - inner), min(powers[1] + 2, (part >> 4) - inner))
+            for part, inner in zip(parts, (False, *[True] * halvings), strict=False)
+        ]
+
+
+def _blocks(style: list[tuple[int, int]], width: int, height: int) -> Iterator[int]:
+    """Yield the number of blocks of each resolution: of one band, and of three of half its size."""
+    for number, (across, down) in enumerate(style):
+        halved = len(style) - max(number, 1)
+        columns = -(-width >> halved + max(0, across))
+        rows = -(-height >> halved + max(0, down))
+        yield (3 if number else 1) * columns * rows

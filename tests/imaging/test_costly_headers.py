@@ -124,10 +124,43 @@ def test_a_jpeg_2000_file_of_very_many_tiles(kind: str) -> None:
             open_file(in_tiles(kind, size, tile, components))
 
 
+# Of the picture and of one component: the marker, what stands before and behind the sides.
+STYLES = {
+    "picture": (b"\xff\x52\0", b"\0\0\1\0"),
+    "component": (b"\xff\x53\0", b""),
+    "behind what looks like one": (b"\xff\x64\0\7\0\1\xff\x53\0\xff\x52\0", b"\0\0\1\0"),
+}
+
+
+@pytest.mark.parametrize("kind", STYLES)
+@pytest.mark.parametrize(
+    ("size", "sides", "parts"),
+    [
+        ((4000, 4000), b"\0\0", b""),  # blocks of 4 x 4
+        ((2000, 1000), b"\4\4", b"\x88\x11"),  # of 64 x 64, in parts of 2 x 2
+        ((50_000_000, 1), b"\0\x08", b""),  # of 4 x 1024
+    ],
+)
+def test_a_jpeg_2000_file_of_very_many_blocks(
+    kind: str, size: tuple[int, int], sides: bytes, parts: bytes
+) -> None:
+    marker, before = STYLES[kind]
+    content = bytes([len(parts) > 0]) + before + b"\1" + sides + b"\0\1" + parts
+    content = b"\0" + content if kind == "component" else content
+    style = marker + bytes([2 + len(content)]) + content
+    with pytest.raises(InputError, match=r"a tile has .* blocks, more than 1,048,576"):
+        open_file(in_tiles("bare", size, max(size), 3) + style)
+
+
 @pytest.mark.parametrize("bare", [True, False])
-def test_a_jpeg_2000_file_of_many_tiles_is_read(bare: bool) -> None:
-    data = encoded("JPEG2000", tile_size=(4, 4), num_resolutions=1, no_jp2=bare)
-    assert np.array_equal(np.asarray(open_file(data)[0]), PICTURE)
+def test_a_jpeg_2000_file_of_many_tiles_or_blocks_is_read(bare: bool) -> None:
+    for options in (
+        {"tile_size": (4, 4), "num_resolutions": 1},
+        {"codeblock_size": (4, 4)},
+        {"precinct_size": (64, 64), "codeblock_size": (32, 32), "num_resolutions": 3},
+    ):
+        data = encoded("JPEG2000", no_jp2=bare, **options)
+        assert np.array_equal(np.asarray(open_file(data)[0]), PICTURE)
 
 
 def test_exif_in_very_many_segments() -> None:
