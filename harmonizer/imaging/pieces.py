@@ -30,7 +30,7 @@ def check_pieces(data: bytes) -> None:
     elif data.startswith(_PLAIN):
         for count, _ in enumerate(_COMMENTS.finditer(data)):
             if count == _MOST_COMMENTS:
-                raise ValueError(f"it has more than {_MOST_COMMENTS:,} comments")
+                raise ValueError(f"it has more than {_MOST_COMMENTS:,} comments; leave them out")
 
 
 def _check_joined(pieces: Iterable[int | None], what: str) -> None:
@@ -40,7 +40,9 @@ def _check_joined(pieces: Iterable[int | None], what: str) -> None:
         held = 0 if piece is None else held + piece
         copied += held
         if copied > _MOST_COPIED:
-            raise ValueError(f"its {what} of {held:,} bytes or more is in far too many pieces")
+            raise ValueError(
+                f"its {what} of {held:,} bytes or more is in far too many pieces; save it without"
+            )
 
 
 def _segments(data: bytes) -> Iterator[int]:
