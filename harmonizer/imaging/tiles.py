@@ -12,6 +12,8 @@ _MOST = 100_000  # of all components; 1 to 4 KB each
 # width and height, as powers of two; what follows may be those of the parts that hold the blocks.
 _STYLES = re.compile(rb"\xff(?=\x52..[\0-\7][\0-\4]..[\0\1](.{5})|\x53...[\0\1](.{5}))", re.DOTALL)
 _MOST_BLOCKS = 1 << 20  # some 400 bytes each
+_MOST_STYLES = 1000  # times sizes
+_MOST_VISITS = 1 << 25  # of each block, or what holds it, for each layer: seconds
 
 
 def check_tiles(data: bytes) -> None:
@@ -22,19 +24,27 @@ def check_tiles(data: bytes) -> None:
     """
     if not data.startswith((_BOXES, _CODESTREAM, _ICNS)):
         return
-    styles = list(_styles(data))
-    for width, height, tiles, components in _sizes(data):
+    styles, sizes = set(_styles(data)), set(_sizes(data))
+    if len(styles) * len(sizes) > _MOST_STYLES:
+        raise ValueError(f"it is divided in {len(styles):,} ways; expected a few")
+    layers = max((count for count, _ in styles), default=1)
+    for width, height, tiles, components in sizes:
         if tiles * components > _MOST:
             raise ValueError(
                 f"it has {tiles:,} tiles of {components} components, more than {_MOST:,} together; "
                 "save it in larger tiles"
             )
-        for style in styles:
+        for _, style in styles:
             blocks = components * sum(_blocks(style, width, height))
             if blocks > _MOST_BLOCKS:
                 raise ValueError(
                     f"a tile has {blocks:,} blocks, more than {_MOST_BLOCKS:,}; save it in larger "
                     "ones, of 64 x 64 samples"
+                )
+            if layers * tiles * blocks > _MOST_VISITS:
+                raise ValueError(
+                    f"it has {layers:,} layers of its blocks, which are far too many; save it with "
+                    "fewer"
                 )
 
 
@@ -51,8 +61,11 @@ def _sizes(data: bytes) -> Iterator[tuple[int, int, int, int]]:
             yield min(width, right - x), min(height, bottom - y), tiles, components
 
 
-def _styles(data: bytes) -> Iterator[list[tuple[int, int]]]:
-    """Yield the powers of two of the sides of blocks, of each resolution from the lowest."""
+def _styles(data: bytes) -> Iterator[tuple[int, tuple[tuple[int, int], ...]]]:
+    """Yield how many layers there are, and the powers of two of the sides of blocks.
+
+    These are of each resolution, from the lowest. A component's style says nothing of layers: 1.
+    """
     for found in _STYLES.finditer(data):
         which, place = found.lastindex or 1, found.start() + 2  # behind the marker
         halvings, *powers = found[which][:3]
@@ -60,14 +73,15 @@ def _styles(data: bytes) -> Iterator[list[tuple[int, int]]]:
         if halvings > 32 or max(powers) > 8 or end - start not in (0, halvings + 1):
             continue  # something else
         parts = data[start:end] or b"\xff" * (halvings + 1)
-        yield [
+        sides = tuple(
             # Above the lowest, parts are halved like the picture.
             (min(powers[0] + 2, (part & 15) - inner), min(powers[1] + 2, (part >> 4) - inner))
             for part, inner in zip(parts, (False, *[True] * halvings), strict=False)
-        ]
+        )
+        yield int.from_bytes(data[place + 4 : place + 6], "big") if which == 1 else 1, sides
 
 
-def _blocks(style: list[tuple[int, int]], width: int, height: int) -> Iterator[int]:
+def _blocks(style: tuple[tuple[int, int], ...], width: int, height: int) -> Iterator[int]:
     """Yield the number of blocks of each resolution: of one band, and of three of half its size."""
     for number, (across, down) in enumerate(style):
         halved = len(style) - max(number, 1)

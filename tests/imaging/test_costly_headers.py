@@ -152,11 +152,28 @@ def test_a_jpeg_2000_file_of_very_many_blocks(
         open_file(in_tiles("bare", size, max(size), 3) + style)
 
 
+@pytest.mark.parametrize("tile", [200, 2000])
+def test_a_jpeg_2000_file_of_very_many_layers(tile: int) -> None:
+    style = b"\xff\x52\0\x0e\1\0\x03\xe8\0\1\4\4\0\1\x88\x66"
+    # In parts of 16 x 16, by a component's own; a large tile has as many as many small ones.
+    style += b"\xff\x53\0\x0b\0\1\1\4\4\0\1\x44\x44"
+    with pytest.raises(InputError, match="1,000 layers of its blocks"):
+        open_file(in_tiles("bare", (2000, 2000), tile, 3) + style)
+
+
+def test_a_jpeg_2000_file_divided_in_very_many_ways() -> None:
+    layers = (struct.pack(">H", one) for one in range(1001))
+    ways = (b"\xff\x52\0\x0c\0\0" + one + b"\0\1\4\4\0\1" for one in layers)
+    with pytest.raises(InputError, match="divided in 1,001 ways"):
+        open_file(in_tiles("bare", (64, 48), 64, 3) + b"".join(ways))
+
+
 @pytest.mark.parametrize("bare", [True, False])
 def test_a_jpeg_2000_file_of_many_tiles_or_blocks_is_read(bare: bool) -> None:
     for options in (
         {"tile_size": (4, 4), "num_resolutions": 1},
         {"codeblock_size": (4, 4)},
+        {"quality_layers": [*range(100, 0, -1)]},
         {"precinct_size": (64, 64), "codeblock_size": (32, 32), "num_resolutions": 3},
     ):
         data = encoded("JPEG2000", no_jp2=bare, **options)
