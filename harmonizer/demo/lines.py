@@ -4,6 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from harmonizer.imaging.saving import output_format
 from harmonizer.jobs.scene import Scene
 from harmonizer.lifting import Strength
 
@@ -16,13 +17,11 @@ class Origin:
         image: A composite, or a cut-out where `scene` has a background.
         mask: None for a cut-out.
         scene: How the files are read.
-        deep: Whether they have 16 bits a channel, which Python gets as an array.
     """
 
     image: str
     mask: str | None
     scene: Scene
-    deep: bool = False
 
     @property
     def name(self) -> str:
@@ -71,38 +70,50 @@ def _file(name: str) -> str:
 def python_lines(
     origin: Origin, ending: str, *, model: str | None, strength: Strength, eight_bits: bool
 ) -> str:
-    """Return a program that does the same; `model` is None for the bundled one."""
-    scene, name = origin.scene, "harmonize"
-    image, mask, before = repr(origin.image), repr(origin.mask), list[str]()
-    if scene.background is not None:
-        name, mask = "harmonize_cutout", repr(scene.background.name)
-    imports = [f"from harmonizer import {name}"]
-    if scene.page is not None:
-        imports.append("from PIL import Image")
-        before += [f"image = Image.open({image})", f"image.seek({scene.page - 1})"]
-        image = "image"
-    if scene.invert_mask:
-        imports.append("from PIL import Image, ImageOps")
-        before.append(f'mask = ImageOps.invert(Image.open({mask}).convert("L"))')
-        mask = "mask"
-    options = [image, mask]
-    if scene.position is not None:
-        options.append(f"position={scene.position}")
-    if scene.scale is not None:
-        options.append(f"scale={scene.scale:g}")
-    if model is not None:
-        options.append(f"model={model!r}")
+    """Return a program that does the same; `model` is None for the bundled one.
+
+    Reading and writing are left to what the command calls, too: Pillow alone takes masks and depths
+    for others, and writes other pixels.
+    """
+    scene, output = origin.scene, Path(origin.name + ending)
+    imports = ["from harmonizer import Harmonizer"]
+    mask = None if scene.background is not None else origin.mask
+    arguments = [
+        f"Harmonizer.from_pretrained({'' if model is None else repr(model)})",
+        f"Path({origin.image!r})",
+        "None" if mask is None else f"Path({mask!r})",
+        repr(output_format(output)),
+    ]
+    if choices := _choices(scene, eight_bits):
+        arguments.append(f"scene=Scene({', '.join(choices)})")
     if not strength.is_one_number:
-        imports = [f"from harmonizer import Strength, {name}", *imports[1:]]
-        options.append(f"strength=Strength(light={strength.light:g}, color={strength.color:g})")
+        imports = ["from harmonizer import Harmonizer, Strength"]
+        arguments.append(f"strength=Strength(light={strength.light:g}, color={strength.color:g})")
     elif not strength.is_all:
-        options.append(f"strength={strength.light:g}")
+        arguments.append(f"strength={strength.light:g}")
+    imports.append("from harmonizer.jobs.folder import harmonize_file")
+    if choices:
+        imports.append("from harmonizer.jobs.scene import Scene")
+    call = ["data = harmonize_file(", *(f"    {one}," for one in arguments), ")"]
+    written = f"Path({output.name!r}).write_bytes(data)"
+    return "\n".join(["from pathlib import Path", "", *imports, "", *call, written])
+
+
+def _choices(scene: Scene, eight_bits: bool) -> list[str]:
+    """Return the arguments that make a scene, but for what it is without them."""
+    said = list[str]()
+    if scene.background is not None:
+        said.append(f"background=Path({scene.background.name!r})")
+    if scene.position is not None:
+        said.append(f"position={scene.position}")
+    if scene.scale is not None:
+        said.append(f"scale={scene.scale:g}")
     if scene.resize_mask:
-        options.append(f"resize_mask={scene.resize_mask!r}")
-    call, output = f"{name}({', '.join(options)})", repr(origin.name + ending)
-    if not origin.deep:
-        return "\n".join([*imports, "", *before, f"{call}.save({output})"])
-    imports.append("import cv2")
-    shown = "(result / 257).round().astype('uint8')" if eight_bits else "result"
-    after = [f"result = {call}", f"cv2.imwrite({output}, {shown}[..., 2::-1])"]
-    return "\n".join([*imports, "", *before, *after])
+        said.append(f"resize_mask={scene.resize_mask!r}")
+    if scene.invert_mask:
+        said.append("invert_mask=True")
+    if eight_bits:
+        said.append("eight_bits=True")
+    if scene.page is not None:
+        said.append(f"page={scene.page}")
+    return said

@@ -101,8 +101,7 @@ def open_composite(
 
 def _opened(image: str, mask: str | None, scene: Scene) -> Layers:
     picture, plane = scene.open(Path(image), Path(mask) if mask else None)
-    deep = picture.pixels.dtype != np.uint8
-    return Layers(picture, plane, Origin(Path(image).name, mask and Path(mask).name, scene, deep))
+    return Layers(picture, plane, Origin(Path(image).name, mask and Path(mask).name, scene))
 
 
 def open_painted(image: str, strokes: str | bytes | None) -> Layers:
@@ -117,9 +116,10 @@ def open_painted(image: str, strokes: str | bytes | None) -> Layers:
     if painted is None or not painted.any():
         raise InputError("nothing is painted; paint over the foreground first")
     picture = open_image(image)
-    deep, name = picture.pixels.dtype != np.uint8, Path(image)
-    origin = Origin(name.name, f"{name.stem}_mask.png", Scene(), deep)
-    return Layers(picture, open_mask(painted, picture.size, resize=True), origin)
+    origin = Origin(Path(image).name, f"{Path(image).stem}_mask.png", Scene())
+    mask = open_mask(painted, picture.size, resize=True)
+    drawn = np.rint(mask * 255) / 255  # as it can be downloaded
+    return Layers(picture, drawn.astype(np.float32), origin)
 
 
 def _alpha(strokes: str | bytes) -> NDArray[np.bool_]:
