@@ -47,6 +47,7 @@ from harmonizer.training.run_folder import (
     restore_optimizer,
     save_checkpoint,
 )
+from harmonizer.training.schedule import learning_rate_factor
 from harmonizer.training.team import Team, joined_team
 from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
 from harmonizer.zoo.manifest import ModelInfo
@@ -458,19 +459,6 @@ class _Run:
         torch.set_rng_state(saved["random"])
         if saved["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(saved["random_cuda"])
-
-
-def learning_rate_factor(config: TrainConfig, step: int, total: int) -> float:
-    """Return what the learning rate is multiplied by at an update, from 0, of so many in all."""
-    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-    share = step / total
-    match config.schedule:
-        case "constant":
-            return warmup
-        case "cosine":
-            return warmup * 0.5 * (1 + math.cos(math.pi * share))
-        case "step":
-            return warmup * 0.1 ** sum(share >= milestone for milestone in config.milestones)
 
 
 @torch.no_grad()

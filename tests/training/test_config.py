@@ -10,7 +10,7 @@ from harmonizer.errors import InputError
 from harmonizer.networks import list_networks
 from harmonizer.training import DataConfig, ModelConfig, TrainConfig
 from harmonizer.training.recipes import list_recipes, read_recipe
-from harmonizer.training.trainer import learning_rate_factor
+from harmonizer.training.schedule import learning_rate_factor
 from harmonizer.zoo.manifest import default_model, model_info
 
 
