@@ -86,12 +86,12 @@ def sigterm_as_ctrl_c() -> Generator[threading.Event]:
 
 @contextmanager
 def ended_by_signals() -> Generator[None]:
-    """Let SIGTERM and SIGHUP end the process meanwhile, with the status of one that is done."""
+    """Let Ctrl-C, SIGTERM and SIGHUP end the process meanwhile, with the status of one done."""
 
     def end(*_: object) -> None:
         raise SystemExit(0)
 
-    with _handled(end, "SIGTERM", "SIGHUP"):
+    with _handled(end, "SIGINT", "SIGTERM", "SIGHUP"):
         yield
 
 

@@ -106,7 +106,7 @@ def test_a_variable_is_set_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_page_that_ends_leaves_signals_as_they_were() -> None:
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = [signal.getsignal(getattr(signal, name)) for name in names]
     for name in names:
         with pytest.raises(SystemExit) as stop, ended_by_signals():

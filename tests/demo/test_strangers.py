@@ -53,7 +53,7 @@ def status(address: str, **headers: str) -> int:
         return error.code
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_the_page_is_for_this_machine_alone_and_leaves_nothing(
     name: str, served: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
