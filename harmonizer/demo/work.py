@@ -14,11 +14,10 @@ from harmonizer.errors import InputError
 from harmonizer.imaging.color import apply
 from harmonizer.imaging.depth import in_eight_bits
 from harmonizer.imaging.drawing import preview
-from harmonizer.imaging.exif import upright_size
-from harmonizer.imaging.files import open_file, open_header
+from harmonizer.imaging.files import open_file, size_in_header
 from harmonizer.imaging.image import open_image, open_layer
 from harmonizer.imaging.mask import ResizeMask, open_mask
-from harmonizer.imaging.picture import Picture
+from harmonizer.imaging.picture import Picture, check_not_empty
 from harmonizer.imaging.saving import save_image
 from harmonizer.jobs.scene import Scene
 from harmonizer.lifting import Strength, apply_strength
@@ -93,9 +92,8 @@ def open_composite(
     image: str, mask: str, *, stretch: bool = False, invert: bool = False, page: int | None = None
 ) -> Layers:
     """Read a composite and its mask from files."""
-    _check_file(image)
-    _check_file(mask)
-    resize: ResizeMask = size_of(image) != size_of(mask) and ("stretch" if stretch else True)
+    sizes = _check_file(image, page), _check_file(mask)
+    resize: ResizeMask = sizes[0] != sizes[1] and ("stretch" if stretch else True)
     return _opened(image, mask, Scene(resize_mask=resize, invert_mask=invert, page=page))
 
 
@@ -135,9 +133,7 @@ def _alpha(strokes: str | bytes) -> NDArray[np.bool_]:
 
 def paste(cutout: str, background: str, placement: Placement) -> Layers:
     """Paste a cut-out into a background."""
-    _check_file(cutout)
-    _check_file(background)
-    place, scale = _place(size_of(cutout), size_of(background), placement)
+    place, scale = _place(_check_file(cutout), _check_file(background), placement)
     return _opened(cutout, None, Scene(Path(background), place, scale))
 
 
@@ -157,10 +153,11 @@ def show_layer(image: str, side: int = _PREVIEW) -> NDArray[np.uint8]:
     return np.dstack([_as_srgb(np.ascontiguousarray(shown[..., :3]), picture), shown[..., 3]])
 
 
-def size_of(image: str) -> tuple[int, int]:
-    """Return a file's height and width."""
-    with open_header(Path(image).read_bytes()) as header:
-        return upright_size(header)
+def size_of(image: str, page: int | None = None) -> tuple[int, int]:
+    """Return a file's height and width, upright; there is none without pixels."""
+    size = size_in_header(image, page=page)
+    check_not_empty(*size)
+    return size
 
 
 def show_file(image: str) -> NDArray[np.uint8]:
@@ -204,17 +201,17 @@ def _place(
     return (left, top), scale
 
 
-def _check_file(path: str) -> None:
-    """Refuse what is no picture or would take too much memory, before it is decoded."""
+def _check_file(path: str, page: int | None = None) -> tuple[int, int]:
+    """Refuse what is no picture or would take too much memory, before it is decoded.
+
+    Its height and width are returned.
+    """
     if Path(path).suffix.lower() not in ENDINGS:
         raise InputError(f"{Path(path).name} ends in none of {', '.join(ENDINGS)}; convert it")
-    try:
-        with open_header(Path(path).read_bytes()) as image:
-            width, height = image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{Path(path).name} cannot be read as an image: {error}") from error
+    height, width = size_of(path, page)
     if width * height > _LARGEST_PIXELS:
         raise InputError(
             f"{Path(path).name} has {width} x {height} pixels; this page takes up to "
             f"{_LARGEST_PIXELS // 1_000_000} megapixels: use the command line"
         )
+    return height, width

@@ -39,6 +39,7 @@ from harmonizer.imaging.runs import check_runs
 from harmonizer.imaging.scans import check_scans
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
 from harmonizer.imaging.tiles import check_tiles
+from harmonizer.imaging.unknown import why_unknown
 from harmonizer.preprocessing import Array
 from harmonizer.threads import LockOfEach
 
@@ -56,8 +57,7 @@ _OTHERS = frozenset((
     *(".heic", ".heif", ".hif", ".avif", ".jxl", ".exr", ".hdr", ".psb", ".ico", ".icns"),
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"),
 ))  # fmt: skip
-_JPEG, _PSD = b"\xff\xd8", b"8BPS"
-_HEIF = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")  # its brands
+_JPEG = b"\xff\xd8"
 _COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
@@ -160,7 +160,7 @@ def open_file(
         MemoryError: There is not enough memory for its pixels.
     """
     name, data = _read(source)
-    try:
+    with _errors_in_words(name, data, page):
         if is_tiff(data):
             return _open_tiff(name, data, page, check)
         with _open_sound(name, data) as image:
@@ -174,10 +174,32 @@ def open_file(
             if image.format == "SGI" and data[3:4] == b"\2":
                 warn(f"{name} has 16 bits a channel, of which 8 are kept; TIFF and PNG keep 16")
             return standing, _info_of(image, standing)
+
+
+def size_in_header(source: FileLike, *, page: int | None = None) -> tuple[int, int]:
+    """Return the height and width that a file has by its header, upright; no pixels are read.
+
+    Source, page and errors are those of `open_file`, which a picture may still be refused by.
+    """
+    name, data = _read(source)
+    with _errors_in_words(name, data, page):
+        if is_tiff(data):
+            return open_page(data, page or 1)[0].upright_size
+        with open_header(data) as image:
+            if page is not None and page > 1 and image.format not in _ANIMATIONS:
+                image.seek(page - 1)  # the frames of an animation are all as large, and decoded
+            return upright_size(image)
+
+
+@contextmanager
+def _errors_in_words(name: str, data: bytes, page: int | None) -> Generator[None]:
+    """Say of whatever is raised while a file is read what it means for the file."""
+    try:
+        yield
     except (InputError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise InputError(f"{name} cannot be read as an image: {_unknown(data)}") from error
+        raise InputError(f"{name} cannot be read as an image: {why_unknown(data)}") from error
     except EOFError as error:
         raise InputError(f"{name} has no page {page}; it has fewer") from error
     except Image.DecompressionBombError as error:
@@ -191,21 +213,6 @@ def open_file(
             f"{name} cannot be read as an image ({error}); expected a whole PNG, JPEG, TIFF, "
             "WebP or another format that Pillow reads"
         ) from error
-
-
-def _unknown(data: bytes) -> str:
-    """Say why Pillow takes a file for none of its formats."""
-    if data.startswith(_PSD):
-        return (
-            f"it is a Photoshop file of {int.from_bytes(data[22:24], 'big')} bits a channel, in a "
-            "mode that is not known here; save it as TIFF, which keeps 16"
-        )
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
-        return (
-            "it is HEIC, as phones write it, which Pillow reads with pillow-heif alone (in Python, "
-            "after pillow_heif.register_heif_opener()); save it as JPEG or PNG"
-        )
-    return "it begins like no format that is known here, or its header is damaged"
 
 
 def open_header(data: bytes) -> ImageFile.ImageFile:
@@ -365,9 +372,8 @@ def _open_tiff(
         _warn_of_pages(name)
     height, width = page.size
     _check_size((width, height), name)
-    sideways = page.orientation in range(5, 9)
     if check is not None:
-        check((width, height) if sideways else (height, width))
+        check(page.upright_size)
     info: Info = page.info()  # its EXIF says nothing of how the picture lies, its XMP may
     info |= upright_info(info)
     pixels = read_deep(page)

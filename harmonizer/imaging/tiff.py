@@ -65,6 +65,12 @@ class Page:
         return int(self.tags.get(ORIENTATION) or xmp_orientation(self.tags.get(_XMP)))
 
     @property
+    def upright_size(self) -> tuple[int, int]:
+        """Height and width, as it stands."""
+        height, width = self.size
+        return (width, height) if self.orientation in range(5, 9) else (height, width)
+
+    @property
     def layout(self) -> tuple[int, str, int, tuple[int, ...]]:
         """Photometric interpretation, numpy's type of a sample, their number, and extra ones."""
         bits = _numbers(self.tags.get(_BITS, 1))

@@ -88,6 +88,7 @@ DEPTHS: dict[str, tuple[Any, int]] = {
     "8 bits and alpha": (np.uint8, 4),
     "16 bits": (np.uint16, 3),
     "16 bits and alpha": (np.uint16, 4),
+    "floats": (np.float32, 3),
     "grey": (np.uint8, 1),
 }
 MASKS: dict[str, tuple[Any, int, bool]] = {

@@ -131,6 +131,44 @@ def test_what_is_too_large_or_no_picture_is_refused(
             call(COMPOSITE)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_tiff_that_pillow_does_not_know_is_taken(
+    channels: int, tmp_path: Path, noise: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = noise(40, 50, channels).astype(np.float32) / 255
+    path, mask = str(tmp_path / "floats.tif"), str(tmp_path / "mask.png")
+    save_image(pixels, Path(path))
+    Image.fromarray(box_mask(40, 50)).save(mask)
+    assert work.size_of(path) == (40, 50)
+    assert work.show_file(path).shape == (40, 50, 3)
+    assert "50 x 40" in callbacks.show_thumbnail(None, path)
+    outcome = work.harmonize_layers(work.open_composite(path, mask), None, "cpu")
+    saved = open_image(outcome.save(tmp_path, ".tif", 1)).pixels
+    assert saved.dtype == np.float32
+    assert np.array_equal(saved[~box_mask(40, 50)], pixels[~box_mask(40, 50)][:, :3])
+    monkeypatch.setattr(work, "_LARGEST_PIXELS", 1999)
+    with pytest.raises(InputError, match="50 x 40 pixels"):
+        work.show_file(path)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_page_that_is_named_is_the_one_that_is_measured(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise: Any
+) -> None:
+    pages = [Image.fromarray(noise(*size)) for size in ((40, 50), (80, 100))]
+    path, mask = str(tmp_path / "two.tif"), str(tmp_path / "mask.png")
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    Image.fromarray(box_mask(40, 50)).save(mask)
+    layers = work.open_composite(path, mask, page=number)
+    assert layers.mask.shape == (40 * number, 50 * number)
+    with pytest.raises(InputError, match="has no page 3"):
+        work.open_composite(path, mask, page=3)
+    monkeypatch.setattr(work, "_LARGEST_PIXELS", 4000)
+    if number == 2:
+        with pytest.raises(InputError, match="100 x 80 pixels"):
+            work.open_composite(path, mask, page=2)
+
+
 def test_an_upload_that_can_be_no_cutout_or_no_background_is_told(tmp_path: Path) -> None:
     Image.new("RGBA", (20, 10), (9, 9, 9, 128)).save(cutout := str(tmp_path / "cutout.png"))
     Image.new("RGBA", (20, 10), (9, 9, 9, 255)).save(opaque := str(tmp_path / "opaque.png"))
