@@ -196,7 +196,7 @@ def test_an_example_shows_all_at_once(browser: Any, address: str) -> None:
         assert (before != after).any()
         wait_for(lambda: len(page.all(".thumbnail img")) >= 2, "thumbnails")
     wait_for(lambda: "--on launch.jpg" in page.value("shell"), "the command")
-    assert "harmonize_cutout('astronaut.webp', 'launch.jpg'" in page.value("python")
+    assert "background=Path('launch.jpg')" in page.value("python")
     page.set_share("light", 40)
     wait_for(lambda: "--light 0.4 --color 1" in page.value("shell"), "the light in the command")
     page.set_share("color", 40)
