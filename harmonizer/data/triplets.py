@@ -18,7 +18,7 @@ from harmonizer.data.files import (
 from harmonizer.errors import InputError
 from harmonizer.files.tables import read_table, rows_with
 from harmonizer.imaging.files import is_folder, list_pictures
-from harmonizer.imaging.pairing import find_mask
+from harmonizer.imaging.pairing import by_stem, find_mask
 
 IHARMONY4_PARTS = ("HCOCO", "HFlickr", "HAdobe5k", "Hday2night")
 
@@ -314,7 +314,7 @@ def _match(
     folder: Path, names: tuple[str, str, str], stems: Iterable[str], part: str = ""
 ) -> tuple[list[TripletFiles], list[str]]:
     """Return the triplets of these composites, and what is missing of them."""
-    composites, masks, reals = (_by_stem(list_pictures(folder / name)) for name in names)
+    composites, masks, reals = (by_stem(list_pictures(folder / name), "pictures") for name in names)
     triplets: list[TripletFiles] = []
     missing: list[str] = []
     for stem in stems:
@@ -332,25 +332,14 @@ def _match(
     return triplets, missing
 
 
-def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in found:
-            raise InputError(
-                f"{found[path.stem]} and {path.name} differ in their ending alone; rename one, or "
-                "move it away"
-            )
-        found[path.stem] = path
-    return found
-
-
 def _side_by_side(folder: Path) -> tuple[list[TripletFiles], list[str]]:
     """Return the triplets of files that differ by their suffixes, and what is missing of them."""
     triplets: list[TripletFiles] = []
     missing: list[str] = []
+    suffixes = (*_SUFFIXES, _REAL_TOO)
     for place in (folder, *sorted(path for path in folder.rglob("*") if path.is_dir())):
-        suffixes = (*_SUFFIXES, _REAL_TOO)
-        files = _by_stem(path for path in list_pictures(place) if path.stem.endswith(suffixes))
+        named = [path for path in list_pictures(place) if path.stem.endswith(suffixes)]
+        files = by_stem(named, "pictures")
         part = "" if place == folder else place.relative_to(folder).as_posix()
         for stem in files:
             base = stem.removesuffix(_SUFFIXES[0])

@@ -8,7 +8,7 @@ Where no name is just that, capitals and the ways to write an accent (NFC, NFD) 
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harmonizer.errors import InputError
@@ -40,16 +40,9 @@ def pair_masks(
         names = {_folded(path.name) for path in found}
         files = [path for path in files if not _is_mask(path, count, names)]
         found = [path for path in found if _is_mask(path, count, names)]
-    by_stem: dict[str, Path] = {}
-    for path in found:
-        if path.stem in by_stem:
-            raise InputError(
-                f"two masks are called {path.stem}: {by_stem[path.stem].name} and {path.name}; "
-                "keep one of them"
-            )
-        by_stem[path.stem] = path
+    masks_by_stem = by_stem(found, "masks")
     stems = {path.stem for path in files}
-    pairs = {path: find_mask(path.stem, by_stem, stems, name=path.name) for path in files}
+    pairs = {path: find_mask(path.stem, masks_by_stem, stems, name=path.name) for path in files}
     if None not in pairs.values():
         return list(pairs.items())
     taken = set(pairs.values())  # what is just one's own name is nobody else's
@@ -61,6 +54,23 @@ def pair_masks(
         if mask is None:
             pairs[path] = find_mask(_folded(path.stem), loose, loosely, name=_folded(path.name))
     return list(pairs.items())
+
+
+def by_stem(paths: Iterable[Path], what: str) -> dict[str, Path]:
+    """Return files by their names without endings; `what` is what an error calls them.
+
+    Raises:
+        InputError: Two of them have the same name but for the ending.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            raise InputError(
+                f"two {what} are called {path.stem}: {found[path.stem].name} and {path.name} "
+                "differ in their ending alone; keep one of them"
+            )
+        found[path.stem] = path
+    return found
 
 
 def find_mask(
