@@ -98,3 +98,11 @@ def read_or_replace(
         f"{_TRIES} samples drawn one after the other cannot be read; the last: "
         f"{list(skipped.values())[-1]}"
     )
+
+
+def no_split(folder: Path, split: str) -> InputError:
+    """Return the error of a folder whose pictures are not split, though a split is asked for."""
+    return InputError(
+        f"{folder} has no split {split!r}: it is a plain folder, whose pictures are taken all; use "
+        "one folder for each, or a table with a column split"
+    )

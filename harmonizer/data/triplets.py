@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from harmonizer.data.files import (
     OnError,
     is_there,
+    no_split,
     read_mask,
     read_rgb,
     refuse_missing,
@@ -127,10 +128,7 @@ class TripletDataset:
                 f"only iHarmony4 has parts, and {path} holds none of {', '.join(IHARMONY4_PARTS)}"
             )
         if split is not None:
-            raise InputError(
-                f"{path} has no split {split!r}: it is a plain folder, whose pictures are taken "
-                "all; use one folder for each, or a table with a column split"
-            )
+            raise no_split(path, split)
         return cls.from_folder(path, on_missing=on_missing)
 
     @classmethod

@@ -15,7 +15,7 @@ from harmonizer.data import (
     Triplet,
     TripletDataset,
 )
-from harmonizer.data.files import OnError, is_there
+from harmonizer.data.files import OnError, is_there, no_split
 from harmonizer.errors import InputError
 from harmonizer.training.config import DataConfig, TrainConfig
 
@@ -71,10 +71,7 @@ def _open(wanted: DataConfig, augmentation: Augmentation, size: int, seed: int) 
     if is_there(root):
         found = PhotoDataset.from_csv(root, split=wanted.split or None, group=wanted.group)
     elif wanted.split:
-        raise InputError(
-            f"{root} has no split {wanted.split!r}: it is a folder, whose photographs are taken "
-            "all; use one folder for each, or a table with a column split"
-        )
+        raise no_split(root, wanted.split)
     else:
         found = PhotoDataset.from_folder(root)
     photos = PhotoDataset(_evenly(found.files, wanted.limit), cache=wanted.in_memory)
