@@ -36,7 +36,7 @@ from harmonizer.imaging.png import (
     raw_profiles,
 )
 from harmonizer.imaging.runs import check_runs
-from harmonizer.imaging.scans import check_scans
+from harmonizer.imaging.scans import check_scans, joined_exif, jpeg_of
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
 from harmonizer.imaging.tiles import check_tiles
 from harmonizer.imaging.unknown import why_unknown
@@ -57,7 +57,6 @@ _OTHERS = frozenset((
     *(".heic", ".heif", ".hif", ".avif", ".jxl", ".exr", ".hdr", ".psb", ".ico", ".icns"),
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"),
 ))  # fmt: skip
-_JPEG = b"\xff\xd8"
 _COLOURS = 256  # of a palette
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
@@ -221,8 +220,11 @@ def open_header(data: bytes) -> ImageFile.ImageFile:
     Raises:
         ValueError: Its metadata, icons, scans, tiles or runs would take far more than the file has.
     """
-    if data.startswith(_JPEG) or b"ftypavi" in data[:64]:  # EXIF is read with the header
-        check_headers(data)
+    jpeg = jpeg_of(data)
+    if jpeg or b"ftypavi" in data[:64]:  # EXIF is read with the header
+        check_headers(jpeg or data)
+    for exif in joined_exif(jpeg):
+        check_exif(exif)
     for check in _CHECKS:
         check(data)
     Image.preinit()  # JPEG, PNG and some more; what reads the others takes as long to import

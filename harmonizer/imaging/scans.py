@@ -1,13 +1,16 @@
-"""Walk through JPEG files: refuse very many scans, and find where the first picture ends."""
+"""Walk through JPEG files: refuse very many scans, find the EXIF, and where a picture ends."""
 
 import re
+import struct
 from collections.abc import Iterator
+
+from harmonizer.imaging.exif import PREFIX
 
 _JPEG, _BLIZZARD = b"\xff\xd8", b"BLP1\0\0\0\0"  # the second holds a JPEG file, in two parts
 _MOST_SCANS = 100  # libtiff's limit, too; encoders write a dozen
 # What ends the numbers of a scan: neither a byte of 255 nor a mark between their parts.
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
-_START, _SCAN, _END = b"\xd8", b"\xda", b"\xd9"
+_START, _SCAN, _END, _APP1 = b"\xd8", b"\xda", b"\xd9", b"\xe1"
 _BARE = (b"\x01", _START, _END)  # markers without a length
 
 
@@ -22,6 +25,31 @@ def check_scans(data: bytes) -> None:
         most = _most_scans(data) if data.startswith(_JPEG) else 0
     if most > _MOST_SCANS:
         raise ValueError(f"it goes over its picture more than {_MOST_SCANS} times")
+
+
+def jpeg_of(data: bytes) -> bytes:
+    """Return the JPEG file that a file is, or has in it, as those of Blizzard's games; or none."""
+    if not data.startswith(_BLIZZARD):
+        return data if data.startswith(_JPEG) else b""
+    try:
+        places = [struct.unpack_from("<I", data, place)[0] for place in (28, 92, 156)]
+    except struct.error:  # cut off
+        return b""
+    start, length, header = places
+    return data[160 : 160 + header] + data[start : start + length]
+
+
+def joined_exif(jpeg: bytes) -> Iterator[bytes]:
+    """Yield the EXIF of each picture of a JPEG file that has it in several segments, joined."""
+    held: list[bytes] = []
+    for kind, place in _markers(jpeg):
+        if kind == _APP1 and jpeg.startswith(PREFIX, place + 2):
+            length = int.from_bytes(jpeg[place : place + 2], "big")
+            held.append(jpeg[place + 2 + len(PREFIX) : place + length])
+        elif kind in (_START, _SCAN):
+            if len(held) > 1:
+                yield b"".join(held)
+            held = []
 
 
 def end_of_jpeg(data: bytes) -> int | None:

@@ -60,6 +60,33 @@ def test_very_many_directories_in_one() -> None:
         assert_is_read(encoded("PNG", exif=exif(16)))
 
 
+def in_blizzards(jpeg: bytes) -> bytes:
+    """A JPEG file as Blizzard's games have it: its first bytes apart, the rest behind a gap."""
+    first, rest = jpeg[:50_000], jpeg[50_000:]
+    start = 160 + len(first) + 4
+    before = struct.pack("<4siIIIiI", b"BLP1", 0, 0, *SIZE[::-1], 0, 0)
+    before += struct.pack("<16I", start, *15 * [0]) + struct.pack("<16I", len(rest), *15 * [0])
+    return before + struct.pack("<I", len(first)) + first + bytes(4) + rest
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "BLP"])
+def test_a_directory_in_a_later_segment(kind: str) -> None:
+    """The one that Pillow joins is looked at, not what it looks like in pieces."""
+
+    def in_segments(times: int) -> bytes:
+        entry = struct.pack("<HHII", 0xC000, 2, 40_000, 8)
+        entries = b"".join(struct.pack("<H", 0xC000 + one) + entry[2:] for one in range(times))
+        exif = b"II*\0" + struct.pack("<I", 100_000) + bytes(100_000 - 8)
+        exif += struct.pack("<H", times) + entries + bytes(4)
+        parts = (exif[place : place + 60_000] for place in range(0, len(exif), 60_000))
+        jpeg = jpeg_with(*(segment(0xE1, b"Exif\0\0" + part) for part in parts))
+        return {"JPEG": jpeg, "MPO": encoded("JPEG") + jpeg, "BLP": in_blizzards(jpeg)}[kind]
+
+    assert_is_read(in_segments(3))
+    with pytest.raises(InputError, match="far more memory than the file has"):
+        open_file(in_segments(4000))
+
+
 def bitmap(kind: str, size: tuple[int, int], bits: int, runs: bytes) -> bytes:
     """A bitmap of run lengths, of 8 or 4 bits a pixel, with a colour palette."""
     colours = b"".join(bytes((one, 7, 7, 0)) for one in range(1 << bits))
