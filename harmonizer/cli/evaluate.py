@@ -82,8 +82,8 @@ def add_evaluate(commands: Commands) -> None:
 def _evaluate(parsed: argparse.Namespace) -> int:
     import json
 
+    from harmonizer.data.triplets import open_to_measure
     from harmonizer.evaluation import evaluate
-    from harmonizer.evaluation.benchmark import open_pictures
     from harmonizer.evaluation.methods import open_methods
     from harmonizer.evaluation.protocols import find_protocol
     from harmonizer.evaluation.published import published_results
@@ -102,7 +102,7 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     kept = [parsed.output / name for name in (ROWS, CONFIGURATION)] if parsed.output else []
     written = [*kept, parsed.json, parsed.report and parsed.report / PAGE]
     check_apart(written)
-    dataset = open_pictures(parsed.data, parsed.on_error)
+    dataset = open_to_measure(parsed.data, on_missing=parsed.on_error)
     check_not_read(written, [parsed.data, *(one for files in dataset.files for one in files[:3])])
     names = parsed.model or [None]
     names = names if "composite" in names else ["composite", *names]

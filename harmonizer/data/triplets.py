@@ -270,9 +270,18 @@ class TripletDataset:
         return Triplet(composite, mask, real, files.name)
 
 
-def has_splits(path: Path | str) -> bool:
-    """Return whether pictures are split: whether there is a list, or a column, that says so."""
-    path = Path(path)
+def open_to_measure(
+    path: Path | str, *, parts: Sequence[str] | None = None, on_missing: OnError = "raise"
+) -> TripletDataset:
+    """Open what is to be measured on by `TripletDataset.open`: of what is split, the test pictures.
+
+    That is iHarmony4's test lists, or the rows of a table whose column `split` is "test".
+    """
+    split = "test" if _has_splits(Path(path)) else None
+    return TripletDataset.open(path, split=split, parts=parts, on_missing=on_missing)
+
+
+def _has_splits(path: Path) -> bool:
     if is_there(path):
         return "split" in read_table(path)[0]
     return is_folder(path) and bool(_parts_in(path))

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from harmonizer._version import __version__
 from harmonizer.data import OnError, Triplet, TripletDataset, TripletFiles
-from harmonizer.data.triplets import has_splits
+from harmonizer.data.triplets import open_to_measure
 from harmonizer.errors import InputError, as_whole
 from harmonizer.evaluation.methods import Method, Model, open_methods
 from harmonizer.evaluation.protocols import Protocol, find_protocol
@@ -75,7 +75,7 @@ def evaluate(
     workers = count_cores() if workers is None else as_whole(workers, "workers", 1)
     batch_size = as_whole(batch_size, "batch_size", 1)
     if not isinstance(dataset, TripletDataset):
-        dataset = open_pictures(os.fspath(dataset), on_error)
+        dataset = open_to_measure(os.fspath(dataset), on_missing=on_error)
     methods = open_methods(models, protocol, device)
 
     table = None
@@ -112,12 +112,6 @@ def evaluate(
     rows.sort(key=lambda row: row.index)
     labels = tuple(method.label for method in methods)
     return Evaluation(protocol, labels, tuple(rows), tuple(skipped))
-
-
-def open_pictures(path: Path | str, on_missing: OnError = "raise") -> TripletDataset:
-    """Open what is to be measured on: of what is split, the test pictures."""
-    split = "test" if has_splits(path) else None
-    return TripletDataset.open(path, split=split, on_missing=on_missing)
 
 
 def _configuration(

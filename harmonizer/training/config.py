@@ -67,7 +67,8 @@ class DataConfig:
             `composites`, `masks` and `real`, or a CSV) or `photos` (photographs and object masks:
             composites are made from them).
         root: The folder, or the CSV; empty is no pictures at all.
-        split: `train` or `test` of iHarmony4, or what a CSV calls them; empty is all of a CSV.
+        split: `train` or `test` of iHarmony4, or what a CSV calls them. Empty is all of a CSV and
+            iHarmony4's train list; for validation by triplets, `test` of whatever is split.
         parts: Which of iHarmony4's four parts; empty is all.
         group: For a CSV of photographs: the column that says which collection one is of.
         balance: How collections share an epoch, from 1 (each photograph once) to 0 (each collection

@@ -16,6 +16,7 @@ from harmonizer.data import (
     TripletDataset,
 )
 from harmonizer.data.files import OnError, is_there, no_split
+from harmonizer.data.triplets import open_to_measure
 from harmonizer.errors import InputError
 from harmonizer.training.config import DataConfig, TrainConfig
 
@@ -51,19 +52,26 @@ def validation_pictures(config: TrainConfig) -> list[Triplet]:
     if not config.validation.root:
         return []
     whole = Augmentation(area=None, flip=0.0, resampler=config.resampler or "opencv-linear")
-    pictures = _open(config.validation, whole, config.size, _VALIDATION_SEED)
+    pictures = _open(config.validation, whole, config.size, _VALIDATION_SEED, measured=True)
     return [pictures.draw(index, 0) for index in range(len(pictures))]
 
 
-def _open(wanted: DataConfig, augmentation: Augmentation, size: int, seed: int) -> TrainingData:
+def _open(
+    wanted: DataConfig,
+    augmentation: Augmentation,
+    size: int,
+    seed: int,
+    *,
+    measured: bool = False,
+) -> TrainingData:
     on_error: OnError = "skip" if wanted.skip_broken else "raise"
     root = Path(wanted.root)
     if wanted.kind == "triplets":
-        triplets = TripletDataset.open(
-            root,
-            split=wanted.split or None,
-            parts=wanted.parts or None,
-        )
+        parts = wanted.parts or None
+        if measured and not wanted.split:
+            triplets = open_to_measure(root, parts=parts)
+        else:
+            triplets = TripletDataset.open(root, split=wanted.split or None, parts=parts)
         chosen = TripletDataset(_evenly(triplets.files, wanted.limit))
         return AugmentedTriplets(
             chosen, size=size, seed=seed, augmentation=augmentation, on_error=on_error

@@ -52,6 +52,32 @@ def test_nothing_is_learnt_from_and_measured_on(small_run: SmallRun, triplets: P
     assert [int(one.real[0, 0, 0]) for one in validation_pictures(config)] == [150, 170]
 
 
+def test_validation_takes_the_test_pictures_of_what_is_split(
+    small_run: SmallRun, triplets: Path
+) -> None:
+    """Also where no split is named: of iHarmony4's lists, and of a table."""
+    rows = [f"composites/{i}.png,masks/{i}.png,real/{i}.png," for i in range(8)]
+    table = triplets / "table.csv"
+    lines = [row + ("test" if i > 5 else "train") for i, row in enumerate(rows)]
+    table.write_text("\n".join(["composite,mask,real,split", *lines]))
+    part = triplets.parent / "HCOCO"
+    for old, new in (("composites", "composite_images"), ("real", "real_images")):
+        (part / new).mkdir(parents=True)
+        for i in range(8):
+            name = f"{i}_1_1.png" if old == "composites" else f"{i}.png"
+            (part / new / name).write_bytes((triplets / old / f"{i}.png").read_bytes())
+    (part / "masks").mkdir()
+    for i in range(8):
+        (part / "masks" / f"{i}_1.png").write_bytes((triplets / "masks" / f"{i}.png").read_bytes())
+    for split, chosen in (("train", range(6)), ("test", range(6, 8))):
+        listed = "\n".join(f"{i}_1_1.png" for i in chosen)
+        (part / f"HCOCO_{split}.txt").write_text(listed)
+    for root in (table, part):
+        data = DataConfig(kind="triplets", root=str(root))
+        measured = validation_pictures(small_run(train=data, validation=data))
+        assert [int(one.real[0, 0, 0]) for one in measured] == [150, 170]
+
+
 @pytest.mark.parametrize("kind", ["triplets", "photos"])
 def test_a_split_that_there_is_not_is_refused(
     kind: Any, small_run: SmallRun, triplets: Path, photographs: Path
