@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import SmallRun
+from runs import SmallRun, losses
 from safetensors.torch import load_file
 
 from harmonizer import Harmonizer
@@ -259,6 +259,30 @@ def test_the_order_is_a_new_one_for_each_seed_and_epoch() -> None:
     assert order(0) == first != order(1)
     halves = [order(0, part=part, parts=2) for part in (0, 1)]
     assert [one + other for one, other in zip(*halves, strict=True)] == first
+
+
+def test_a_run_draws_in_the_order_of_its_seed(small_run: SmallRun, tmp_path: Path) -> None:
+    """The same pictures and the same weights, which hardly move: only the order is another."""
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:24, 8:24] = 255
+    for number in range(6):
+        real = np.full((32, 32, 3), 20 + 40 * number, np.uint8)
+        for name, array in (("composites", 255 - real), ("masks", mask), ("real", real)):
+            (tmp_path / "six" / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(tmp_path / "six" / name / f"{number}.png")
+    data = DataConfig(
+        kind="triplets", root=str(tmp_path / "six"), random_crop=False, horizontal_flip=False
+    )
+    model = ModelConfig(start=small_idih(tmp_path / "start", width=4, depth=3))
+    found = []
+    for seed in (0, 1):
+        options: dict[str, Any] = {"train": data, "model": model, "steps": 6, "batch_size": 1}
+        config = small_run(**options, **UNMEASURED, seed=seed, learning_rate=1e-9)
+        config = replace(config, output=str(tmp_path / f"run{seed}"))
+        train(config)
+        found.append(losses(config.output))
+    assert sorted(found[0]) == pytest.approx(sorted(found[1]), rel=1e-3)
+    assert found[0] != pytest.approx(found[1], rel=1e-2)
 
 
 def small_idih(folder: Path, **arguments: int) -> str:
