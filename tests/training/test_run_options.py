@@ -261,6 +261,12 @@ def test_the_order_is_a_new_one_for_each_seed_and_epoch() -> None:
     assert [one + other for one, other in zip(*halves, strict=True)] == first
 
 
+def test_a_new_network_has_the_weights_of_the_runs_seed(small_run: SmallRun) -> None:
+    first, again, other = (build_model(small_run(seed=one))[0].state_dict() for one in (0, 0, 1))
+    assert same(first, again)
+    assert not same(first, other)
+
+
 def test_a_run_draws_in_the_order_of_its_seed(small_run: SmallRun, tmp_path: Path) -> None:
     """The same pictures and the same weights, which hardly move: only the order is another."""
     mask = np.zeros((32, 32), np.uint8)
