@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import struct
 import zipfile
 from typing import Any, cast
 
@@ -50,6 +51,12 @@ def read_archive(content: bytes, what: str) -> dict[str, Any]:
 
 
 def _check_archive(content: bytes) -> None:
+    """Refuse an archive that is damaged, or that torch's reader and Python's would see otherwise.
+
+    Both look for its directory from its end, and torch's goes by the place that is stated there; it
+    does not tell small letters from capitals, and takes names beyond a zero byte.
+    """
+    _check_directory(content)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = archive.infolist()
         # torch compresses nothing; so does nobody who has nothing to hide.
@@ -57,8 +64,24 @@ def _check_archive(content: bytes) -> None:
             raise ValueError("its parts are larger than the file")
         if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
             raise ValueError("its parts are compressed")
+        names = {part.orig_filename.lower() for part in parts}
+        if len(names) < len(parts) or any("\0" in name for name in names):
+            raise ValueError("its parts have names that are alike, or none")
         if (bad := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {bad} is wrong")
         for part in parts:
-            if part.filename.endswith(".pkl"):
+            if part.filename.lower().endswith(".pkl"):
                 check_pickle(io.BytesIO(archive.read(part)))
+
+
+def _check_directory(content: bytes) -> None:
+    """Refuse an archive whose directory does not end where its end begins."""
+    end = content.rfind(b"PK\5\6")
+    size, place = struct.unpack_from("<II", content, end + 12)
+    sound, behind = end + 22 == len(content), end
+    if content.startswith(b"PK\6\7", end - 20):  # torch writes an end of 64 bits before the other
+        size, place, stated = struct.unpack_from("<QQ8xQ", content, end - 36)
+        behind = end - 76
+        sound = sound and stated == behind and content.startswith(b"PK\6\6", behind)
+    if not sound or place + size != behind:
+        raise ValueError("its directory is not where its end says")

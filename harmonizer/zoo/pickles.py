@@ -11,16 +11,20 @@ from typing import IO, TypeAlias, cast
 _DICT = "collections OrderedDict"
 _TENSORS = {f"torch._utils _rebuild_{name}" for name in ("tensor", "tensor_v2", "parameter")}
 _CALLED = {_DICT, *_TENSORS}
-_PLAIN = {
-    *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
+_KEYS = {
+    *("BININT", "BININT1", "BININT2"),
     *("BINUNICODE", "SHORT_BINUNICODE", "SHORT_BINSTRING"),
 }
+_PLAIN = {"NONE", "NEWTRUE", "NEWFALSE", "LONG1", "BINFLOAT"}
+_ATTRIBUTE = "_metadata"  # of a state dict: the versions of its layers
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PUT, _GET = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
-# What may lie on the stack: plain values, an empty tuple, one of plain values and types, a dict
+# What may lie on the stack: plain values, those that may be keys (of large numbers thousands can
+# have one hash), the name of `_ATTRIBUTE`, an empty tuple, one of plain values and types, a dict
 # that `_DICT` has made, and anything else; or a type, which lies there as its name. A list is
-# followed, and so is a tuple of nothing else.
-_VALUE, _NOTHING, _FLAT, _MADE, _OTHER = "value", "nothing", "flat", "made", "other"
+# followed, and so are a tuple of nothing else and other dicts.
+_VALUE, _KEY, _NAME, _NOTHING, _FLAT = "value", "key", "name", "nothing", "flat"
+_MADE, _OTHER = "made", "other"
 
 
 class _List:
@@ -28,7 +32,7 @@ class _List:
 
     Attributes:
         first: What it begins with, if anything.
-        is_pairs: Whether it holds nothing but lists that begin with a text or number.
+        is_pairs: Whether it holds nothing but lists that begin with what may be a key.
     """
 
     def __init__(self) -> None:
@@ -38,18 +42,29 @@ class _List:
     def append(self, values: "list[_Kind]") -> None:
         for value in values:
             self.first = self.first or value
-            self.is_pairs &= isinstance(value, _List) and value.first == _VALUE
+            self.is_pairs &= isinstance(value, _List) and value.first in (_KEY, _NAME)
 
 
-_Kind: TypeAlias = str | _List | tuple[_List]
+class _Dict:
+    """What is known of a dict that is no state dict, wherever it lies.
+
+    Attributes:
+        is_attributes: Whether it holds nothing but what a state dict has for an attribute.
+    """
+
+    def __init__(self) -> None:
+        self.is_attributes = True
+
+
+_Kind: TypeAlias = str | _List | _Dict | tuple[_List]
 
 
 def check_pickle(stream: IO[bytes]) -> None:
     """Read one pickle to its end.
 
     Raises:
-        ValueError: It holds something else than dicts, whose keys are texts or numbers, lists,
-            tuples, tensors, texts and numbers; or it is damaged.
+        ValueError: It holds something else than dicts, whose keys are texts or small numbers,
+            lists, tuples, tensors, texts and numbers; or it is damaged.
     """
     stack: list[_Kind] = []
     marks: list[int] = []
@@ -73,6 +88,8 @@ def check_pickle(stream: IO[bytes]) -> None:
         name = opcode.name
         if name in _PLAIN:
             stack.append(_VALUE)
+        elif name in _KEYS:
+            stack.append(_NAME if argument == _ATTRIBUTE else _KEY)
         elif name == "GLOBAL":
             stack.append(_checked_type(cast(str, argument)))
         elif name == "MARK":
@@ -89,11 +106,13 @@ def check_pickle(stream: IO[bytes]) -> None:
         elif name == "EMPTY_LIST":
             stack.append(_List())
         elif name == "EMPTY_DICT":
-            stack.append(_OTHER)
+            stack.append(_Dict())
         elif name in ("SETITEM", "SETITEMS"):
-            pairs = since_mark() if name == "SETITEMS" else taken(2)
-            if any(key != _VALUE for key in pairs[::2]):
-                raise ValueError("a key in it is neither a text nor a number")
+            keys = (since_mark() if name == "SETITEMS" else taken(2))[::2]
+            if any(key not in (_KEY, _NAME) for key in keys):
+                raise ValueError("a key in it is neither a text nor a small number")
+            if isinstance(filled := stack[-1], _Dict):
+                filled.is_attributes &= all(key == _NAME for key in keys)
         elif name in ("APPEND", "APPENDS"):
             values = since_mark() if name == "APPENDS" else taken(1)
             if not isinstance(grown := stack[-1], _List):
@@ -109,9 +128,10 @@ def check_pickle(stream: IO[bytes]) -> None:
             if what not in _CALLED or (what == _DICT and given != _NOTHING and not made_of_pairs):
                 raise ValueError("it calls something, or with something, that no state dict does")
             stack.append(_MADE if what == _DICT else _OTHER)
-        elif name == "BUILD":  # a state dict has attributes, the versions of its layers
-            if taken(2)[0] != _MADE:
-                raise ValueError("it has attributes of what has none")
+        elif name == "BUILD":
+            built, state = taken(2)
+            if built != _MADE or not (isinstance(state, _Dict) and state.is_attributes):
+                raise ValueError("it has attributes that no state dict has")
             stack.append(_MADE)
         elif name not in ("PROTO", "STOP"):
             raise ValueError(f"it does what no state dict does ({name})")
@@ -128,6 +148,7 @@ def _as_tuple(values: list[_Kind]) -> _Kind:
     if len(values) == 1 and isinstance(values[0], _List):
         return (values[0],)
     flat = (
-        kind == _VALUE or (isinstance(kind, str) and kind.endswith("Storage")) for kind in values
+        kind in (_VALUE, _KEY, _NAME) or (isinstance(kind, str) and kind.endswith("Storage"))
+        for kind in values
     )
     return _FLAT if all(flat) else _OTHER

@@ -183,6 +183,67 @@ def test_a_hash_without_an_end_is_not_begun(pickled: bytes) -> None:
         read_archive(with_pickle(b"\x80\2" + DOUBLED + pickled), "the file")
 
 
+HOSTILE = b"\x80\2" + DOUBLED + b"}h\x14K\1s."
+
+
+@pytest.mark.parametrize("name", ["archive/data.PKL", "archive/data.pkl\0.txt"])
+def test_a_pickle_is_found_as_torch_finds_it(name: str) -> None:
+    """It takes small letters for capitals, and a name to its end."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/" + "x" * (len(name) - 8), HOSTILE)
+        archive.writestr("archive/version", "3\n")
+    content = buffer.getvalue().replace(b"archive/" + b"x" * (len(name) - 8), name.encode())
+    with pytest.raises(WeightsCorruptedError, match="neither a text nor a small|names that are al"):
+        read_archive(content, "the file")
+
+
+def test_two_parts_of_one_name_are_refused() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, pickled in (("a/data.pkl", HOSTILE), ("a/data.pkx", b"\x80\2}.")):
+            archive.writestr(name, pickled)
+    content = buffer.getvalue().replace(b"a/data.pkx", b"a/DATA.pkl")
+    with pytest.raises(WeightsCorruptedError, match="names that are alike"):
+        read_archive(content, "the file")
+
+
+@pytest.mark.parametrize("wide", [True, False], ids=["end of 64 bits", "of 32"])
+def test_an_archive_of_two_directories_is_refused(wide: bool) -> None:
+    """Python's reader takes the one before the end, torch's the one that the end names."""
+    content = saved({"a": torch.zeros(1)})
+    end = content.index(b"PK\6\6")
+    if not wide:
+        content = with_pickle(b"\x80\2}.")
+        end = content.index(b"PK\5\6")
+    assert read_archive(content, "the file").keys() <= {"a"}
+    moved = bytearray(content[:end] + b"another" + content[end:])
+    if wide:  # its record is where the locator says; only the directory has another behind it
+        place = moved.index(b"PK\6\7") + 8
+        moved[place : place + 8] = (end + 7).to_bytes(8, "little")
+    with pytest.raises(WeightsCorruptedError, match="directory is not where its end says"):
+        read_archive(bytes(moved), "the file")
+
+
+def test_keys_of_one_hash_are_not_compared() -> None:
+    """Each of these has the hash 0, and is compared with all before it."""
+    numbers = ((k * (2**61 - 1)).to_bytes(10, "little") for k in range(1, 2000))
+    pickled = b"\x80\2}(" + b"".join(b"\x8a\x0a" + one + b"N" for one in numbers) + b"u."
+    with pytest.raises(WeightsCorruptedError, match="neither a text nor a small number"):
+        read_archive(with_pickle(pickled), "the file")
+
+
+@pytest.mark.parametrize("name", ["items", "_metadata"])
+def test_a_state_dict_has_no_attributes_but_its_versions(name: str) -> None:
+    text = b"X" + len(name).to_bytes(4, "little") + name.encode()
+    content = with_pickle(b"\x80\2" + ORDERED + b")RX\1\0\0\0aK\1s}" + text + b"K\5sb.")
+    if name == "_metadata":
+        assert read_archive(content, "the file") == {"a": 1}
+    else:
+        with pytest.raises(WeightsCorruptedError, match="attributes that no state dict has"):
+            read_archive(content, "the file")
+
+
 def test_what_python_2_wrote_is_read() -> None:
     """It made an OrderedDict of a list of lists; the weights of LPIPS, from 2018, are such."""
     pairs = b"](](X\1\0\0\0aK\1e](X\1\0\0\0bK\2ee\x85R."
