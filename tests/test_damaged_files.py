@@ -52,7 +52,7 @@ FORMATS = {
     "BMP": ("1", "L", "P", "RGB"),
     "PPM": ("1", "L", "RGB", "I;16"),
     "JPEG2000": ("L", "LA", "RGB", "RGBA"),
-    **{"TGA": ("L", "P", "RGB", "RGBA"), "ICO": ("RGBA",), "PCX": ("L", "P", "RGB")},
+    **{"TGA": ("L", "P", "RGB", "RGBA"), "PCX": ("L", "P", "RGB")},
     **{"SGI": ("L", "RGB"), "DDS": ("RGB", "RGBA"), "AVIF": ("RGB", "RGBA"), "MPO": ("RGB",)},
 }
 VALUES = st.recursive(

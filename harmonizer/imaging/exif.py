@@ -6,6 +6,7 @@ Pillow reads and cannot write again, and notes of their own that only stay whole
 
 import re
 import struct
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -45,8 +46,8 @@ _DESCRIPTIVE = (
 _SUB_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
 _INTEROPERABILITY = 0xA005
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>))([2-8])")
-# Where EXIF, or TIFF, may begin.
-_HEADER = re.compile(rb"II[*+]\0|MM\0[*+]")
+# Where EXIF, or TIFF, may begin; Pillow also takes the number, 42 or 43, in the other order.
+TIFF_HEADER = re.compile(rb"(?:II|MM)(?:\0[*+]|[*+]\0)")
 # Bytes of a value of each type, in their order; what Pillow does not know it leaves alone.
 _UNITS = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 0], np.float64)
 _FRACTIONS = (5, 10)
@@ -54,6 +55,7 @@ _PIECES = (273, 279, 324, 325)  # the places and lengths of strips and tiles, wh
 # Honest values do not overlap, or hardly: two resolutions may be one. A colour map of 16 bits has
 # 196,608 numbers; each fraction becomes an object.
 _OVERLAP, _MOST_NUMBERS, _MOST_FRACTIONS = 4, 1 << 18, 1 << 14
+_MOST_PREFIXES = 100
 # Of a picture there are four or five, in each other; each takes as long as so many entries.
 _MOST_DIRECTORIES, _ENTRIES_EACH = 16, 1000
 
@@ -110,27 +112,30 @@ def check_directory(
 
 def check_exif(exif: bytes) -> None:
     """Refuse EXIF, with or without what formats put before it, as `check_directory` does."""
+    if exif.startswith(_MOST_PREFIXES * PREFIX):  # Pillow copies the rest for each
+        raise ValueError("its metadata begins again and again")
     exif = bare(exif)
-    if _HEADER.match(exif):
+    if TIFF_HEADER.match(exif):
         _check_from(exif, 0)
 
 
 def check_headers(data: bytes) -> None:
     """Refuse such EXIF wherever it may stand in a file, of formats that are opened with it."""
     entries = 0
-    for header in _HEADER.finditer(data):
+    for header in TIFF_HEADER.finditer(data):
         entries += _ENTRIES_EACH + _check_from(data, header.start())  # also of one to nowhere
         if 12 * entries > _OVERLAP * len(data) + (1 << 20):
             raise ValueError("its metadata overlaps, or is of far too many parts")
 
 
 def _check_from(data: bytes, start: int) -> int:
-    order, big = "<" if data[start] == ord("I") else ">", 43 in data[start + 2 : start + 4]
-    try:
-        (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, start + 4 + 4 * big)
-        return check_directory(data, place, order, big=big, start=start)
-    except struct.error:  # cut off
-        return 0
+    order, entries = "<" if data[start] == ord("I") else ">", 0
+    # BigTIFF is the latter to whoever reads 16 bits, and the former to Pillow, which reads 8.
+    for big in {data[start + 2] == 43, 43 in data[start + 2 : start + 4]}:
+        with suppress(struct.error):  # cut off
+            (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, start + 4 + 4 * big)
+            entries += check_directory(data, place, order, big=big, start=start)
+    return entries
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -210,9 +215,10 @@ def _with_orientation_1(exif: bytes) -> bytes:
 
 def bare(exif: bytes) -> bytes:
     """Return EXIF without what formats put before it."""
-    while exif.startswith(PREFIX):
-        exif = exif[len(PREFIX) :]
-    return exif
+    place = 0
+    while exif.startswith(PREFIX, place):
+        place += len(PREFIX)
+    return exif[place:]
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:

@@ -23,7 +23,6 @@ from harmonizer.imaging.exif import (
     upright_info,
     upright_size,
 )
-from harmonizer.imaging.icons import check_icon
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
 from harmonizer.imaging.pieces import check_pieces
@@ -36,7 +35,7 @@ from harmonizer.imaging.png import (
     raw_profiles,
 )
 from harmonizer.imaging.runs import check_runs
-from harmonizer.imaging.scans import check_scans, joined_exif, jpeg_of
+from harmonizer.imaging.scans import JPEG, check_scans, joined_exif
 from harmonizer.imaging.tiff import is_tiff, open_page, read_deep, warn_of_extra_channels
 from harmonizer.imaging.tiles import check_tiles
 from harmonizer.imaging.unknown import why_unknown
@@ -44,13 +43,12 @@ from harmonizer.preprocessing import Array
 from harmonizer.threads import LockOfEach
 
 # The formats that are read: pictures that Pillow or a plug-in decodes by itself. Others hold no
-# photograph, or a program (PostScript), or open whatever is inside of them.
+# photograph (icons, a game's textures), or a program (PostScript), or open whatever is inside.
 _PHOTOGRAPHS = (
     *("PNG", "JPEG", "MPO", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "JXL", "PSD", "GIF"),
-    *("BMP", "DIB", "PPM", "TGA", "PCX", "SGI", "DDS", "QOI", "SUN", "SPIDER", "MSP", "IM"),
-    *("BLP", "FTEX", "XBM", "XPM", "PIXAR"),
+    *("BMP", "DIB", "PPM", "TGA", "PCX", "SGI", "DDS", "QOI", "SUN", "SPIDER", "MSP"),
+    *("XBM", "XPM", "PIXAR"),
 )
-_ICONS = ("ICO", "ICNS")
 # How files end that look like pictures, too, and are taken from folders where a plug-in of Pillow's
 # reads them; the last line is of cameras.
 _OTHERS = frozenset((
@@ -62,7 +60,7 @@ _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 # Where an image file may come from: its path, its bytes, or an open binary file.
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 # What every file is asked before Pillow looks at it; EXIF is that of TIFF, which is the same.
-_CHECKS = (check_exif, check_icon, check_scans, check_tiles, check_pieces)
+_CHECKS = (check_exif, check_scans, check_tiles, check_pieces)
 _alone = LockOfEach()  # Pillow's images and open files have none of their own
 
 
@@ -218,12 +216,12 @@ def open_header(data: bytes) -> ImageFile.ImageFile:
     """Open a file of the formats that are read here, by Pillow, which decodes no pixels yet.
 
     Raises:
-        ValueError: Its metadata, icons, scans, tiles or runs would take far more than the file has.
+        ValueError: Its metadata, scans, tiles or runs would take far more than the file has.
     """
-    jpeg = jpeg_of(data)
-    if jpeg or b"ftypavi" in data[:64]:  # EXIF is read with the header
-        check_headers(jpeg or data)
-    for exif in joined_exif(jpeg):
+    is_jpeg = data.startswith(JPEG)
+    if is_jpeg or data[4:8] == b"ftyp":  # EXIF is read with the header
+        check_headers(data)
+    for exif in joined_exif(data) if is_jpeg else ():
         check_exif(exif)
     for check in _CHECKS:
         check(data)
@@ -238,7 +236,7 @@ def open_header(data: bytes) -> ImageFile.ImageFile:
 
 
 def _known() -> list[str]:
-    return [name for name in (*_PHOTOGRAPHS, *_ICONS) if name in Image.ID]
+    return [name for name in _PHOTOGRAPHS if name in Image.ID]
 
 
 def _open_sound(name: str, data: bytes) -> ImageFile.ImageFile:
@@ -287,8 +285,7 @@ def _load_upright(image: Image.Image, what: str) -> Image.Image:
     adopt_raw_profiles(image.info)  # of those behind the pixels
     if getattr(image, "format", None) == "TIFF" and image.size == promised[0][::-1]:
         promised = image.size, image.mode  # Pillow has turned it, by its XMP
-    sure = image.tell() == 0 and getattr(image, "format", None) not in _ICONS
-    if sure and promised != (image.size, image.mode):
+    if image.tell() == 0 and promised != (image.size, image.mode):
         raise InputError(
             f"{what} is damaged: its header promises {promised[1]} of {promised[0]} pixels, and it "
             f"holds {image.mode} of {image.size}"

@@ -7,9 +7,10 @@ for each comment.
 import re
 from collections.abc import Iterable, Iterator
 
+from harmonizer.imaging.scans import JPEG
+
 _MOST_COPIED = 2 << 30  # bytes, less than a second; a megabyte in a GIF file's pieces
 _MOST_COMMENTS = 10_000
-_WITH_SEGMENTS = (b"\xff\xd8", b"BLP1")  # the second holds a JPEG file
 _EXIF = re.compile(rb"\xff\xe1(..)Exif\0\0", re.DOTALL)
 _GIF, _PLAIN = (b"GIF87a", b"GIF89a"), (b"P1", b"P2", b"P3")
 _COMMENTS = re.compile(rb"#[^\r\n]*")
@@ -23,7 +24,7 @@ def check_pieces(data: bytes) -> None:
     Raises:
         ValueError: It is one.
     """
-    if data.startswith(_WITH_SEGMENTS):
+    if data.startswith(JPEG):
         _check_joined(_segments(data), "EXIF")
     elif data.startswith(_GIF):
         _check_joined(_comments(data), "comment")

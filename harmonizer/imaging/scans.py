@@ -1,12 +1,11 @@
 """Walk through JPEG files: refuse very many scans, find the EXIF, and where a picture ends."""
 
 import re
-import struct
 from collections.abc import Iterator
 
 from harmonizer.imaging.exif import PREFIX
 
-_JPEG, _BLIZZARD = b"\xff\xd8", b"BLP1\0\0\0\0"  # the second holds a JPEG file, in two parts
+JPEG = b"\xff\xd8"  # what its files begin with
 _MOST_SCANS = 100  # libtiff's limit, too; encoders write a dozen
 # What ends the numbers of a scan: neither a byte of 255 nor a mark between their parts.
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
@@ -21,22 +20,10 @@ def check_scans(data: bytes) -> None:
         ValueError: It has more than 100 scans.
     """
     most = data.count(b"\xff" + _SCAN)  # of a picture's own numbers none is written so
-    if most > _MOST_SCANS and not data.startswith(_BLIZZARD):
-        most = _most_scans(data) if data.startswith(_JPEG) else 0
+    if most > _MOST_SCANS:
+        most = _most_scans(data) if data.startswith(JPEG) else 0
     if most > _MOST_SCANS:
         raise ValueError(f"it goes over its picture more than {_MOST_SCANS} times")
-
-
-def jpeg_of(data: bytes) -> bytes:
-    """Return the JPEG file that a file is, or has in it, as those of Blizzard's games; or none."""
-    if not data.startswith(_BLIZZARD):
-        return data if data.startswith(_JPEG) else b""
-    try:
-        places = [struct.unpack_from("<I", data, place)[0] for place in (28, 92, 156)]
-    except struct.error:  # cut off
-        return b""
-    start, length, header = places
-    return data[160 : 160 + header] + data[start : start + length]
 
 
 def joined_exif(jpeg: bytes) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from PIL import Image, TiffImagePlugin
 from harmonizer.errors import InputError, warn
 from harmonizer.imaging.exif import (
     ORIENTATION,
+    TIFF_HEADER,
     as_exif,
     check_directory,
     descriptive_tags,
@@ -107,7 +108,7 @@ class Page:
 
 def is_tiff(data: bytes) -> bool:
     """Return whether a file begins like TIFF, BigTIFF included."""
-    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    return TIFF_HEADER.match(data) is not None
 
 
 def open_page(data: bytes, number: int) -> tuple[Page, bool]:

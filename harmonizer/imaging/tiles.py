@@ -4,7 +4,7 @@ import re
 import struct
 from collections.abc import Iterator
 
-_BOXES, _CODESTREAM, _ICNS = b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"icns"
+_BOXES, _CODESTREAM = b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"
 # The marker of sizes; what looks like it elsewhere hardly ever has the length of its components.
 _SIZES = re.compile(rb"\xff\x51(?=(.{38}))", re.DOTALL)
 _MOST = 100_000  # of all components; 1 to 4 KB each
@@ -17,12 +17,12 @@ _MOST_VISITS = 1 << 25  # of each block, or what holds it, for each layer: secon
 
 
 def check_tiles(data: bytes) -> None:
-    """Refuse a file of JPEG 2000, bare, in boxes or in an icon, of more parts than pictures have.
+    """Refuse a file of JPEG 2000, bare or in boxes, of more parts than pictures have.
 
     Raises:
         ValueError: It is such a one.
     """
-    if not data.startswith((_BOXES, _CODESTREAM, _ICNS)):
+    if not data.startswith((_BOXES, _CODESTREAM)):
         return
     styles, sizes = set(_styles(data)), set(_sizes(data))
     if len(styles) * len(sizes) > _MOST_STYLES:

@@ -1,6 +1,6 @@
 """Say of files that are not read what they are."""
 
-_PSD = b"8BPS"
+_PSD, _ICONS = b"8BPS", (b"\0\0\1\0", b"icns")
 _HEIF = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")  # its brands
 
 
@@ -11,6 +11,8 @@ def why_unknown(data: bytes) -> str:
             f"it is a Photoshop file of {int.from_bytes(data[22:24], 'big')} bits a channel, in a "
             "mode that is not known here; save it as TIFF, which keeps 16"
         )
+    if data.startswith(_ICONS):
+        return "it is an icon; save its picture as PNG"
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
         return (
             "it is HEIC, as phones write it, which Pillow reads with pillow-heif alone (in Python, "
