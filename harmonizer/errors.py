@@ -5,6 +5,7 @@ built-in exception that a caller who has never heard of this library would catch
 """
 
 import inspect
+import signal
 import warnings
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -24,6 +25,21 @@ class HarmonizerError(Exception):
     def __str__(self) -> str:
         """Return the message as written (``KeyError`` alone would put it in quotes)."""
         return shortened(str(self.args[0])) if self.args else ""
+
+
+def raise_if_interrupted(error: Exception) -> None:
+    """Raise an exception again that a signal's handler has raised, as time limits do.
+
+    It comes up wherever the program is; where anything else means that a file is damaged, it does
+    not.
+    """
+    handlers = [signal.getsignal(one) for one in signal.valid_signals()]
+    codes = [getattr(getattr(one, "func", one), "__code__", None) for one in handlers]
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in codes:
+            raise error
+        trace = trace.tb_next
 
 
 def shortened(text: str, longest: int = 4000) -> str:

@@ -1,7 +1,11 @@
 """Warnings travel with the picture that they are of; whole numbers may come from anywhere."""
 
+import io
+import pkgutil
+import signal
 import threading
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,9 +13,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import box_mask
+from PIL import Image
+from profiles import rgb_profile
 
 from harmonizer import Harmonizer
 from harmonizer.errors import InputError, as_whole, collected_warnings, warn
+from harmonizer.imaging import color
+from harmonizer.imaging.files import open_file
 
 
 def test_each_thread_collects_its_own_whoever_ends_first() -> None:
@@ -32,6 +40,52 @@ def test_each_thread_collects_its_own_whoever_ends_first() -> None:
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(work, ("first", "second")))
     assert found == [["first"] * 2, ["second"] * 2]
+
+
+def within(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what has a signal arrive before something is called."""
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return call(*arguments, **options)
+
+    return interrupted
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["harmonizer.imaging.files.open_header", "harmonizer.imaging.exif.orientation_of",
+     "harmonizer.imaging.color._transform", "harmonizer.imaging.files._alone.of"],
+)  # fmt: skip
+@pytest.mark.parametrize("method", [True, False])
+def test_a_time_limit_is_no_damaged_file(
+    place: str, method: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a signal's handler raises comes out as it is, and nothing is made of it for later."""
+
+    class TimeLimitError(Exception):
+        def end(self, *_: object) -> None:
+            raise self
+
+    def end(*_: object) -> None:
+        raise TimeLimitError
+
+    space, exif = rgb_profile("Display P3"), Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.new("RGB", (24, 16)).save(buffer, "JPEG", exif=exif, icc_profile=space)
+    color._usable.cache_clear()
+    before = signal.signal(signal.SIGINT, TimeLimitError().end if method else end)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(place, within(pkgutil.resolve_name(place)))
+            with pytest.raises(TimeLimitError):
+                color.color_space(open_file(buffer)[1].get("icc_profile"), ("RGB",))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    picture, info = open_file(buffer)
+    assert picture.size == (16, 24)
+    assert color.color_space(info.get("icc_profile"), ("RGB",)) is not None
 
 
 def test_without_a_collector_a_warning_is_given() -> None:

@@ -204,7 +204,7 @@ def _shrink(triplet: Triplet, longest: int) -> Triplet:
     if max(height, width) <= longest:
         return triplet
     scale = longest / max(height, width)
-    size = (round(scale * width), longest) if height > width else (longest, round(scale * height))
+    size = max(1, round(scale * width)), max(1, round(scale * height))
     composite, real = (
         _as_jpeg(cv2.resize(one, size, interpolation=cv2.INTER_LANCZOS4))
         for one in (triplet.composite, triplet.real)

@@ -27,7 +27,7 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     rows: list[dict[str, str]] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, strict=True)
             columns = next(reader, None) or []
             for fields in filter(None, reader):
                 if len(fields) > len(columns):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from harmonizer.errors import warn
+from harmonizer.errors import raise_if_interrupted, warn
 from harmonizer.preprocessing import Array
 
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
@@ -74,6 +74,7 @@ def _usable(profile: bytes) -> ColorSpace | str:
     except MemoryError:
         raise
     except Exception as error:  # LittleCMS refuses what is damaged by whatever comes up
+        raise_if_interrupted(error)
         return str(error) or type(error).__name__
     if space.mode != "CMYK":  # pictures in inks are brought to sRGB, and stay there
         greys = np.repeat(_GREYS, 3).reshape(1, -1, 3)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from harmonizer.errors import warn
+from harmonizer.errors import raise_if_interrupted, warn
 from harmonizer.preprocessing import Array
 
 ORIENTATION = 0x0112  # the EXIF tag
@@ -144,6 +144,7 @@ def upright(image: Image.Image) -> Image.Image:
         _check_info(image)
         orientation = orientation_of(image.getexif(), image.info)
     except Exception as error:  # broken EXIF raises almost anything
+        raise_if_interrupted(error)
         warn(f"the image's EXIF is broken and was ignored: {error}")
         return image
     if orientation not in _METHODS:
@@ -231,7 +232,8 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
         _check_info(image)
         exif.load(image.info.get("exif", b""))
         sideways = orientation_of(exif, image.info) in range(5, 9)
-    except Exception:  # as in `upright`, which says so
+    except Exception as error:  # as in `upright`, which says so
+        raise_if_interrupted(error)
         sideways = False
     return (image.width, image.height) if sideways else (image.height, image.width)
 
@@ -257,7 +259,8 @@ def descriptive_tags(exif: Image.Exif) -> tuple[dict[int, Any], list[str]]:
 def _directory(exif: Image.Exif, tag: int, lost: list[str]) -> dict[int, Any]:
     try:
         entries = dict(exif.get_ifd(tag))
-    except Exception:  # it points nowhere
+    except Exception as error:  # it points nowhere
+        raise_if_interrupted(error)
         lost.append(ExifTags.TAGS[tag])
         return {}
     return _writable(entries, tag, lost)
@@ -271,7 +274,8 @@ def _writable(tags: dict[int, Any], group: int | None, lost: list[str]) -> dict[
             directory[tag] = value
             directory.tobytes()
             kept[tag] = value
-        except Exception:  # whatever a value of the wrong kind makes Pillow raise
+        except Exception as error:  # whatever a value of the wrong kind makes Pillow raise
+            raise_if_interrupted(error)
             name = {**ExifTags.TAGS, **(ExifTags.GPSTAGS if group == 0x8825 else {})}.get(tag)
             lost.append(name or f"tag {tag}")
     return kept

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from harmonizer.errors import InputError, note_warning, warn
+from harmonizer.errors import InputError, note_warning, raise_if_interrupted, warn
 from harmonizer.files import as_path
 from harmonizer.imaging.boxes import jpeg_2000_bits, jpeg_2000_info, warn_of_depth_and_light
 from harmonizer.imaging.exif import (
@@ -183,6 +183,7 @@ def size_in_header(source: FileLike, *, page: int | None = None) -> tuple[int, i
         if is_tiff(data):
             return open_page(data, page or 1)[0].upright_size
         with open_header(data) as image:
+            adopt_raw_profiles(image.info)
             if page is not None and page > 1 and image.format not in _ANIMATIONS:
                 image.seek(page - 1)  # the frames of an animation are all as large, and decoded
             return upright_size(image)
@@ -206,6 +207,7 @@ def _errors_in_words(name: str, data: bytes, page: int | None) -> Generator[None
         ) from error
     # A damaged file makes Pillow's decoders raise almost any exception.
     except Exception as error:
+        raise_if_interrupted(error)
         raise InputError(
             f"{name} cannot be read as an image ({error}); expected a whole PNG, JPEG, TIFF, "
             "WebP or another format that Pillow reads"
@@ -276,6 +278,7 @@ def load_upright(image: Image.Image, what: str) -> Image.Image:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # decoders raise almost anything
+        raise_if_interrupted(error)
         raise InputError(f"{what} cannot be decoded: {error}") from error
 
 
@@ -422,6 +425,7 @@ def _read_open_file(source: IO[bytes]) -> tuple[str, bytes]:
     except MemoryError:
         raise
     except Exception as error:  # archives and connections raise their own
+        raise_if_interrupted(error)
         raise InputError(f"the open file {name} cannot be read: {error}") from error
     if data is None:
         raise InputError(f"the open file {name} has nothing to read yet, and is set not to wait")

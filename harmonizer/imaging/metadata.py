@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from harmonizer.errors import warn
+from harmonizer.errors import raise_if_interrupted, warn
 from harmonizer.imaging.exif import bare, check_exif, descriptive_tags
 from harmonizer.imaging.picture import Info
 
@@ -76,7 +76,8 @@ def _sound(info: Info, lost: list[str]) -> dict[str, Any]:
             check_exif(exif)
             Image.Exif().load(exif)
             found["exif"] = exif
-        except Exception:  # broken EXIF raises almost anything
+        except Exception as error:  # broken EXIF raises almost anything
+            raise_if_interrupted(error)
             lost.append("EXIF, which is damaged")
     packet = info.get("xmp")
     if isinstance(packet, str):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, raise_if_interrupted
 from harmonizer.files import write_atomically
 from harmonizer.imaging.boxes import with_jpeg_2000_info
 from harmonizer.imaging.exif import PREFIX
@@ -129,6 +129,7 @@ def _encode(image: Image.Image, format_name: str, info: Info, quality: int | Non
         raise
     # Writers raise whatever comes up when a picture is too large or of the wrong mode.
     except Exception as error:
+        raise_if_interrupted(error)
         raise InputError(
             f"{format_name} cannot hold this picture (mode {image.mode}): {error}; choose another "
             f"ending, such as {others}"

@@ -284,7 +284,10 @@ def _read(place: str, folder: Path, above: tuple[str, ...]) -> TrainConfig:
 def _parse(text: str, folder: Path, above: tuple[str, ...]) -> TrainConfig:
     if text.count(".") > _MOST_DOTS:
         raise ValueError(f"it has more than {_MOST_DOTS:,} dots, in its keys and numbers")
-    document = tomllib.loads(text)
+    try:
+        document = tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     extended = document.pop("extends", None)
     if extended is None:
         return _build(TrainConfig(), document, "")
@@ -320,6 +323,7 @@ def _toml(value: Any) -> str:  # noqa: ANN401
 _LARGEST_NUMBER = 2**63 - 1
 # Of a key of n parts, tomllib looks at n^2: 40 KB of dots took 17 s and 1.8 GB.
 _MOST_DOTS = 2000
+_MOST_PROBLEMS = 20
 _WRONG = "the configuration is not right: "
 
 
@@ -330,6 +334,9 @@ def _build(base: Any, document: Mapping[str, Any], prefix: str) -> Any:  # noqa:
     problems: list[str] = []
     values: dict[str, Any] = {}
     for key, value in document.items():
+        if len(problems) == _MOST_PROBLEMS:
+            problems.append("and perhaps more")
+            break
         try:
             if key not in hints:
                 close = difflib.get_close_matches(key, hints, n=1)

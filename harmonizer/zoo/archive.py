@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 
-from harmonizer.errors import WeightsCorruptedError
+from harmonizer.errors import WeightsCorruptedError, raise_if_interrupted
 from harmonizer.zoo.pickles import check_pickle
 
 # How many pickles a file of torch before 1.6 begins with: who wrote it, what it holds, and where.
@@ -40,6 +40,7 @@ def read_archive(content: bytes, what: str) -> dict[str, Any]:
         raise
     # A damaged archive makes the readers raise almost anything.
     except Exception as error:
+        raise_if_interrupted(error)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsCorruptedError(
             f"{what} is not a state dict, or damaged, and was not loaded: {reason}"

@@ -12,7 +12,12 @@ from safetensors.torch import save
 from torch import nn
 
 from harmonizer._version import __version__
-from harmonizer.errors import InputError, WeightsCorruptedError, WeightsUnavailableError
+from harmonizer.errors import (
+    InputError,
+    WeightsCorruptedError,
+    WeightsUnavailableError,
+    raise_if_interrupted,
+)
 from harmonizer.files import read_json, write_atomically
 from harmonizer.zoo.find import CONFIG_FILE, WEIGHTS_FILE
 from harmonizer.zoo.loader import load_model
@@ -148,6 +153,7 @@ def push_folder(
             create_pr=create_pr,
         )
     except Exception as error:
+        raise_if_interrupted(error)
         raise WeightsUnavailableError(
             f"could not upload to {repo_id}: {error}; log in with `hf auth login`, or pass a token "
             "that may write"

@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import WeakFileLock
 from safetensors.torch import save
 
-from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
+from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError, raise_if_interrupted
 from harmonizer.files import read_json, write_atomically
 from harmonizer.zoo.archive import read_archive
 from harmonizer.zoo.bundled import bundled_weights
@@ -111,6 +111,7 @@ def fetch_from_hub(
         raise
     # Beside its own errors the client lets those of its HTTP library through, which changed once.
     except Exception as error:
+        raise_if_interrupted(error)
         reason = _explain(error, repo, file, revision, options)
         raise WeightsUnavailableError(reason) from error
 
@@ -127,6 +128,7 @@ def _refuse_large(
         address = huggingface_hub.hf_hub_url(repo, file, revision=revision)
         size = huggingface_hub.get_hf_file_metadata(address, token=options.token).size
     except Exception as error:  # the download itself fails by the same, and says why
+        raise_if_interrupted(error)
         if _is_without_connection(error):  # only after half a minute of asking again
             raise WeightsUnavailableError(_unreachable(error, repo, file)) from error
         return

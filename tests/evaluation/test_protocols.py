@@ -232,6 +232,14 @@ def test_pictures_of_other_parts_are_not_shrunk() -> None:
     assert long.prepare(triplet, "HAdobe5k").composite.shape == (10, 1024, 3)
 
 
+@pytest.mark.parametrize("size", [(1, 3000), (3000, 1)])
+def test_a_line_is_shrunk_to_a_line(size: tuple[int, int]) -> None:
+    image = np.zeros((*size, 3), np.uint8)
+    triplet = Triplet(image, np.ones(size, np.float32), image, "a")
+    shrunk = replace(PROTOCOLS["paper"], size=None).prepare(triplet, "HAdobe5k")
+    assert shrunk.mask.shape == (min(size[0], 1024), min(size[1], 1024))
+
+
 @pytest.mark.parametrize(
     "setting",
     [

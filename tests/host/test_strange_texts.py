@@ -48,6 +48,17 @@ def test_a_table_with_a_huge_field_is_damaged(tmp_path: Path) -> None:
         RowTable(tmp_path / "log.csv", ["a", "b"]).read()
 
 
+@pytest.mark.parametrize("rows", ['a,"b\nc,d\n', 'a,"b\nc,"d\n'])
+def test_a_quotation_mark_that_is_not_closed(rows: str, tmp_path: Path) -> None:
+    """It would take the rows that follow for its field."""
+    table = tmp_path / "table.csv"
+    table.write_text("image,note\n" + rows)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_table(table)
+    table.write_text('image,note\na,"b, and ""c"""\n')
+    assert read_table(table)[1][0]["note"] == 'b, and "c"'
+
+
 def test_short_rows_of_a_wide_table_take_what_they_hold(tmp_path: Path) -> None:
     """Filled up, the 5 KB of these would be 40 MB."""
     table = tmp_path / "wide.csv"

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from harmonizer.errors import InputError
-from harmonizer.imaging.files import open_file
+from harmonizer.imaging.files import open_file, size_in_header
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.saving import encode_image
 
@@ -97,6 +97,7 @@ def test_its_size_is_known_before_its_pixels() -> None:
     found: list[tuple[int, int]] = []  # by the header, before the pixels are read
     open_file(png(raw_profile("exif", exif(6))), check=found.append)
     assert found == [SIZE[::-1]]
+    assert size_in_header(png(raw_profile("exif", exif(6)))) == SIZE[::-1]
 
 
 def test_xmp_and_profiles_in_texts_are_used() -> None:

@@ -29,6 +29,20 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
     assert TrainConfig.from_toml(path) == config
 
 
+def test_what_would_take_far_too_long_to_read_is_refused(tmp_path: Path) -> None:
+    """However it is given."""
+    deep, many = "a=" + "[" * 5000, "\n".join(f"k{number} = 1" for number in range(5000))
+    with pytest.raises(ValueError, match="nested too deeply"):
+        TrainConfig.parse_toml(deep)
+    with pytest.raises(InputError, match="and perhaps more") as raised:
+        TrainConfig.parse_toml(many)
+    assert "k19" in str(raised.value)
+    assert "k20" not in str(raised.value)
+    (tmp_path / "run.toml").write_text(deep)
+    with pytest.raises(InputError, match="no valid TOML"):
+        TrainConfig.from_toml(tmp_path / "run.toml")
+
+
 @pytest.mark.parametrize("text", ['"', "\\", "\n\r\t", "\0\x1f\x7f", "é 漢 🙂", "[model]\nx = 1"])
 def test_texts_of_any_kind_survive_the_file(text: str, tmp_path: Path) -> None:
     model = ModelConfig(backbone_weights=text, freeze=(text,), arguments={text: [text, {text: 1}]})
