@@ -202,12 +202,15 @@ def open_methods(
     """Load what is to be evaluated; what no mapping gives a label is called by its own name.
 
     Raises:
-        InputError: There are none, or two have the same label.
+        InputError: There are none, two have the same label, or a label is no text.
         HarmonizerError: A model cannot be loaded, as `Harmonizer.from_pretrained` says.
     """
     named: list[tuple[str | None, Model]]
     if isinstance(models, Mapping):
         named = list(cast("Mapping[str, Model]", models).items())
+        for label in cast("Mapping[object, Model]", models):
+            if not isinstance(label, str) or not label:
+                raise InputError(f"labels of models are texts, and not empty; got {label!r}")
     elif isinstance(models, Sequence) and not isinstance(models, str):
         named = [(None, model) for model in cast("Sequence[Model]", models)]
     else:
