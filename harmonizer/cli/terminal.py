@@ -65,6 +65,8 @@ def complain(text: str) -> None:
 
 def check_output(path: Path, *, force: bool) -> None:
     """Refuse, before the work, a file that could not or must not be written after it."""
+    if str(path) == "-":
+        raise InputError("this is not written to stdout, and - is no file; name a file to write")
     if not path.parent.is_dir():
         raise InputError(f"there is no folder {path.parent} to write to; make it first")
     if path.is_dir():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harmonizer.data.files import OnError, read_or_replace
 from harmonizer.data.triplets import Triplet, TripletDataset
-from harmonizer.errors import InputError, check_within
+from harmonizer.errors import InputError, as_whole, check_within
 from harmonizer.preprocessing import Resampler, mirrored_beyond, resample
 
 _ATTEMPTS = 10  # to fit a part of the drawn area and shape into the picture
@@ -115,6 +115,16 @@ def draw_crop(
     return _beyond(crop, augmentation.beyond, generator)
 
 
+def draws_of(seed: int, index: int, epoch: int) -> np.random.Generator:
+    """Return what draws all random numbers of one sample.
+
+    Raises:
+        InputError: `index` or `epoch` is no whole number of at least 0.
+    """
+    which = as_whole(epoch, "epoch", 0), as_whole(index, "index", 0)
+    return np.random.Generator(np.random.Philox([seed, *which]))
+
+
 def _beyond(crop: Crop, share: float, generator: np.random.Generator) -> Crop:
     most = int(share * min(crop.height, crop.width))
     if most == 0 or generator.random() < _AS_IT_IS:
@@ -195,9 +205,11 @@ class AugmentedTriplets:
             The triplet, its pictures `size` x `size`.
 
         Raises:
-            InputError: It cannot be read, unless `on_error` is "skip".
+            IndexError: There are not so many.
+            InputError: It cannot be read, unless `on_error` is "skip"; or `index` or `epoch` is no
+                whole number of at least 0.
         """
-        generator = np.random.Generator(np.random.Philox([self.seed, epoch, index]))
+        generator = draws_of(self.seed, index, epoch)
         _, whole = read_or_replace(self.triplets, index, generator, self.on_error, self.skipped)
         crop = draw_crop(whole.mask, self.size, self.augmentation, generator)
         composite, mask, real = (crop.apply(plane, self.size) for plane in whole[:3])

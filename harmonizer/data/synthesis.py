@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.data.augment import Augmentation, draw_crop
+from harmonizer.data.augment import Augmentation, draw_crop, draws_of
 from harmonizer.data.camera import as_by_another_camera, as_jpeg
 from harmonizer.data.color_transfer import TRANSFER_METHODS, Colours
 from harmonizer.data.edits import EditStrengths, draw_edit
@@ -218,9 +218,11 @@ class CompositeSynthesizer:
             Composite, mask and target, `size` x `size`; the name is the photograph's.
 
         Raises:
-            InputError: A picture cannot be read, unless `on_error` is "skip".
+            IndexError: There are not so many, and `balance` is 1.
+            InputError: A picture cannot be read, unless `on_error` is "skip"; or `index` or `epoch`
+                is no whole number of at least 0.
         """
-        generator = np.random.Generator(np.random.Philox([self.seed, epoch, index]))
+        generator = draws_of(self.seed, index, epoch)
         chosen = index if self.balance == 1 else self._draw_balanced(generator)
         chosen, photo = read_or_replace(self.photos, chosen, generator, self.on_error, self.skipped)
         whole = photo.mask

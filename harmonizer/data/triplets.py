@@ -116,6 +116,7 @@ class TripletDataset:
                 such splits or parts.
         """
         path = Path(path)
+        _check_parts(parts)
         if is_there(path):
             return cls.from_csv(path, split=split, parts=parts, on_missing=on_missing)
         if not is_folder(path):
@@ -150,6 +151,7 @@ class TripletDataset:
         ccHarmony, one's own) are opened by their folders, or as `parts` if they lie in `root`.
         """
         root = Path(root)
+        _check_parts(parts)
         if split not in ("train", "test"):
             raise InputError(f'iHarmony4 is split in "train" and "test"; got {split!r}')
         found = _parts_in(root, parts or ())
@@ -225,6 +227,7 @@ class TripletDataset:
         on, say; the options, those of `open`, choose by them. Other columns are ignored.
         """
         path = Path(path)
+        _check_parts(parts)
         columns, rows = read_table(path)
         if not {"composite", "mask", "real"} <= set(columns):
             raise InputError(
@@ -285,6 +288,12 @@ def _has_splits(path: Path) -> bool:
     if is_there(path):
         return "split" in read_table(path)[0]
     return is_folder(path) and bool(_parts_in(path))
+
+
+def _check_parts(parts: Sequence[str] | None) -> None:
+    """Refuse a text, which is a sequence of its letters."""
+    if isinstance(parts, str | bytes):
+        raise InputError(f"parts is a list of names, such as [{parts!r}]; got {parts!r}")
 
 
 def _parts_in(root: Path, wanted: Sequence[str] = ()) -> dict[str, Path]:

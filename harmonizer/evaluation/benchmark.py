@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, astuple, dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
@@ -19,6 +18,7 @@ from harmonizer.evaluation.methods import Method, Model, open_methods
 from harmonizer.evaluation.protocols import Protocol, find_protocol
 from harmonizer.evaluation.results import Evaluation, Row
 from harmonizer.evaluation.row_file import open_rows
+from harmonizer.files import as_path
 from harmonizer.threads import count_cores, overlap
 
 # A picture's place in the dataset, and its rows or what was wrong with it.
@@ -70,19 +70,20 @@ def evaluate(
         HarmonizerError: A model cannot be loaded, as `Harmonizer.from_pretrained` says.
     """
     protocol = find_protocol(protocol)
+    folder = None if output is None else as_path(output, "output")
     if on_error not in ("raise", "skip"):
         raise InputError(f'on_error is "raise" or "skip"; got {on_error!r}')
     workers = count_cores() if workers is None else as_whole(workers, "workers", 1)
     batch_size = as_whole(batch_size, "batch_size", 1)
     if not isinstance(dataset, TripletDataset):
-        dataset = open_to_measure(os.fspath(dataset), on_missing=on_error)
+        dataset = open_to_measure(as_path(dataset, "dataset"), on_missing=on_error)
     methods = open_methods(models, protocol, device)
 
     table = None
     rows: list[Row] = []
-    if output is not None:
+    if folder is not None:
         configuration = _configuration(methods, dataset, protocol)
-        table, rows = open_rows(Path(output), configuration, [*map(_version, dataset.files)])
+        table, rows = open_rows(folder, configuration, [*map(_version, dataset.files)])
     done = {row.index for row in rows}
     waiting = [index for index in range(len(dataset)) if index not in done]
     skipped = list(dataset.missing)

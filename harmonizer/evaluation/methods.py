@@ -1,12 +1,10 @@
 """What is evaluated: networks, baselines and functions of the user, through one call."""
 
-import hashlib
-import inspect
 import os
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -14,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from harmonizer.data import Triplet
-from harmonizer.errors import InputError, UnknownModelError, near_names
+from harmonizer.errors import InputError, UnknownModelError, near_names, warn
 from harmonizer.evaluation.baselines import BASELINES, Baseline
+from harmonizer.evaluation.identity import function_identity, model_identity
 from harmonizer.evaluation.protocols import Protocol
 from harmonizer.imaging.image import open_image
 from harmonizer.pipeline import Composite, Harmonizer
@@ -121,13 +120,16 @@ class UserFunction(Method):
     model: Function
 
     def identity(self) -> str:
-        """Return what tells the function's text from another one; what that calls is not seen."""
-        function = self.model.func if isinstance(self.model, partial) else self.model
+        """Return a hash of what it does and holds, or else what no other evaluation ever has."""
         try:
-            text = inspect.getsource(function if inspect.isroutine(function) else type(function))
-        except (OSError, TypeError):  # typed into a shell, or compiled
-            return super().identity()
-        return f"function, sha256 {hashlib.sha256(os.fsencode(text)).hexdigest()}"
+            return function_identity(self.model)
+        except Exception as error:  # whatever objects raise that cannot be looked into
+            warn(
+                f"{self.label} cannot be told from another function ({error}), so what is written "
+                "of this evaluation cannot be gone on with if it is stopped; give the function "
+                "such things in another way, by opening them in it, say"
+            )
+            return f"function, never the same: {uuid.uuid4().hex}"
 
     def answer(
         self, triplets: Sequence[Triplet], prepared: Sequence[Any]
@@ -162,9 +164,7 @@ class Network(Method):
 
     def identity(self) -> str:
         """Return weights, what is not in them, input and arithmetic: what decides over answers."""
-        model, info = self.model, self.model.info
-        network = f"{info.architecture} {dict(info.arguments)}"
-        return f"model {model.fingerprint()}, {network}, {info.preprocessing}, {model.dtype}"
+        return model_identity(self.model)
 
     def prepare(self, triplet: Triplet) -> Composite:
         """Open the composite."""
@@ -202,12 +202,15 @@ def open_methods(
     """Load what is to be evaluated; what no mapping gives a label is called by its own name.
 
     Raises:
-        InputError: There are none, or two have the same label.
+        InputError: There are none, two have the same label, or a label is no text.
         HarmonizerError: A model cannot be loaded, as `Harmonizer.from_pretrained` says.
     """
     named: list[tuple[str | None, Model]]
     if isinstance(models, Mapping):
         named = list(cast("Mapping[str, Model]", models).items())
+        for label in cast("Mapping[object, Model]", models):
+            if not isinstance(label, str) or not label:
+                raise InputError(f"labels of models are texts, and not empty; got {label!r}")
     elif isinstance(models, Sequence) and not isinstance(models, str):
         named = [(None, model) for model in cast("Sequence[Model]", models)]
     else:

@@ -5,18 +5,21 @@ peak of PSNR is, whether the answer was rounded. So each function here says whic
 `harmonizer.evaluation.protocols` has the combinations that papers use.
 """
 
-from typing import Any, TypeAlias, overload
+import math
+from typing import Any, TypeAlias, cast, overload
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.errors import InputError
+from harmonizer.preprocessing import RANGE_TOLERANCE
 
 Array: TypeAlias = NDArray[Any]
 
 # The released evaluation adds this to denominators; it keeps a perfect answer's PSNR finite.
 EPSILON = 1e-6
+_BEYOND = 255 * RANGE_TOLERANCE
 
 # SSIM's constants, as in its paper: a Gaussian window, and the two that stabilise its quotients.
 SSIM_WINDOW = 11
@@ -72,8 +75,8 @@ def psnr(
     Raises:
         InputError: Shapes or range are not as described here.
     """
-    highest = float(target.max()) if peak is None else peak
-    return decibels(mse(prediction, target, mask=mask), highest)
+    error = mse(prediction, target, mask=mask)
+    return decibels(error, float(target.max()) if peak is None else peak)
 
 
 def fpsnr(prediction: Array, target: Array, mask: Array, *, peak: float | None = None) -> float:
@@ -88,8 +91,8 @@ def fpsnr(prediction: Array, target: Array, mask: Array, *, peak: float | None =
     Raises:
         InputError: Shapes or range are not as described here.
     """
-    highest = float(target.max()) if peak is None else peak
-    return decibels(fmse(prediction, target, mask), highest)
+    error = fmse(prediction, target, mask)
+    return decibels(error, float(target.max()) if peak is None else peak)
 
 
 def ssim(prediction: Array, target: Array) -> float:
@@ -100,7 +103,7 @@ def ssim(prediction: Array, target: Array) -> float:
         target: (H, W, 3), from 0 to 255.
 
     Raises:
-        InputError: The pictures are smaller than the window, or not of one shape.
+        InputError: The pictures are smaller than the window, or not as described here.
     """
     _checked(prediction, target, None)
     return inner_mean(ssim_map(prediction, target))
@@ -184,9 +187,9 @@ def decibels(error: float, peak: float) -> float:
     """The PSNR of a mean squared error.
 
     Raises:
-        InputError: The peak is 0.
+        InputError: The peak is 0, or no number.
     """
-    if peak <= 0:
+    if not 0 < peak < math.inf:
         raise InputError(
             f"the peak of PSNR must be above 0; got {peak:g}: is the picture of one colour alone?"
         )
@@ -212,14 +215,26 @@ def _checked(prediction: Array, target: Array, mask: None) -> None: ...
 @overload
 def _checked(prediction: Array, target: Array, mask: Array | None) -> Array | None: ...
 def _checked(prediction: Array, target: Array, mask: Array | None) -> Array | None:
-    """Return the mask as (H, W), and refuse what numpy would broadcast to a figure of nothing."""
-    if target.ndim != 3 or prediction.shape != target.shape:
+    """Return the mask as (H, W), and refuse what would give a figure of nothing."""
+    for name, picture in (("prediction", prediction), ("target", target)):
+        _check_array(name, picture, "if", "uint8 or float, from 0 to 255")
+    if target.ndim != 3 or prediction.shape != target.shape or target.shape[2] != 3:
         raise InputError(
             "prediction and target must be of one shape, (H, W, 3); got "
             f"{prediction.shape} and {target.shape}"
         )
+    for name, picture in (("prediction", prediction), ("target", target)):
+        if not picture.size:
+            raise InputError(f"the {name} must have pixels; got the shape {picture.shape}")
+        low, high = float(picture.min()), float(picture.max())
+        if not (low >= -_BEYOND and high <= 255 + _BEYOND):  # NaN is neither
+            raise InputError(
+                f"the {name} must be from 0 to 255; got {low:g} to {high:g}: clip it, or bring "
+                "white to 255"
+            )
     if mask is None:
         return None
+    _check_array("mask", mask, "buif", "bool or in [0, 1]")
     if mask.shape == (*target.shape[:2], 1):
         mask = mask[..., 0]
     if mask.shape != target.shape[:2]:
@@ -230,6 +245,17 @@ def _checked(prediction: Array, target: Array, mask: Array | None) -> Array | No
             "largest value, 255 say"
         )
     return mask
+
+
+def _check_array(name: str, given: object, kinds: str, wanted: str) -> None:
+    """Refuse what is no array of these kinds of dtype, or of uint8.
+
+    Integers with a sign come of arithmetic; those without have a white of their own.
+    """
+    dtype = cast(Array, given).dtype if isinstance(given, np.ndarray) else None
+    if dtype is None or (dtype != np.uint8 and dtype.kind not in kinds):
+        found = dtype or type(cast(object, given)).__name__
+        raise InputError(f"the {name} must be a numpy array, {wanted}; got {found}")
 
 
 def _blur(plane: NDArray[np.float32]) -> NDArray[np.float32]:

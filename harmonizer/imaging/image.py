@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, as_whole
 from harmonizer.imaging.arrays import (
     from_array,
     from_tensor,
@@ -69,6 +69,7 @@ def open_image(image: ImageLike, *, once: bool = False, page: int | None = None)
     if is_tensor(image):
         return from_tensor(image)
     if is_file_like(image):
+        page = None if page is None else as_whole(page, "page", 1)
         return _of_file(*open_file(image, page=page), once=once)
     several = "; harmonize_batch takes several" if isinstance(image, list | tuple) else ""
     raise InputError(

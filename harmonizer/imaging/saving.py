@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from harmonizer.errors import InputError, raise_if_interrupted
+from harmonizer.errors import InputError, as_whole, raise_if_interrupted, shortened
 from harmonizer.files import write_atomically
 from harmonizer.imaging.boxes import with_jpeg_2000_info
 from harmonizer.imaging.exif import PREFIX
@@ -71,15 +71,19 @@ def encode_image(
     Args:
         image: A `PIL.Image.Image`, or an array, RGB: (H, W, 3), uint8, or (H, W, 3 or 4), uint16
             or float32.
-        format_name: What `output_format` returned.
+        format_name: What `output_format` returned, or an ending that it takes, with its dot or
+            without: "PNG", "jpg", ".tif".
         info: The metadata to keep, as `open_file` returned it. What the format cannot hold is left
             out, with a warning.
         quality: From 1 to 100, for JPEG (None is 95) and WebP (None is lossless). The other
             formats are lossless and do without.
 
     Raises:
-        InputError: The format cannot hold this kind of picture.
+        InputError: The format cannot hold this kind of picture, or is none; or `quality` is out of
+            range.
     """
+    format_name = _as_format(format_name)
+    quality = None if quality is None else as_whole(quality, "quality", 1, 100)
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8:
             return _encode_deep(image, format_name, info)
@@ -146,15 +150,34 @@ def output_format(path: Path) -> str:
     Raises:
         InputError: It stands for none that is written.
     """
-    ending = path.suffix.lower()
-    Image.preinit()  # what knows the other endings takes as long to import
-    format_name = Image.EXTENSION.get(ending) or Image.registered_extensions().get(ending)
-    if format_name not in _FORMATS:
+    format_name = _format_of(path.suffix)
+    if format_name is None:
         raise InputError(
             f"cannot write the format of {path.name!r}; end it in .png, .tif, .webp, .jpg, .bmp, "
             ".jp2, .ppm or .gif"
         )
     return format_name
+
+
+def _format_of(ending: str) -> str | None:
+    """Return which format an ending with its dot stands for; None is none that is written."""
+    ending = ending.lower()
+    Image.preinit()  # what knows the other endings takes as long to import
+    format_name = Image.EXTENSION.get(ending) or Image.registered_extensions().get(ending)
+    return format_name if format_name in _FORMATS else None
+
+
+def _as_format(named: object) -> str:
+    """Return the format that a caller named, by its name or by an ending."""
+    found = None
+    if isinstance(named, str):
+        found = named if named in _FORMATS else _format_of(f".{named.removeprefix('.')}")
+    if found is None:
+        raise InputError(
+            f"the format to write is one of {', '.join(_FORMATS)}, or an ending such as .png; got "
+            f"{shortened(repr(named))}"
+        )
+    return found
 
 
 def _with_alpha_channel(image: Image.Image, format_name: str) -> Image.Image:

@@ -144,6 +144,7 @@ def harmonize_dataset(
     as_strength(strength)
     if ending is not None:
         _check_ending(ending)
+    quality = None if quality is None else as_whole(quality, "quality", 1, 100)
     batch_size = None if batch_size is None else as_whole(batch_size, "batch_size", 1)
     output = as_path(output, "output").absolute()
     report = output / "report.csv" if report is None else as_path(report, "report").absolute()

@@ -229,7 +229,8 @@ def harmonize_file(
         harmonizer: The model.
         image: The composite, or the cut-out of a `scene` that has a background.
         mask: White where the foreground is; None for a cut-out.
-        format_name: What to write, as `harmonizer.imaging.saving.output_format` returns it.
+        format_name: What to write: "PNG", "TIFF", "WEBP", "JPEG", "BMP", "JPEG2000", "PPM" or
+            "GIF", or an ending of such files, with its dot or without.
         scene: How pictures are opened.
         strength: As for `Harmonizer.harmonize`.
         quality: From 1 to 100, for JPEG (None is 95) and WebP (None is lossless).
@@ -239,7 +240,8 @@ def harmonize_file(
         What the file is to hold.
 
     Raises:
-        InputError: A picture cannot be read, or the format cannot hold the result.
+        InputError: A picture cannot be read, the format cannot hold the result, or an argument is
+            not as described here.
         OSError: `lut` cannot be written.
     """
     picture, plane = scene.open(image, mask)

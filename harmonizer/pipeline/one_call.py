@@ -118,5 +118,5 @@ def ready(
     if isinstance(place, LocalPath):  # from where it is counted may change between calls
         model = place.path.absolute()
     with _looking:
-        loaded = _models(model, str(device or "auto"))
+        loaded = _models(model, "auto" if device is None else str(device))
     return loaded()

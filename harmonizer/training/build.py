@@ -67,7 +67,7 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
     wanted = config.model
     torch.manual_seed(config.seed)
     if wanted.start in NEW_STARTS:
-        network = _new_network(wanted).float()
+        network = _new_network(wanted)
         if wanted.start == "imagenet":
             load_backbone_weights(network, _read_backbone_weights(wanted))
         base = replace(
@@ -115,6 +115,9 @@ def build_model(config: TrainConfig) -> tuple[nn.Module, ModelInfo]:
 
 
 def _new_network(wanted: ModelConfig) -> nn.Module:
+    # Other floats are drawn in another order, so that a seed would stand for other weights.
+    elsewhere = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
     try:
         return build_network(wanted.network, **wanted.arguments)
     except HarmonizerError:
@@ -126,6 +129,8 @@ def _new_network(wanted: ModelConfig) -> nn.Module:
         raise InputError(
             f"the network {wanted.network} cannot be built with {dict(wanted.arguments)}: {error}"
         ) from error
+    finally:
+        torch.set_default_dtype(elsewhere)
 
 
 def _known_of(network: str) -> ModelInfo:

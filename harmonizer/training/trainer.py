@@ -220,9 +220,10 @@ class _Run:
             unit="step",
             disable=None if self.team.leads and sys.stderr else True,
         )
-        # Fine-tuning is judged by what it starts from.
+        # Fine-tuning is judged by what it starts from, and a run that had ended by its end.
         fine_tunes = config.model.start not in NEW_STARTS
-        if scores is not None and self.validation and fine_tunes and self.step == 0:
+        at_once = self.measures_anew if self.step == self.total else fine_tunes and self.step == 0
+        if scores is not None and self.validation and at_once:
             self._validate(scores)
         recent: list[torch.Tensor] = []
         since = time.perf_counter()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from harmonizer.data import Triplet
-from harmonizer.evaluation.metrics import Array, fmse, mse, psnr
+from harmonizer.evaluation.metrics import Array, decibels, foreground_mean, squared_errors
 from harmonizer.imaging.drawing import lay_out
 from harmonizer.preprocessing import Preprocessing
 
@@ -45,9 +45,13 @@ def validate(
     for start in range(0, len(triplets), _BATCH):
         part = triplets[start : start + _BATCH]
         for one, answer in zip(part, predict(network, part, preprocessing, device), strict=True):
-            error = fmse(answer, one.real, one.mask)
-            before = fmse(one.composite, one.real, one.mask)
-            whole, ratio = mse(answer, one.real), psnr(answer, one.real)
+            # Of a network that has diverged, NaN: the run itself says so.
+            errors, unchanged = (
+                squared_errors(image, one.real) for image in (answer, one.composite)
+            )
+            whole, error = float(errors.mean()), foreground_mean(errors, one.mask)
+            before = foreground_mean(unchanged, one.mask)
+            ratio = decibels(whole, float(one.real.max()))
             rows.append((whole, error, ratio, before, error > before))
     means = np.mean(np.array(rows, np.float64), axis=0)
     return dict(zip(COLUMNS, map(float, means), strict=True))

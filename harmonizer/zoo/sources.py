@@ -3,8 +3,10 @@
 import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 from socket import gaierror
+from ssl import SSLError
 from typing import Any
 
 import huggingface_hub
@@ -165,6 +167,14 @@ def _explain(
             return f"the Hub answered for {repo}: {_first_line(error)}; try again later"
         case HFValidationError():
             return f"{repo!r} cannot be a repository of the Hub: {error}"
+        # The client reads certificates itself, and the error does not say that it was they.
+        case FileNotFoundError() | SSLError() if error.filename is None:
+            named = os.environ.get("SSL_CERT_FILE")
+            return (
+                f"cannot ask {constants.ENDPOINT} for {file} of {repo}: the certificates to trust "
+                f"cannot be read ({error}); SSL_CERT_FILE is {named!r}: name a file of them there, "
+                "or unset it"
+            )
         case OSError():
             return (
                 f"cannot store {file} of {repo}: {error}; free some space, or choose another "

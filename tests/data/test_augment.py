@@ -151,6 +151,19 @@ def test_draws_depend_on_seed_index_and_epoch_alone(triplets: TripletDataset) ->
     assert not np.array_equal(other.draw(0, 0).real, forth[0, 0].real)
 
 
+@pytest.mark.parametrize("index", [-1, 1.0, None, True, "0"])
+def test_what_is_no_place_is_refused(index: Any, triplets: TripletDataset) -> None:
+    data = AugmentedTriplets(triplets, size=64)
+    with pytest.raises(InputError, match="index is a whole number of at least 0; got"):
+        data.draw(index, 0)
+    with pytest.raises(InputError, match="epoch is a whole number of at least 0; got"):
+        data.draw(0, index)
+    with pytest.raises(IndexError):
+        data.draw(len(data), 0)
+    same = data.draw(np.int64(0), np.int64(1)).composite
+    assert np.array_equal(same, data.draw(0, 1).composite)
+
+
 def test_damaged_pictures_stop_or_are_named_and_replaced(
     triplets: TripletDataset, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -227,6 +227,14 @@ def test_draws_depend_on_seed_index_and_epoch_alone(photos: PhotoDataset) -> Non
     assert not any(epochs)
 
 
+@pytest.mark.parametrize("balance", [1.0, 0.5])
+def test_what_is_no_place_is_refused(balance: float, photos: PhotoDataset) -> None:
+    data = CompositeSynthesizer(photos, size=64, balance=balance)
+    for index, epoch in ((-1, 0), (0, -1), (0.0, 0)):
+        with pytest.raises(InputError, match="is a whole number of at least 0; got"):
+            data.draw(index, epoch)
+
+
 def _sums(folder: Path, indices: list[int]) -> list[tuple[int, int]]:
     data = CompositeSynthesizer(PhotoDataset.from_folder(folder), size=48)
     drawn = (data.draw(index, 2) for index in indices)

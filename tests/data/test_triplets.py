@@ -63,6 +63,21 @@ def test_parts_of_iharmony4_in_any_mix(iharmony4: Path) -> None:
     assert set(IHARMONY4_PARTS) == {"HCOCO", "HFlickr", "HAdobe5k", "Hday2night"}
 
 
+def test_parts_are_not_letters_of_a_text(iharmony4: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("composite,mask,real,part\na.png,m.png,r.png,A\n")
+    given: Any = "HCOCO"
+    for call in (
+        lambda: TripletDataset.open(iharmony4, parts=given),
+        lambda: TripletDataset.from_iharmony4(iharmony4, parts=given),
+        lambda: TripletDataset.open(table, parts=given, on_missing="skip"),
+        lambda: TripletDataset.from_csv(table, parts=given, on_missing="skip"),
+        lambda: TripletDataset.open(tmp_path, parts=given),
+    ):
+        with pytest.raises(InputError, match=r"parts is a list of names, such as \['HCOCO'\]"):
+            call()
+
+
 def test_all_that_is_missing_is_named_at_once(iharmony4: Path) -> None:
     (iharmony4 / "HCOCO/masks/c1_10.png").unlink()
     (iharmony4 / "HCOCO/real_images/c2.png").unlink()

@@ -179,7 +179,14 @@ def test_what_cannot_be_evaluated_is_refused(iharmony4: Path, tmp_path: Path) ->
         (({}, iharmony4), {}, "nothing to evaluate"),
         ((3, iharmony4), {}, "a model is a Harmonizer"),
         (([darker, darker], iharmony4), {}, "two of the models are called darker"),
+        (({1: darker}, iharmony4), {}, "labels of models are texts, and not empty; got 1"),
+        (({"": darker}, iharmony4), {}, "labels of models are texts, and not empty; got ''"),
         ((darker, tmp_path / "nowhere"), {}, "no folder or table"),
+        ((darker, [("a", "b", "c")]), {}, "dataset is a path"),
+        ((darker, b"data"), {}, "dataset is a path"),
+        ((darker, ""), {}, "path of dataset is empty"),
+        ((darker, iharmony4), {"output": ""}, "path of output is empty"),
+        ((darker, iharmony4), {"output": 3}, "output is a path"),
         ((darker, iharmony4), {"protocol": "nonsense"}, "the protocols are paper"),
         ((darker, iharmony4), {"workers": 0}, "workers is a whole number"),
         ((darker, iharmony4), {"batch_size": 1.5}, "batch_size is a whole number"),
@@ -188,7 +195,7 @@ def test_what_cannot_be_evaluated_is_refused(iharmony4: Path, tmp_path: Path) ->
         ((lambda i, m: None, iharmony4), {}, "must return an image"),
         ((lambda i, m: i * 1.0, iharmony4), {}, "must return an image"),
     ]:
-        with pytest.raises((InputError, TypeError), match=said):
+        with pytest.raises(InputError, match=said):
             evaluate(*arguments, **options)
     with pytest.raises(UnknownModelError, match="nonsense"):
         evaluate("nonsense", iharmony4)

@@ -123,6 +123,7 @@ def test_evaluate_names_what_it_left_out(
         (["--data", "DATA", "--report", COMPOSITE], "is a file; name a folder"),
         (["--data", "DATA", "--report", "."], "is not empty; add --force"),
         (["--data", "DATA", "--json", COMPOSITE], "exists already; add --force"),
+        (["--data", "DATA", "--json", "-"], "not written to stdout, and - is no file"),
         (["--data", "DATA", "--model", "poison"], "baselines are: composite, reinhard"),
         (["--data", "DATA", "--model", "reinhart"], "Did you mean reinhard?"),
         (["--data", "DATA", "-o", COMPOSITE], "is a file; name a folder"),

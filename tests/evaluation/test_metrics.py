@@ -1,10 +1,13 @@
 """The metrics against the released evaluation's numbers, direct formulas and each other."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from small_iharmony4 import made_up
 from ssim_formula import similarity
 
@@ -90,6 +93,9 @@ def test_what_cannot_be_measured() -> None:
         ssim(small, small)
     with pytest.raises(InputError, match="peak of PSNR"):
         psnr(small, small)
+    for peak in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="peak of PSNR"):
+            psnr(small + 9, small, peak=peak)
 
 
 WITH_MASK = {"mse": lambda p, t, m: mse(p, t, mask=m), "fmse": fmse, "fpsnr": fpsnr, "fssim": fssim}
@@ -106,6 +112,55 @@ def test_a_mask_with_one_channel_is_a_mask(name: str) -> None:
     for other in (mask[:-1], mask[None], np.repeat(mask[..., None], 3, 2)):
         with pytest.raises(InputError, match=r"the mask must be \(40, 40\)"):
             measure(prediction, target, other)
+
+
+def all_of(prediction: Any, target: Any, mask: Any) -> dict[str, Any]:
+    """Every metric, to be called."""
+    without = {one.__name__: partial(one, prediction, target) for one in (mse, psnr, ssim)}
+    return without | {
+        name: partial(one, prediction, target, mask) for name, one in WITH_MASK.items()
+    }
+
+
+@pytest.mark.parametrize("change", [torch.from_numpy, np.ndarray.tolist, Image.fromarray])
+def test_pictures_are_arrays(change: Any) -> None:
+    _, target, mask = pair()
+    other = change(target)
+    for first, second in ((other, target), (target, other)):
+        for measure in all_of(first, second, mask).values():
+            with pytest.raises(InputError, match=r"must be a numpy array, uint8 or float, .*; got"):
+                measure()
+    for measure in WITH_MASK.values():
+        with pytest.raises(InputError, match=r"the mask must be a numpy array, .*; got"):
+            measure(target, target, torch.from_numpy(mask))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: one.astype(np.uint16) * 257,
+        lambda one: one > 0,
+        lambda one: one * 1j,
+        lambda one: one.astype(object),
+        lambda one: one * np.float32("nan"),
+        lambda one: one * np.float32("inf"),
+        lambda one: -1.0 * one,
+        lambda one: one.astype(int) * 257,
+        lambda one: np.dstack([one, one[..., 0]]),
+        lambda one: one[..., :1],
+        lambda one: one[:0],
+    ],
+)
+def test_pictures_are_rgb_from_0_to_255(change: Any) -> None:
+    _, target, mask = pair()
+    with np.errstate(all="ignore"):
+        other = change(target)
+    for measure in all_of(other, other, mask[: len(other)]).values():
+        with pytest.raises(InputError, match=r"must (be a numpy array|be from|be of one|have)"):
+            measure()
+    # What comes of arithmetic in them is taken.
+    for kind in (int, np.int16, np.float16, np.float64, ">f4"):
+        assert mse(target.astype(kind), target) == 0
 
 
 def test_pictures_of_other_shapes_are_not_broadcast() -> None:

@@ -11,6 +11,7 @@ from helpers import box_mask
 from PIL import Image
 
 from harmonizer import Harmonizer
+from harmonizer.errors import InputError
 from harmonizer.imaging.image import open_image
 from harmonizer.jobs import cluster
 from harmonizer.jobs.folder import Job, Outcome
@@ -70,6 +71,14 @@ def test_a_worker_harmonizes_each_picture_at_the_strength(
         )
         assert not np.array_equal(after, before)
         assert np.array_equal(after, brighten(before, MASK, strength=strength))
+
+
+def test_a_quality_that_there_is_not_is_refused_before_the_work(
+    in_this_process: list[Any], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="quality is a whole number from 1 to 100; got 0"):
+        cluster.harmonize_dataset(tmp_path / "in", tmp_path / "out", quality=0)
+    assert not in_this_process
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -1,5 +1,6 @@
 """A folder's pictures: what is written, in which order, and with which options."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from helpers import box_mask
 from PIL import Image, ImageCms
 
 from harmonizer import Harmonizer
+from harmonizer.errors import InputError
 from harmonizer.imaging.image import open_image
 from harmonizer.imaging.saving import save_image
 from harmonizer.jobs.folder import Job, Outcome, find_jobs, harmonize_file, run_jobs
+from harmonizer.jobs.scene import Scene
 
 SIZE = (40, 60)
 MASK = box_mask(*SIZE)
@@ -99,6 +102,37 @@ def test_profile_exif_xmp_and_alpha_reach_the_file(
     assert not np.array_equal(after[MASK], before[MASK])
     if channels == 4:
         assert np.array_equal(after[..., 3], before[..., 3])
+
+
+@pytest.mark.parametrize(
+    ("named", "kind"),
+    [
+        *(("PNG", "PNG"), ("png", "PNG"), ("jpg", "JPEG"), (".jpg", "JPEG"), ("JPG", "JPEG")),
+        *((".TIFF", "TIFF"), ("JPEG2000", "JPEG2000"), ("jp2", "JPEG2000"), ("ppm", "PPM")),
+    ],
+)
+def test_a_format_is_named_by_itself_or_an_ending(
+    named: str, kind: str, jobs: list[Job], brighten: Harmonizer
+) -> None:
+    job = jobs[0]
+    written = Image.open(io.BytesIO(harmonize_file(brighten, job.image, job.mask, named)))
+    assert written.format == kind
+
+
+def test_formats_qualities_and_pages_that_there_are_not_are_refused(
+    jobs: list[Job], brighten: Harmonizer
+) -> None:
+    job = jobs[0]
+    for named in ("", ".", "nope", "pdf", None, 3, ["png"], "x" * 9000):
+        with pytest.raises(InputError, match=r"the format to write is one of PNG, .* got"):
+            harmonize_file(brighten, job.image, job.mask, named)
+    for quality in (0, 101, -5, 90.5, "90", True):
+        with pytest.raises(InputError, match="quality is a whole number from 1 to 100; got"):
+            harmonize_file(brighten, job.image, job.mask, "JPEG", quality=quality)
+    for page in (0, -1, 1.5, True):
+        with pytest.raises(InputError, match="page is a whole number of at least 1; got"):
+            harmonize_file(brighten, job.image, job.mask, "PNG", scene=Scene(page=page))
+    assert harmonize_file(brighten, job.image, job.mask, "PNG", scene=Scene(page=1))
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])

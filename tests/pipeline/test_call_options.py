@@ -196,5 +196,7 @@ def test_floats_are_not_rounded_to_8_bits_on_the_way(noise: Any, harmonizer: Har
 
 
 def test_the_device_that_one_call_asks_for_is_used(noise: Any) -> None:
-    with pytest.raises(InputError, match="there is no device"):
-        harmonize(noise(*SIZE), MASK, device="cpu:of another machine")
+    wrong: tuple[Any, ...] = ("cpu:of another machine", "", 0, False)
+    for device in wrong:
+        with pytest.raises(InputError, match="there is no device"):
+            harmonize(noise(*SIZE), MASK, device=device)

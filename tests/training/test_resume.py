@@ -101,6 +101,21 @@ def test_with_other_validation_the_best_model_is_sought_anew(small_run: SmallRun
     assert json.loads(best.read_text())["metrics"][0]["data"].startswith("3 validation")
 
 
+def test_a_run_that_had_ended_is_measured_by_other_validation(small_run: SmallRun) -> None:
+    first = small_run(steps=4, validate_every=4)
+    model = Path(first.output) / "model"
+    train(first)
+    weights_before = (model / "model.safetensors").read_bytes()
+    other = replace(first, validation=replace(first.validation, limit=3))
+    with pytest.warns(UserWarning, match="the best model is sought anew"):
+        result = train(other, resume=True)
+    described = json.loads((model / "config.json").read_text())["metrics"][0]
+    assert described["data"].startswith("3 validation")
+    assert described["values"]["validation"] == result.metrics
+    assert result.metrics["fmse"] > 0
+    assert (model / "model.safetensors").read_bytes() == weights_before
+
+
 def test_resuming_nothing_is_refused(small_run: SmallRun) -> None:
     with pytest.raises(InputError, match="there is no checkpoint"):
         train(small_run(), resume=True)

@@ -63,6 +63,23 @@ def test_it_is_the_same_run_whatever_device_tensors_are_made_on_elsewhere(
     assert losses(str(tmp_path / "a")) == losses(str(tmp_path / "b"))
 
 
+def test_it_is_the_same_run_whatever_floats_are_made_elsewhere(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
+    first = small_run(steps=3, validate_every=2)
+    second = replace(first, output=str(tmp_path / "other"))
+    result = train(first)
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = train(second)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert again.metrics == result.metrics
+    assert same_state(weights(first.output), weights(second.output))
+    assert losses(first.output) == losses(second.output)
+
+
 @pytest.mark.parametrize(
     "around",
     [torch.no_grad, torch.inference_mode, partial(torch.autocast, "cpu", torch.bfloat16)],

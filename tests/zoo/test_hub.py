@@ -217,6 +217,19 @@ def test_without_a_network_nothing_is_asked_again(
         load_model("owner/none", None, FetchOptions(cache_dir=tmp_path))
 
 
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_read_are_named(
+    content: str | None, server: Server, repository: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "certificates.pem"
+    if content is not None:
+        path.write_text(content)
+    environment = {"HF_ENDPOINT": server.address, "HF_HOME": str(tmp_path / "home")}
+    said = run_python(LOAD, repository, **environment, SSL_CERT_FILE=str(path)).stdout
+    assert said.startswith("WeightsUnavailableError")
+    assert f"SSL_CERT_FILE is {str(path)!r}: name a file" in said
+
+
 LOAD = """
 import sys
 from harmonizer import Harmonizer
