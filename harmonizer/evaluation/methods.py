@@ -12,7 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from harmonizer.data import Triplet
-from harmonizer.errors import InputError, UnknownModelError, near_names, warn
+from harmonizer.errors import (
+    InputError,
+    UnknownModelError,
+    near_names,
+    raise_if_interrupted,
+    warn,
+)
 from harmonizer.evaluation.baselines import BASELINES, Baseline
 from harmonizer.evaluation.identity import function_identity, model_identity
 from harmonizer.evaluation.protocols import Protocol
@@ -124,6 +130,7 @@ class UserFunction(Method):
         try:
             return function_identity(self.model)
         except Exception as error:  # whatever objects raise that cannot be looked into
+            raise_if_interrupted(error)
             warn(
                 f"{self.label} cannot be told from another function ({error}), so what is written "
                 "of this evaluation cannot be gone on with if it is stopped; give the function "

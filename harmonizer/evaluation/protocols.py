@@ -292,6 +292,6 @@ def find_protocol(protocol: str | Protocol) -> Protocol:
     """
     if isinstance(protocol, Protocol):
         return protocol
-    if protocol not in PROTOCOLS:
+    if not isinstance(protocol, str) or protocol not in PROTOCOLS:  # pyright: ignore[reportUnnecessaryIsInstance] - of callers
         raise InputError(f"the protocols are {', '.join(PROTOCOLS)}; got {protocol!r}")
     return PROTOCOLS[protocol]

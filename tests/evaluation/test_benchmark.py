@@ -186,6 +186,7 @@ def test_what_cannot_be_evaluated_is_refused(iharmony4: Path, tmp_path: Path) ->
         ((darker, b"data"), {}, "dataset is a path"),
         ((darker, ""), {}, "path of dataset is empty"),
         ((darker, iharmony4), {"output": ""}, "path of output is empty"),
+        ((darker, iharmony4), {"protocol": ["paper"]}, "the protocols are paper"),
         ((darker, iharmony4), {"output": 3}, "output is a path"),
         ((darker, iharmony4), {"protocol": "nonsense"}, "the protocols are paper"),
         ((darker, iharmony4), {"workers": 0}, "workers is a whole number"),
