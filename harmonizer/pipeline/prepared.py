@@ -14,6 +14,7 @@ from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
 from harmonizer.imaging.picture import Picture
 from harmonizer.lifting import ColorTransform
 from harmonizer.pipeline.framing import Frame, frame_around, lies_right
+from harmonizer.pipeline.rims import on_the_edge
 from harmonizer.preprocessing import Array, Preprocessing, full_scale
 
 _COLORS = 4096  # of a foreground are enough to know it by
@@ -30,7 +31,7 @@ class Composite:
         picture: The composite.
         mask: (H, W), in [0, 1]; 1 is the foreground to change.
         low_res: The part of it at the size of the network's input, in its own dtype.
-        low_res_mask: The same part of the mask.
+        low_res_mask: The same part of the mask, for the network: its rim lies on the edge.
         frame: The part of the picture that the network sees.
         mirrored: Whether it sees that mirrored.
         changes: Whether there is anything to harmonize.
@@ -114,13 +115,17 @@ def open_composite(
         mask: As `Harmonizer.harmonize` takes it.
         preprocessing: The network's.
         resize_mask: As `Harmonizer.harmonize` takes it.
-        whole: Show the network the whole picture as it is, and not the frame around the foreground.
+        whole: Show the network the whole picture and the mask as they are, and not the frame around
+            the foreground, and a mask whose rim lies on its edge.
     """
     picture = open_image(image)
     plane = open_mask(mask, picture.size, resize=resize_mask)
     frame = Frame.whole(plane) if whole else frame_around(plane, preprocessing.input_size)
-    low_res, low_res_mask = _reduced(frame.of(picture.pixels), frame.of(plane), preprocessing)
+    framed = frame.of(picture.pixels)
+    low_res, low_res_mask = _reduced(framed, frame.of(plane), preprocessing)
     mirrored = not whole and lies_right(low_res_mask)
+    if not whole:
+        low_res_mask = on_the_edge(framed, low_res_mask)
     return Composite(picture, plane, low_res, low_res_mask, frame, mirrored)
 
 
