@@ -13,7 +13,6 @@ from harmonizer.data.color_transfer import TRANSFER_METHODS, Colours
 from harmonizer.data.edits import EditStrengths, draw_edit
 from harmonizer.data.files import OnError, read_or_replace
 from harmonizer.data.illumination import Illuminations
-from harmonizer.data.loose_masks import loosened
 from harmonizer.data.photos import Photo, PhotoDataset
 from harmonizer.data.triplets import Triplet
 from harmonizer.errors import InputError, check_within
@@ -77,10 +76,6 @@ class Synthesis:
             picture. It is not recoloured by a transfer, whose place `illumination` takes; that
             needs `illuminants`.
         right: Probability in [0, 1] that such a foreground is not recoloured at all.
-        loose: Probability in [0, 1] that the mask is not exactly what was recoloured, but up to two
-            pixels of the drawn size tighter or wider, and softer or harder, as masks are that
-            people and programs make. At an exact rim a change of colours betrays itself, and a
-            network that saw no other takes a ring of the object outside for the truth.
         target: Strengths of the edits of targets.
         vivid: Strengths of the edits of targets of transfers.
         foreground: Strengths of the edits of foregrounds.
@@ -108,7 +103,6 @@ class Synthesis:
     compressed: float = 0.0
     pasted: float = 0.0
     right: float = 0.15
-    loose: float = 0.0
     target: EditStrengths = field(default_factory=EditStrengths)
     vivid: EditStrengths = field(
         default_factory=lambda: EditStrengths(
@@ -135,7 +129,7 @@ class Synthesis:
         if (self.illumination or self.pasted) and not self.illuminants:
             raise InputError("illumination and pasted need illuminants, a table of colour charts")
         shares = ("foreign", "flat", "edited", "same_label", "least_strength", "keep_light")
-        check_within(self, (*shares, "dulled", "compressed", "pasted", "right", "loose"), 0, 1)
+        check_within(self, (*shares, "dulled", "compressed", "pasted", "right"), 0, 1)
         check_within(self, ("noise",), 0, 255)
         check_within(self, ("redraws",), 0, _MOST_REDRAWS)
         unknown = [name for name in self.methods if name not in TRANSFER_METHODS]
@@ -154,7 +148,7 @@ class CompositeSynthesizer:
     A part of the photograph is cut out and recoloured as it is; what comes of it is resized and
     mirrored afterwards. A change of colours in 8 bits leaves levels out, which the background has;
     in real composites, which are reduced for the network, nothing of that is left to see, and so it
-    is here. Outside the mask, unless it is `loose`, composite and target are equal bit for bit.
+    is here. Outside the mask, composite and target are equal bit for bit.
 
     Args:
         photos: What to draw from.
@@ -248,8 +242,6 @@ class CompositeSynthesizer:
             composite, target = (_rounded(one + noise) for one in (composite, target))
         if self.synthesis.compressed and generator.random() < self.synthesis.compressed:
             composite, target = _saved(composite, target, int(generator.integers(70, 99)))
-        if self.synthesis.loose and generator.random() < self.synthesis.loose:
-            mask = loosened(mask, generator)
         return Triplet(composite, mask, target, photo.name)
 
     def _draw_foreign(
