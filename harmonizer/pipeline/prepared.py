@@ -125,7 +125,7 @@ def open_composite(
     low_res, low_res_mask = _reduced(framed, frame.of(plane), preprocessing)
     mirrored = not whole and lies_right(low_res_mask)
     if not whole:
-        low_res_mask = on_the_edge(framed, low_res_mask)
+        low_res_mask = on_the_edge(framed, low_res_mask, mirrored=mirrored)
     return Composite(picture, plane, low_res, low_res_mask, frame, mirrored)
 
 

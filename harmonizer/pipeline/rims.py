@@ -44,18 +44,26 @@ class _Rim(NamedTuple):
     contrast: Floats
 
 
-def on_the_edge(pixels: Array, mask: Floats) -> Floats:
+def on_the_edge(pixels: Array, mask: Floats, *, mirrored: bool = False) -> Floats:
     """Return a mask whose rim is sharp, and on the foreground's edge where that is clear and near.
 
     Args:
         pixels: What the mask belongs to, (H, W, 3), at any size: the larger, the closer.
         mask: (h, w), in [0, 1], at the network's size.
+        mirrored: Whether the network sees both mirrored: then they are looked at so, too.
 
     Returns:
         As `mask`; the same where the rim is sharp and stays.
     """
+    if mirrored:
+        seen = np.ascontiguousarray(mask[:, ::-1])
+        return np.ascontiguousarray(_on_the_edge(pixels, seen, mirrored=True)[:, ::-1])
+    return _on_the_edge(pixels, mask, mirrored=False)
+
+
+def _on_the_edge(pixels: Array, mask: Floats, *, mirrored: bool) -> Floats:
     mask = _sharpened(mask)
-    rim = _rim(pixels, mask)
+    rim = _rim(pixels, mask, mirrored=mirrored)
     if rim is None:
         return mask
     depths = _depths(rim, mask.shape)
@@ -91,7 +99,7 @@ def _inwards(mask: Floats, softness: float) -> tuple[Floats, Floats, Floats, Flo
     return soft, slope, across / slope, down / slope
 
 
-def _rim(pixels: Array, mask: Floats) -> _Rim | None:
+def _rim(pixels: Array, mask: Floats, *, mirrored: bool) -> _Rim | None:
     """Measure the differences of colour along what crosses a mask's rim, at many points of it."""
     soft, slope, across, down = _inwards(mask, 1.0)
     rows, columns = np.nonzero((np.abs(soft - 0.5) < 0.25) & (slope > _FLATTEST))
@@ -109,9 +117,10 @@ def _rim(pixels: Array, mask: Floats) -> _Rim | None:
     if fewer > 1:
         pixels = np.ascontiguousarray(pixels[::fewer, ::fewer])
     wide, tall = pixels.shape[1] / width, pixels.shape[0] / height
+    columns = (xs[inside] + 0.5) * wide - 0.5
     colours = cv2.remap(
         pixels,
-        ((xs[inside] + 0.5) * wide - 0.5).astype(np.float32),
+        (pixels.shape[1] - 1 - columns if mirrored else columns).astype(np.float32),
         ((ys[inside] + 0.5) * tall - 0.5).astype(np.float32),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT,

@@ -155,10 +155,11 @@ def test_a_map_is_exported_as_it_is_applied(noise: Any, mapping: Harmonizer) -> 
     result = transform.apply(image, MASK.astype(np.float32))
     assert not np.array_equal(result, image)
     assert np.array_equal(result, mapping(image, MASK))
-    predicted = mapping.predict(image, MASK)
-    low_res = mapping.info.preprocessing.resize(image)
-    plane = mapping.info.preprocessing.resize(MASK.astype(np.float32))
-    assert np.abs(predicted - transform.apply(low_res, plane)).max() <= 0.51
+    composite = mapping.prepare(image, MASK)
+    (answer,) = mapping.answer([composite])
+    assert answer is not None
+    small = transform.apply(composite.low_res, composite.low_res_mask)
+    assert np.abs(mapping.scaled(composite, answer) - small).max() <= 0.51
 
 
 def test_a_map_is_one_of_the_pictures_colours_not_of_normalised_ones(
