@@ -112,7 +112,8 @@ def test_ffmpeg_makes_the_same_picture_of_a_cube(tmp_path: Path) -> None:
     assert np.abs(after - expected).max() <= 2
 
 
-def test_a_fit_finds_the_map_that_made_an_answer() -> None:
+@pytest.mark.parametrize("scale", [1, 255, 65535])
+def test_a_fit_finds_the_map_that_made_an_answer(scale: int) -> None:
     generator = np.random.default_rng(3)
     low = cv2.GaussianBlur(generator.random((64, 64, 3)).astype(np.float32), (0, 0), 2)
     low = cv2.normalize(low, np.zeros_like(low), 0, 1, cv2.NORM_MINMAX)
@@ -120,7 +121,9 @@ def test_a_fit_finds_the_map_that_made_an_answer() -> None:
     mask = np.zeros((256, 256), np.float32)
     mask[40:220, 30:200] = 1
     harmonized = by_hand(low.astype(np.float64)).astype(np.float32)
-    found = fit_color_transform(image, mask, low, harmonized)
+    dtype = {1: np.float32, 255: np.uint8, 65535: np.uint16}[scale]
+    own = (np.rint(image * scale) if scale > 1 else image).astype(dtype)
+    found = fit_color_transform(own, mask, low * scale, harmonized * scale)
     expected = by_hand(image.astype(np.float64))
     error = found.apply(image, mask)[mask == 1] - expected[mask == 1]
     assert np.sqrt(np.square(error).mean()) < 0.5 / 255

@@ -85,9 +85,18 @@ def test_without_an_edge_a_mask_stays_as_it_is(move: float) -> None:
     assert np.array_equal(on_the_edge(plain, disk(move)), disk(move))
 
 
-def test_an_edge_far_away_is_another_one() -> None:
-    mask = disk(8)
+@pytest.mark.parametrize("move", [2, 8])
+def test_an_edge_far_away_is_another_one(move: float) -> None:
+    mask = disk(move)
     assert apart(on_the_edge(picture(60), mask), mask) < 0.1
+
+
+def test_of_two_edges_the_nearer_one_is_believed() -> None:
+    """A ring with a little more contrast than the object has lies just inside of its edge."""
+    ringed = picture(60).astype(np.int16)
+    ringed[distances(70) > 1.25] += (66, 40, -27)
+    found = on_the_edge(ringed.clip(0, 255).astype(np.uint8), disk(0.3))
+    assert abs(outside(found, disk())) < 0.15
 
 
 @pytest.mark.parametrize(
