@@ -79,6 +79,22 @@ def test_validation_takes_the_test_pictures_of_what_is_split(
 
 
 @pytest.mark.parametrize("kind", ["triplets", "photos"])
+def test_what_is_drawn_is_the_runs_seeds_and_what_is_measured_on_is_not(
+    kind: Any, small_run: SmallRun, triplets: Path, photographs: Path
+) -> None:
+    data = DataConfig(kind=kind, root=str(triplets if kind == "triplets" else photographs))
+    configs = [small_run(train=data, validation=data, seed=seed) for seed in (0, 0, 1)]
+    first, again, other = (
+        np.stack([training_pictures(one).draw(index, 0).composite for index in range(6)])
+        for one in configs
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    for one, same in zip(*map(validation_pictures, configs[1:]), strict=True):
+        assert np.array_equal(one.composite, same.composite)
+
+
+@pytest.mark.parametrize("kind", ["triplets", "photos"])
 def test_a_split_that_there_is_not_is_refused(
     kind: Any, small_run: SmallRun, triplets: Path, photographs: Path
 ) -> None:
