@@ -1,6 +1,7 @@
 """Read what `torch.save` wrote, running no code that it may hold, once it is known to be whole."""
 
 import io
+import os
 import pickle
 import struct
 import zipfile
@@ -68,10 +69,13 @@ def _check_archive(content: bytes) -> None:
         names = {part.orig_filename.lower() for part in parts}
         if len(names) < len(parts) or any("\0" in name for name in names):
             raise ValueError("its parts have names that are alike, or none")
+        # From 3.13 on, Python's reader goes by a second name that a part may have.
+        if any(part.filename != part.orig_filename.replace(os.sep, "/") for part in parts):
+            raise ValueError("its parts have several names")
         if (bad := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {bad} is wrong")
         for part in parts:
-            if part.filename.lower().endswith(".pkl"):
+            if part.orig_filename.lower().endswith(".pkl"):
                 check_pickle(io.BytesIO(archive.read(part)))
 
 

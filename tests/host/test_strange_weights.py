@@ -4,9 +4,11 @@ import codecs
 import io
 import json
 import os
+import struct
 import sys
 import tracemalloc
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -206,6 +208,26 @@ def test_two_parts_of_one_name_are_refused() -> None:
     content = buffer.getvalue().replace(b"a/data.pkx", b"a/DATA.pkl")
     with pytest.raises(WeightsCorruptedError, match="names that are alike"):
         read_archive(content, "the file")
+
+
+def test_a_part_of_two_names_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 3.13 on, Python's reader goes by the second, in the part's extra field; torch's not."""
+    name, other = b"archive/data.pkl", b"archive/data"
+    part = zipfile.ZipInfo(name.decode())
+    part.extra = struct.pack("<HHBL", 0x7075, 5 + len(other), 1, zlib.crc32(name)) + other
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(part, HOSTILE)
+        archive.writestr("archive/version", "3\n")
+    if sys.version_info < (3, 13):
+
+        def named(self: Any) -> None:
+            if self.extra:
+                self.filename = other.decode()
+
+        monkeypatch.setattr(zipfile.ZipInfo, "_decodeExtra", named)
+    with pytest.raises(WeightsCorruptedError, match="its parts have several names"):
+        read_archive(buffer.getvalue(), "the file")
 
 
 @pytest.mark.parametrize("wide", [True, False], ids=["end of 64 bits", "of 32"])
