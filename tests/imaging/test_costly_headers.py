@@ -104,8 +104,15 @@ def test_very_many_directories_in_one() -> None:
         assert_is_read(encoded("PNG", exif=exif(16)))
 
 
+EXTENSION, BEGIN, END_OF_PICTURE, RESTART = b"\xff\xf0", b"\xff\xd8", b"\xff\xd9", b"\xff\xd0"
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "MPO"])
-def test_a_directory_in_a_later_segment(kind: str) -> None:
+@pytest.mark.parametrize(
+    "between",
+    [b"", b"no marker", BEGIN, END_OF_PICTURE, RESTART, EXTENSION, b"\xff\xc8", b"\xff\xe3\0\1"],
+)
+def test_a_directory_in_a_later_segment(between: bytes, kind: str) -> None:
     """The one that Pillow joins is looked at, not what it looks like in pieces."""
 
     def in_segments(times: int) -> bytes:
@@ -114,12 +121,23 @@ def test_a_directory_in_a_later_segment(kind: str) -> None:
         exif = b"II*\0" + struct.pack("<I", 100_000) + bytes(100_000 - 8)
         exif += struct.pack("<H", times) + entries + bytes(4)
         parts = (exif[place : place + 60_000] for place in range(0, len(exif), 60_000))
-        jpeg = jpeg_with(*(segment(0xE1, b"Exif\0\0" + part) for part in parts))
+        segments = [segment(0xE1, b"Exif\0\0" + part) for part in parts]
+        jpeg = jpeg_with(between.join(segments))
+        joined = Image.open(io.BytesIO(jpeg)).info["exif"]
+        assert joined == b"Exif\0\0" + exif  # as far as Pillow goes
         return jpeg if kind == "JPEG" else encoded("JPEG") + jpeg
 
-    assert_is_read(in_segments(3))
+    if between in (b"", b"no marker"):
+        assert_is_read(in_segments(3))
     with pytest.raises(InputError, match="far more memory than the file has"):
         open_file(in_segments(4000))
+
+
+def test_headers_that_overlap() -> None:
+    """Each of them goes on through all that follow."""
+    with pytest.raises(InputError, match="its headers overlap"):
+        open_file(jpeg_with(b"\xff\xd8\xff\xf0" * 100_000))
+    assert_is_read(jpeg_with(*(segment(0xE2, BEGIN + encoded("JPEG")) for _ in range(50))))
 
 
 def bitmap(kind: str, size: tuple[int, int], bits: int, runs: bytes) -> bytes:
