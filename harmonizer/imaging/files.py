@@ -23,6 +23,7 @@ from harmonizer.imaging.exif import (
     upright_info,
     upright_size,
 )
+from harmonizer.imaging.frames import seek_frame
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
 from harmonizer.imaging.pieces import check_pieces
@@ -326,8 +327,10 @@ def _choose_page(image: ImageFile.ImageFile, name: str, page: int | None) -> Non
     if page is not None:
         if page > 1 and image.format == "PSD":
             raise EOFError
-        if page > 1:
+        if alone and page > 1:
             image.seek(page - 1)
+        elif page > 1:
+            seek_frame(image, page)
     elif not alone and image.format in _ANIMATIONS:
         raise InputError(
             f"{name} holds several frames; open it with PIL, seek to the one you want and pass "

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from harmonizer.errors import InputError
+from harmonizer.imaging import frames
 from harmonizer.imaging.files import open_file
 
 SIZE = (48, 64)
@@ -276,6 +277,27 @@ def gif_with(*extensions: bytes) -> bytes:
     plain = encoded("GIF", PICTURE.quantize(16))
     start = 13 + (6 << (plain[10] & 7))
     return plain[:start] + b"".join(extensions) + plain[start:]
+
+
+FRAME = b",%b\1\0\1\0\0\2\2\x44\1\0"  # of one pixel, and where it is
+
+
+def test_a_frame_behind_very_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow decodes all before it: of 100 megapixels each, these would take 78 s."""
+    monkeypatch.setattr(frames, "_MOST_PASSED", 20_000_000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 900_000)
+    small, large = struct.pack("<HH", 20, 10), struct.pack("<HH", 999, 999)
+    palette, corner = b"\x80\0\0" + bytes(6), FRAME % bytes(4)
+    for size in (struct.pack("<HH", 1000, 1000), small):  # or one that grows
+        data = b"GIF89a" + size + palette + corner + FRAME % large * 100 + b";"
+        with (
+            pytest.warns(Image.DecompressionBombWarning),
+            pytest.raises(InputError, match=r"the 2[123] frames .* more than 20,000,000 pixels"),
+        ):
+            open_file(data, page=80)
+    opened, _ = open_file(b"GIF89a" + small + palette + corner * 300 + b";", page=299)
+    assert isinstance(opened, Image.Image)
+    assert opened.size == (20, 10)
 
 
 def comment(content: bytes, size: int = 255) -> bytes:
