@@ -452,6 +452,7 @@ def _read_bytes(path: Path) -> bytes:
     except InputError:
         raise
     except (OSError, ValueError) as error:
+        raise_if_interrupted(error)
         raise InputError(f"the file {path} cannot be read: {error}") from error
 
 
