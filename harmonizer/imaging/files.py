@@ -200,7 +200,9 @@ def _errors_in_words(name: str, data: bytes, page: int | None) -> Generator[None
     except UnidentifiedImageError as error:
         raise InputError(f"{name} cannot be read as an image: {why_unknown(data)}") from error
     except EOFError as error:
-        raise InputError(f"{name} has no page {page}; it has fewer") from error
+        lacks = "ends before its picture does; expected a whole file"
+        lacks = f"has no page {page}; it has fewer" if page and page > 1 else lacks
+        raise InputError(f"{name} {lacks}") from error
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{name}: {error}; if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS, or give "
