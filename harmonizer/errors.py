@@ -34,7 +34,9 @@ def raise_if_interrupted(error: Exception) -> None:
     not.
     """
     handlers = [signal.getsignal(one) for one in signal.valid_signals()]
-    codes = [getattr(getattr(one, "func", one), "__code__", None) for one in handlers]
+    called: list[Any] = [getattr(one, "func", one) for one in handlers]  # of a partial
+    called += [one.__call__ for one in called if callable(one)]  # of an object
+    codes = {getattr(one, "__code__", None) for one in called}
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code in codes:

@@ -7,6 +7,8 @@ import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,15 @@ from PIL import Image
 from profiles import rgb_profile
 
 from harmonizer import Harmonizer
+from harmonizer.data.triplets import _lines
 from harmonizer.errors import InputError, as_whole, collected_warnings, warn
+from harmonizer.files.tables import read_table
 from harmonizer.imaging import color
 from harmonizer.imaging.files import open_file
+from harmonizer.jobs.video.pictures import first_picture
+from harmonizer.training import TrainConfig
+from harmonizer.zoo.find import _read_config
+from harmonizer.zoo.integrity import Weights
 
 
 def test_each_thread_collects_its_own_whoever_ends_first() -> None:
@@ -57,15 +65,17 @@ def within(call: Callable[..., Any]) -> Callable[..., Any]:
     ["harmonizer.imaging.files.open_header", "harmonizer.imaging.exif.orientation_of",
      "harmonizer.imaging.color._transform", "harmonizer.imaging.files._alone.of"],
 )  # fmt: skip
-@pytest.mark.parametrize("method", [True, False])
+@pytest.mark.parametrize("kind", ["function", "method", "object", "partial"])
 def test_a_time_limit_is_no_damaged_file(
-    place: str, method: bool, monkeypatch: pytest.MonkeyPatch
+    place: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a signal's handler raises comes out as it is, and nothing is made of it for later."""
 
     class TimeLimitError(Exception):
         def end(self, *_: object) -> None:
             raise self
+
+        __call__ = end
 
     def end(*_: object) -> None:
         raise TimeLimitError
@@ -75,7 +85,11 @@ def test_a_time_limit_is_no_damaged_file(
     buffer = io.BytesIO()
     Image.new("RGB", (24, 16)).save(buffer, "JPEG", exif=exif, icc_profile=space)
     color._usable.cache_clear()
-    before = signal.signal(signal.SIGINT, TimeLimitError().end if method else end)
+    handlers = {
+        **{"function": end, "method": TimeLimitError().end},
+        **{"object": TimeLimitError(), "partial": partial(TimeLimitError())},
+    }
+    before = signal.signal(signal.SIGINT, handlers[kind])
     try:
         with monkeypatch.context() as patched:
             patched.setattr(place, within(pkgutil.resolve_name(place)))
@@ -86,6 +100,47 @@ def test_a_time_limit_is_no_damaged_file(
     picture, info = open_file(buffer)
     assert picture.size == (16, 24)
     assert color.color_space(info.get("icc_profile"), ("RGB",)) is not None
+
+
+def read_weights(path: Path) -> object:
+    return Weights(path, None, None, "the file").read()
+
+
+def read_config(path: Path) -> object:
+    return _read_config(path, path, "the model", cached=False)
+
+
+READ: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "picture": ("pathlib.Path.read_bytes", open_file),
+    "picture of a clip": ("pathlib.Path.read_bytes", first_picture),
+    "weights": ("pathlib.Path.read_bytes", read_weights),
+    "table": ("csv.reader", read_table),
+    "run": ("harmonizer.training.config._parse", TrainConfig.from_toml),
+    "list of a dataset": ("pathlib.Path.read_text", _lines),
+    "model": ("harmonizer.zoo.find.read_json", read_config),
+}
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_a_time_limit_is_no_file_that_cannot_be_read(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own error for it is one of the system's."""
+    place, read = READ[kind]
+    path = tmp_path / "file.png"
+    path.write_text("a,b\n1,2\n")
+
+    def end(*_: object) -> None:
+        raise TimeoutError("time is up")
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(place, within(pkgutil.resolve_name(place)))
+            with pytest.raises(TimeoutError, match=r"^time is up$"):
+                read(path)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_without_a_collector_a_warning_is_given() -> None:

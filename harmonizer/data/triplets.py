@@ -16,7 +16,7 @@ from harmonizer.data.files import (
     refuse_missing,
     refuse_missing_files,
 )
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, raise_if_interrupted
 from harmonizer.files.tables import read_table, rows_with
 from harmonizer.imaging.files import is_folder, list_pictures
 from harmonizer.imaging.pairing import by_stem, find_mask
@@ -323,6 +323,7 @@ def _lines(listing: Path) -> list[str]:
     try:
         return listing.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
+        raise_if_interrupted(error)
         raise InputError(f"the list {listing} cannot be read: {error}") from error
 
 

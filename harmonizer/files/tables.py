@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, raise_if_interrupted
 from harmonizer.files.writing import write_atomically
 
 # What a spreadsheet takes for a formula, and the mark that keeps it from that.
@@ -36,6 +36,7 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
                     )
                 rows.append(defaultdict(str, zip(columns, fields, strict=False)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise_if_interrupted(error)
         raise InputError(
             f"the table {path} cannot be read: {error}; expected a CSV file in UTF-8"
         ) from error

@@ -62,7 +62,7 @@ _MOST_DIRECTORIES, _ENTRIES_EACH = 16, 1000
 
 def check_directory(
     data: bytes, place: int, order: Literal["<", ">"], *, big: bool, start: int = 0
-) -> int:
+) -> tuple[int, int]:
     """Refuse a directory of EXIF or TIFF, and those in it, that takes far more than its file has.
 
     Pillow reads each value on its own: thousands of entries that all name the same bytes would
@@ -76,7 +76,7 @@ def check_directory(
         start: Where the header stands.
 
     Returns:
-        What it took to look at: how many entries it has, and some more for each directory.
+        How many entries it has, with those in it, and how many directories these are.
 
     Raises:
         ValueError: It is such a one.
@@ -107,7 +107,13 @@ def check_directory(
         places += found["value"][inner].tolist()
     if held > _OVERLAP * length + 65536 or numbers > _MOST_NUMBERS or fractions > _MOST_FRACTIONS:
         raise ValueError("its metadata would take far more memory than the file has")
-    return entries + _ENTRIES_EACH * len(seen)
+    return entries, len(seen)
+
+
+def check_entries(count: int, data: bytes) -> None:
+    """Refuse so many entries in all directories of a file: they cannot each have bytes there."""
+    if 12 * count > _OVERLAP * len(data) + (1 << 20):
+        raise ValueError("its metadata overlaps, or is of far too many parts")
 
 
 def check_exif(exif: bytes) -> None:
@@ -124,8 +130,7 @@ def check_headers(data: bytes) -> None:
     entries = 0
     for header in TIFF_HEADER.finditer(data):
         entries += _ENTRIES_EACH + _check_from(data, header.start())  # also of one to nowhere
-        if 12 * entries > _OVERLAP * len(data) + (1 << 20):
-            raise ValueError("its metadata overlaps, or is of far too many parts")
+        check_entries(entries, data)
 
 
 def _check_from(data: bytes, start: int) -> int:
@@ -134,7 +139,8 @@ def _check_from(data: bytes, start: int) -> int:
     for big in {data[start + 2] == 43, 43 in data[start + 2 : start + 4]}:
         with suppress(struct.error):  # cut off
             (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, start + 4 + 4 * big)
-            entries += check_directory(data, place, order, big=big, start=start)
+            found, directories = check_directory(data, place, order, big=big, start=start)
+            entries += found + _ENTRIES_EACH * directories  # which take some time each
     return entries
 
 

@@ -23,6 +23,7 @@ from harmonizer.imaging.exif import (
     upright_info,
     upright_size,
 )
+from harmonizer.imaging.frames import seek_frame
 from harmonizer.imaging.metadata import PHOTOSHOP_IPTC
 from harmonizer.imaging.picture import Info
 from harmonizer.imaging.pieces import check_pieces
@@ -199,7 +200,9 @@ def _errors_in_words(name: str, data: bytes, page: int | None) -> Generator[None
     except UnidentifiedImageError as error:
         raise InputError(f"{name} cannot be read as an image: {why_unknown(data)}") from error
     except EOFError as error:
-        raise InputError(f"{name} has no page {page}; it has fewer") from error
+        lacks = "ends before its picture does; expected a whole file"
+        lacks = f"has no page {page}; it has fewer" if page and page > 1 else lacks
+        raise InputError(f"{name} {lacks}") from error
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{name}: {error}; if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS, or give "
@@ -326,8 +329,10 @@ def _choose_page(image: ImageFile.ImageFile, name: str, page: int | None) -> Non
     if page is not None:
         if page > 1 and image.format == "PSD":
             raise EOFError
-        if page > 1:
+        if alone and page > 1:
             image.seek(page - 1)
+        elif page > 1:
+            seek_frame(image, page)
     elif not alone and image.format in _ANIMATIONS:
         raise InputError(
             f"{name} holds several frames; open it with PIL, seek to the one you want and pass "
@@ -449,6 +454,7 @@ def _read_bytes(path: Path) -> bytes:
     except InputError:
         raise
     except (OSError, ValueError) as error:
+        raise_if_interrupted(error)
         raise InputError(f"the file {path} cannot be read: {error}") from error
 
 

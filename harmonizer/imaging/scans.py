@@ -11,6 +11,12 @@ _MOST_SCANS = 100  # libtiff's limit, too; encoders write a dozen
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _START, _SCAN, _END, _APP1 = b"\xd8", b"\xda", b"\xd9", b"\xe1"
 _BARE = (b"\x01", _START, _END)  # markers without a length
+# What Pillow takes for the beginning of a picture, and for a marker in a header, all whose kinds
+# it knows from the first on; and those that have no length to it.
+_BEGIN, _NEXT = re.compile(rb"\xff\xd8(?=\xff)"), re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+_FIRST_KNOWN = b"\xc0"
+_BARE_TO_PILLOW = {bytes([one]) for one in (0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE))}
+_MOST_PASSED = 4  # times a file, of all headers in it
 
 
 def check_scans(data: bytes) -> None:
@@ -27,16 +33,32 @@ def check_scans(data: bytes) -> None:
 
 
 def joined_exif(jpeg: bytes) -> Iterator[bytes]:
-    """Yield the EXIF of each picture of a JPEG file that has it in several segments, joined."""
-    held: list[bytes] = []
-    for kind, place in _markers(jpeg):
-        if kind == _APP1 and jpeg.startswith(PREFIX, place + 2):
-            length = int.from_bytes(jpeg[place : place + 2], "big")
-            held.append(jpeg[place + 2 + len(PREFIX) : place + length])
-        elif kind in (_START, _SCAN):
-            if len(held) > 1:
-                yield b"".join(held)
-            held = []
+    """Yield the EXIF of each picture of a JPEG file that has it in several segments, joined.
+
+    Goes over each header as Pillow does, which passes over beginnings and ends of pictures in it;
+    and from wherever one may begin, since a file says itself where its further pictures do.
+
+    Raises:
+        ValueError: Headers overlap so much that this would take very long.
+    """
+    passed = 0
+    for start in _BEGIN.finditer(jpeg):
+        held: list[bytes] = []
+        place = start.end()
+        while (found := _NEXT.search(jpeg, place)) and found[1] >= _FIRST_KNOWN:
+            place, kind = found.end(), found[1]
+            if kind in _BARE_TO_PILLOW:
+                continue
+            first, place = place + 2, place + _length(jpeg, place)
+            if kind == _APP1 and jpeg.startswith(PREFIX, first):
+                held.append(jpeg[first + len(PREFIX) : place])
+            if kind == _SCAN:
+                break
+        if len(held) > 1:
+            yield b"".join(held)
+        passed += place - start.end()
+        if passed > _MOST_PASSED * len(jpeg):
+            raise ValueError("its headers overlap, or begin again and again")
 
 
 def end_of_jpeg(data: bytes) -> int | None:
@@ -62,4 +84,8 @@ def _markers(data: bytes) -> Iterator[tuple[bytes, int]]:
         place, kind = found.end(), found[1]
         yield kind, place
         if kind not in _BARE:
-            place += int.from_bytes(data[place : place + 2], "big")
+            place += _length(data, place)
+
+
+def _length(data: bytes, place: int) -> int:
+    return int.from_bytes(data[place : place + 2], "big")

@@ -21,6 +21,7 @@ from harmonizer.imaging.exif import (
     TIFF_HEADER,
     as_exif,
     check_directory,
+    check_entries,
     descriptive_tags,
     xmp_orientation,
 )
@@ -122,8 +123,10 @@ def open_page(data: bytes, number: int) -> tuple[Page, bool]:
     passed = list(islice(places, number))
     if len(passed) < number:
         raise EOFError
+    entries = 0
     for place in passed:  # Pillow reads each on its way
-        check_directory(data, place, order, big=big)
+        entries += check_directory(data, place, order, big=big)[0]
+        check_entries(entries, data)
     place = passed[-1]
     exif = Image.Exif()
     exif.endian, exif.bigtiff = order, big

@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harmonizer.errors import HarmonizerError, InputError, as_whole, import_extra
+from harmonizer.errors import (
+    HarmonizerError,
+    InputError,
+    as_whole,
+    import_extra,
+    raise_if_interrupted,
+)
 from harmonizer.files import as_path
 from harmonizer.files.tables import RowTable, read_table
 from harmonizer.imaging.mask import ResizeMask
@@ -239,6 +245,7 @@ def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, str | None]]:
             for row in zip(*columns, strict=True):
                 yield dict(zip(names, row, strict=True))
     except (OSError, ValueError, arrow.ArrowException) as error:
+        raise_if_interrupted(error)
         raise InputError(f"the table {path} cannot be read: {error}") from error
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from harmonizer.data import Synthesis
-from harmonizer.errors import InputError, check_within
+from harmonizer.errors import InputError, check_within, raise_if_interrupted
 from harmonizer.preprocessing import Resampler
 from harmonizer.threads import count_cores
 from harmonizer.training.losses import LossName
@@ -274,10 +274,12 @@ def _read(place: str, folder: Path, above: tuple[str, ...]) -> TrainConfig:
             "to begin with, and docs/training.md has one for fine-tuning"
         ) from error
     except OSError as error:
+        raise_if_interrupted(error)
         raise InputError(f"cannot read the configuration {path}: {error}") from error
     except RecursionError as error:
         raise InputError(f"{path} is nested too deeply") from error
     except ValueError as error:  # beside TOML's own: no UTF-8, numbers of very many digits
+        raise_if_interrupted(error)
         raise InputError(f"{path} is no valid TOML: {error}") from error
 
 

@@ -86,8 +86,13 @@ def read_progress(state: Mapping[str, Any]) -> tuple[int, float, dict[str, float
     return step, best, metrics
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+@torch.no_grad()
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, state: Mapping[str, Any], step: int
+) -> None:
     """Give Adam the moments of a checkpoint; its settings stay, for the configuration has them.
+
+    `step` is that of the checkpoint: from the first on there are moments.
 
     Raises:
         LookupError, TypeError, ValueError, AttributeError: They are not what Adam keeps of these
@@ -95,6 +100,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
     """
     settings = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state["state"], "param_groups": settings})
+    if step and not optimizer.state:
+        raise ValueError(f"the optimizer has no moments, and the run is at step {step}")
     for parameter, moments in cast(dict[torch.Tensor, Any], optimizer.state).items():
         for key, like in (
             ("step", torch.tensor(0)),
@@ -106,6 +113,10 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
                 raise ValueError(f"the optimizer's {key} is no tensor of {tuple(like.shape)}")
             if kept.layout != torch.strided or not bool(kept.isfinite().all()):
                 raise ValueError(f"the optimizer's {key} is NaN or infinite")
+            # Adam writes as many numbers as a weight has, and in its order, from where each begins:
+            # what says one number again and again, or shares another's, is given its own memory.
+            own = torch.empty_like(like, dtype=kept.dtype, device=kept.device)
+            moments[key] = own.copy_(kept)
 
 
 class Log:

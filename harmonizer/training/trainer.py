@@ -455,7 +455,7 @@ class _Run:
                 network.load_state_dict(saved[name])
                 if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
                     raise ValueError(f"its weights ({name}) are NaN or infinite")
-        restore_optimizer(self.optimizer, saved["optimizer"])
+        restore_optimizer(self.optimizer, saved["optimizer"], self.step)
         self.scaler.load_state_dict(saved["scaler"])
         torch.set_rng_state(saved["random"])
         if saved["random_cuda"] and torch.cuda.is_available():

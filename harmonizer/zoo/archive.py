@@ -1,6 +1,7 @@
 """Read what `torch.save` wrote, running no code that it may hold, once it is known to be whole."""
 
 import io
+import os
 import pickle
 import struct
 import zipfile
@@ -9,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from harmonizer.errors import WeightsCorruptedError, raise_if_interrupted
-from harmonizer.zoo.pickles import check_pickle
+from harmonizer.zoo.pickles import Storage, check_pickle
 
 # How many pickles a file of torch before 1.6 begins with: who wrote it, what it holds, and where.
 _LEGACY_PICKLES = 5
@@ -28,9 +29,7 @@ def read_archive(content: bytes, what: str) -> dict[str, Any]:
         if content.startswith(b"PK"):
             _check_archive(content)
         else:
-            stream = io.BytesIO(content)
-            for _ in range(_LEGACY_PICKLES):
-                check_pickle(stream)
+            _check_legacy(content)
         found: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsCorruptedError(
@@ -68,11 +67,39 @@ def _check_archive(content: bytes) -> None:
         names = {part.orig_filename.lower() for part in parts}
         if len(names) < len(parts) or any("\0" in name for name in names):
             raise ValueError("its parts have names that are alike, or none")
+        # From 3.13 on, Python's reader goes by a second name that a part may have.
+        if any(part.filename != part.orig_filename.replace(os.sep, "/") for part in parts):
+            raise ValueError("its parts have several names")
         if (bad := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {bad} is wrong")
+        folder = parts[0].orig_filename.partition("/")[0].lower()
+        sizes = {part.orig_filename.lower(): part.file_size for part in parts}
         for part in parts:
-            if part.filename.lower().endswith(".pkl"):
-                check_pickle(io.BytesIO(archive.read(part)))
+            if part.orig_filename.lower().endswith(".pkl"):
+                found = check_pickle(io.BytesIO(archive.read(part))).storages
+                # Torch reads a part once for each way to spell its name.
+                if len({one.key.lower() for one in found}) < len({one.key for one in found}):
+                    raise ValueError("its tensors are called alike")
+                for one in found:
+                    if _size_of(one) > sizes[f"{folder}/data/{one.key.lower()}"]:
+                        raise ValueError(f"its tensor {one.key} has fewer numbers than it says")
+
+
+def _check_legacy(content: bytes) -> None:
+    """Refuse a file of torch before 1.6 whose tensors are not all in it."""
+    stream = io.BytesIO(content)
+    *_, state, behind = [check_pickle(stream) for _ in range(_LEGACY_PICKLES)]
+    if sum(map(_size_of, state.storages)) > len(content):
+        raise ValueError("its tensors are larger than the file")
+    if not {one.key for one in state.storages} <= behind.listed:
+        raise ValueError("it lacks the numbers of tensors")
+
+
+def _size_of(storage: Storage) -> int:
+    """Return how many bytes a tensor's numbers take by what the pickle says."""
+    kind: Any = getattr(torch, storage.kind)
+    size = 1 if kind is torch.UntypedStorage else kind._dtype.itemsize  # `dtype` warns of its end
+    return size * storage.count
 
 
 def _check_directory(content: bytes) -> None:

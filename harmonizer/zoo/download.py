@@ -15,7 +15,7 @@ from urllib.parse import urlparse
 from huggingface_hub import constants
 from huggingface_hub.utils import tqdm
 
-from harmonizer.errors import WeightsUnavailableError
+from harmonizer.errors import WeightsUnavailableError, raise_if_interrupted
 from harmonizer.files import read_json
 
 _BLOCK = 1 << 20
@@ -56,6 +56,7 @@ def download(url: str, destination: Path, *, size: int | None = None) -> None:
         except urllib.error.HTTPError as error:
             raise WeightsUnavailableError(_explain(url, error)) from error
         except (urllib.error.URLError, *_BROKEN) as error:
+            raise_if_interrupted(error)
             if attempt == _ATTEMPTS - 1:
                 raise WeightsUnavailableError(
                     f"cannot download {url}: {error}. Check the connection (or HTTPS_PROXY) and "
@@ -63,6 +64,7 @@ def download(url: str, destination: Path, *, size: int | None = None) -> None:
                 ) from error
             time.sleep(min(2**attempt / 4, 4))
         except OSError as error:
+            raise_if_interrupted(error)
             raise WeightsUnavailableError(
                 f"cannot write {part}: {error}. Free some space, or choose another folder by "
                 "HF_HOME or cache_dir, and try again; what has arrived is kept"
@@ -250,6 +252,7 @@ def _read_some(response: http.client.HTTPResponse) -> bytes:
     except _BROKEN:
         raise
     except OSError as error:
+        raise_if_interrupted(error)
         raise ConnectionError(str(error)) from error
 
 

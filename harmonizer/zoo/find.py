@@ -7,7 +7,12 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harmonizer.errors import InputError, WeightsCorruptedError, WeightsUnavailableError
+from harmonizer.errors import (
+    InputError,
+    WeightsCorruptedError,
+    WeightsUnavailableError,
+    raise_if_interrupted,
+)
 from harmonizer.files import LARGEST_JSON, read_json
 from harmonizer.zoo.bundled import bundled_graph, bundled_weights
 from harmonizer.zoo.integrity import Weights
@@ -112,8 +117,10 @@ def _read_config(config: Path, path: Path, where: str, *, cached: bool) -> Store
         if not isinstance(sha256, str | None) or not isinstance(size, int | None):
             raise ValueError("its sha256 is a text and its size a number")
     except (ValueError, AttributeError) as error:
+        raise_if_interrupted(error)
         raise WeightsCorruptedError(f"{config} is not this library's: {error}") from error
     except OSError as error:
+        raise_if_interrupted(error)
         raise WeightsUnavailableError(f"{config} cannot be read: {error}") from error
     info = parse_model_info(entry, str(config))
     info = replace(info, status="available", sources=(), aliases=())

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError
+from harmonizer.errors import WeightsCorruptedError, WeightsUnavailableError, raise_if_interrupted
 
 _START = 512  # bytes that are enough to tell a web page or a pointer from weights
 
@@ -51,6 +51,7 @@ class Weights:
         except WeightsCorruptedError:
             raise
         except OSError as error:
+            raise_if_interrupted(error)
             raise WeightsUnavailableError(f"{self.what} cannot be read: {error}") from error
         if self.sha256 is None:
             if _not_weights(content):

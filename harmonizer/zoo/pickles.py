@@ -6,6 +6,7 @@ pickles are read here first, and hold nothing but what state dicts and checkpoin
 """
 
 import pickletools
+from dataclasses import dataclass
 from typing import IO, TypeAlias, cast
 
 _DICT = "collections OrderedDict"
@@ -15,16 +16,48 @@ _KEYS = {
     *("BININT", "BININT1", "BININT2"),
     *("BINUNICODE", "SHORT_BINUNICODE", "SHORT_BINSTRING"),
 }
-_PLAIN = {"NONE", "NEWTRUE", "NEWFALSE", "LONG1", "BINFLOAT"}
+_PLAIN = {"NONE", "NEWTRUE", "NEWFALSE", "BINFLOAT"}
 _ATTRIBUTE = "_metadata"  # of a state dict: the versions of its layers
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PUT, _GET = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
-# What may lie on the stack: plain values, those that may be keys (of large numbers thousands can
-# have one hash), the name of `_ATTRIBUTE`, an empty tuple, one of plain values and types, a dict
-# that `_DICT` has made, and anything else; or a type, which lies there as its name. A list is
-# followed, and so are a tuple of nothing else and other dicts.
-_VALUE, _KEY, _NAME, _NOTHING, _FLAT = "value", "key", "name", "nothing", "flat"
+# What may lie on the stack: plain values, texts and whole numbers, the name of `_ATTRIBUTE`, an
+# empty tuple, one of plain values and types, a dict that `_DICT` has made, and anything else; or a
+# type, which lies there as its name. A list is followed, and so are a tuple of nothing else and
+# other dicts.
+_VALUE, _NAME, _NOTHING = "value", "name", "nothing"
 _MADE, _OTHER = "made", "other"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What a pickle says of the numbers of a tensor: which they are, and how many of which type."""
+
+    key: str
+    kind: str  # such as FloatStorage
+    count: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a pickle holds: the numbers of tensors, and the texts of the list that it is, if any."""
+
+    storages: set[Storage]
+    listed: set[str]
+
+
+@dataclass(eq=False)
+class _Word:
+    """A text or a whole number. Of large numbers thousands can have one hash: they are no keys."""
+
+    value: str | int
+    may_be_key: bool
+
+
+@dataclass(eq=False)
+class _Flat:
+    """A tuple of plain values and types."""
+
+    parts: "list[_Kind]"
 
 
 class _List:
@@ -33,16 +66,20 @@ class _List:
     Attributes:
         first: What it begins with, if anything.
         is_pairs: Whether it holds nothing but lists that begin with what may be a key.
+        texts: The texts that it holds.
     """
 
     def __init__(self) -> None:
         self.first: _Kind | None = None
         self.is_pairs = True
+        self.texts = set[str]()
 
     def append(self, values: "list[_Kind]") -> None:
         for value in values:
             self.first = self.first or value
-            self.is_pairs &= isinstance(value, _List) and value.first in (_KEY, _NAME)
+            self.is_pairs &= isinstance(value, _List) and _is_key(value.first)
+            if isinstance(value, _Word) and isinstance(value.value, str):
+                self.texts.add(value.value)
 
 
 class _Dict:
@@ -56,11 +93,11 @@ class _Dict:
         self.is_attributes = True
 
 
-_Kind: TypeAlias = str | _List | _Dict | tuple[_List]
+_Kind: TypeAlias = str | _Word | _Flat | _List | _Dict | tuple[_List]
 
 
-def check_pickle(stream: IO[bytes]) -> None:
-    """Read one pickle to its end.
+def check_pickle(stream: IO[bytes]) -> Contents:
+    """Read one pickle to its end, and return what is to be compared with the file around it.
 
     Raises:
         ValueError: It holds something else than dicts, whose keys are texts or small numbers,
@@ -69,6 +106,7 @@ def check_pickle(stream: IO[bytes]) -> None:
     stack: list[_Kind] = []
     marks: list[int] = []
     memo: dict[int, _Kind] = {}
+    storages = set[Storage]()
 
     def taken(count: int) -> list[_Kind]:
         """Take so many from the top, but none from below the last mark."""
@@ -88,8 +126,9 @@ def check_pickle(stream: IO[bytes]) -> None:
         name = opcode.name
         if name in _PLAIN:
             stack.append(_VALUE)
-        elif name in _KEYS:
-            stack.append(_NAME if argument == _ATTRIBUTE else _KEY)
+        elif name in _KEYS or name == "LONG1":
+            word = _Word(cast("str | int", argument), name in _KEYS)
+            stack.append(_NAME if argument == _ATTRIBUTE else word)
         elif name == "GLOBAL":
             stack.append(_checked_type(cast(str, argument)))
         elif name == "MARK":
@@ -109,7 +148,7 @@ def check_pickle(stream: IO[bytes]) -> None:
             stack.append(_Dict())
         elif name in ("SETITEM", "SETITEMS"):
             keys = (since_mark() if name == "SETITEMS" else taken(2))[::2]
-            if any(key not in (_KEY, _NAME) for key in keys):
+            if not all(map(_is_key, keys)):
                 raise ValueError("a key in it is neither a text nor a small number")
             if isinstance(filled := stack[-1], _Dict):
                 filled.is_attributes &= all(key == _NAME for key in keys)
@@ -119,8 +158,7 @@ def check_pickle(stream: IO[bytes]) -> None:
                 raise ValueError("it adds to what is no list")
             grown.append(values)
         elif name == "BINPERSID":  # the numbers of a tensor, which are elsewhere
-            if taken(1) != [_FLAT]:
-                raise ValueError("its tensors are not where tensors are")
+            storages.add(_as_storage(taken(1)[0]))
             stack.append(_OTHER)
         elif name == "REDUCE":
             what, given = taken(2)
@@ -135,6 +173,23 @@ def check_pickle(stream: IO[bytes]) -> None:
             stack.append(_MADE)
         elif name not in ("PROTO", "STOP"):
             raise ValueError(f"it does what no state dict does ({name})")
+    last = stack[-1] if stack else None
+    return Contents(storages, last.texts if isinstance(last, _List) else set())
+
+
+def _is_key(kind: "_Kind | None") -> bool:
+    return kind == _NAME or (isinstance(kind, _Word) and kind.may_be_key)
+
+
+def _as_storage(where: _Kind) -> Storage:
+    """Read where the numbers of a tensor are: "storage", their type, key, device and count."""
+    parts = where.parts if isinstance(where, _Flat) else []
+    words = [part.value if isinstance(part, _Word) else None for part in parts]
+    if len(parts) >= 5 and words[0] == "storage" and isinstance(kind := parts[1], str):
+        key, count = words[2], words[4]
+        if isinstance(key, str) and isinstance(count, int) and count >= 0:
+            return Storage(key, kind.partition(" ")[2], count)
+    raise ValueError("its tensors are not where tensors are")
 
 
 def _checked_type(name: str) -> str:
@@ -147,8 +202,10 @@ def _checked_type(name: str) -> str:
 def _as_tuple(values: list[_Kind]) -> _Kind:
     if len(values) == 1 and isinstance(values[0], _List):
         return (values[0],)
-    flat = (
-        kind in (_VALUE, _KEY, _NAME) or (isinstance(kind, str) and kind.endswith("Storage"))
-        for kind in values
-    )
-    return _FLAT if all(flat) else _OTHER
+    if all(isinstance(kind, _Word) or _is_plain(kind) for kind in values):
+        return _Flat(values)
+    return _OTHER
+
+
+def _is_plain(kind: _Kind) -> bool:
+    return isinstance(kind, str) and (kind in (_VALUE, _NAME) or kind.endswith("Storage"))

@@ -235,6 +235,7 @@ def _converted(info: ModelInfo, source: HubFile | ReleasedFile, options: FetchOp
     except (WeightsCorruptedError, WeightsUnavailableError):
         raise
     except OSError as error:
+        raise_if_interrupted(error)
         raise WeightsUnavailableError(
             f"cannot use the cache {folder}: {error}; choose another folder by HF_HOME or cache_dir"
         ) from error

@@ -4,9 +4,12 @@ import codecs
 import io
 import json
 import os
+import pickletools
+import struct
 import sys
 import tracemalloc
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -208,6 +211,26 @@ def test_two_parts_of_one_name_are_refused() -> None:
         read_archive(content, "the file")
 
 
+def test_a_part_of_two_names_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 3.13 on, Python's reader goes by the second, in the part's extra field; torch's not."""
+    name, other = b"archive/data.pkl", b"archive/data"
+    part = zipfile.ZipInfo(name.decode())
+    part.extra = struct.pack("<HHBL", 0x7075, 5 + len(other), 1, zlib.crc32(name)) + other
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(part, HOSTILE)
+        archive.writestr("archive/version", "3\n")
+    if sys.version_info < (3, 13):
+
+        def named(self: Any) -> None:
+            if self.extra:
+                self.filename = other.decode()
+
+        monkeypatch.setattr(zipfile.ZipInfo, "_decodeExtra", named)
+    with pytest.raises(WeightsCorruptedError, match="its parts have several names"):
+        read_archive(buffer.getvalue(), "the file")
+
+
 @pytest.mark.parametrize("wide", [True, False], ids=["end of 64 bits", "of 32"])
 def test_an_archive_of_two_directories_is_refused(wide: bool) -> None:
     """Python's reader takes the one before the end, torch's the one that the end names."""
@@ -223,6 +246,59 @@ def test_an_archive_of_two_directories_is_refused(wide: bool) -> None:
         moved[place : place + 8] = (end + 7).to_bytes(8, "little")
     with pytest.raises(WeightsCorruptedError, match="directory is not where its end says"):
         read_archive(bytes(moved), "the file")
+
+
+def tensor_of(key: str, count: int, size: int) -> bytes:
+    """Pickle a tensor of floats whose numbers have a key and are so many, and of which it shows."""
+
+    def text(value: str) -> bytes:
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    where = text("storage") + b"ctorch\nFloatStorage\n" + text(key) + text("cpu")
+    where += b"J" + struct.pack("<i", count)
+    shape = b"K\0J" + struct.pack("<i", size) + b"\x85K\1\x85\x89" + ORDERED + b")R"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n((" + where + b"tQ" + shape + b"tR"
+
+
+def archive_of(pickled: bytes, **parts: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\2](" + pickled + b"e.")
+        archive.writestr("archive/version", b"3\n")
+        for key, numbers in parts.items():
+            archive.writestr(f"archive/data/{key}", numbers)
+    return buffer.getvalue()
+
+
+def test_a_part_is_not_read_once_for_each_way_to_spell_it() -> None:
+    once = archive_of(tensor_of("aB", 4, 4) * 2, aB=bytes(16))
+    with pytest.raises(WeightsCorruptedError, match="it holds a list"):  # is read
+        read_archive(once, "the file")
+    many = archive_of(tensor_of("aB", 4, 4) + tensor_of("Ab", 4, 4), aB=bytes(16))
+    with pytest.raises(WeightsCorruptedError, match="are called alike"):
+        read_archive(many, "the file")
+
+
+def test_a_tensor_has_the_numbers_that_it_says() -> None:
+    """Torch 2.6 would read on in the memory behind."""
+    content = archive_of(tensor_of("0", 4000, 4), **{"0": bytes(16)})
+    with pytest.raises(WeightsCorruptedError, match="tensor 0 has fewer numbers than it says"):
+        read_archive(content, "the file")
+
+
+@pytest.mark.parametrize(
+    ("count", "reason"), [(4, "lacks the numbers"), (1 << 30, "larger than the file")]
+)
+def test_an_old_file_has_the_numbers_of_its_tensors(count: int, reason: str) -> None:
+    """For those that it does not name behind, torch would take whatever is in the memory."""
+    content = legacy({"a": torch.zeros(4)})
+    stream = io.BytesIO(content)
+    for _ in range(3):
+        list(pickletools.genops(stream))
+    state = tensor_of("0", count, 4).replace(b"tQK", b"NtQK")  # no part of another
+    pickled = b"\x80\2}X\1\0\0\0a" + state + b"s." + b"\x80\2]."
+    with pytest.raises(WeightsCorruptedError, match=reason):
+        read_archive(content[: stream.tell()] + pickled, "the file")
 
 
 def test_keys_of_one_hash_are_not_compared() -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from harmonizer.errors import InputError
+from harmonizer.imaging import frames
 from harmonizer.imaging.files import open_file
 
 SIZE = (48, 64)
@@ -104,8 +105,15 @@ def test_very_many_directories_in_one() -> None:
         assert_is_read(encoded("PNG", exif=exif(16)))
 
 
+EXTENSION, BEGIN, END_OF_PICTURE, RESTART = b"\xff\xf0", b"\xff\xd8", b"\xff\xd9", b"\xff\xd0"
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "MPO"])
-def test_a_directory_in_a_later_segment(kind: str) -> None:
+@pytest.mark.parametrize(
+    "between",
+    [b"", b"no marker", BEGIN, END_OF_PICTURE, RESTART, EXTENSION, b"\xff\xc8", b"\xff\xe3\0\1"],
+)
+def test_a_directory_in_a_later_segment(between: bytes, kind: str) -> None:
     """The one that Pillow joins is looked at, not what it looks like in pieces."""
 
     def in_segments(times: int) -> bytes:
@@ -114,12 +122,23 @@ def test_a_directory_in_a_later_segment(kind: str) -> None:
         exif = b"II*\0" + struct.pack("<I", 100_000) + bytes(100_000 - 8)
         exif += struct.pack("<H", times) + entries + bytes(4)
         parts = (exif[place : place + 60_000] for place in range(0, len(exif), 60_000))
-        jpeg = jpeg_with(*(segment(0xE1, b"Exif\0\0" + part) for part in parts))
+        segments = [segment(0xE1, b"Exif\0\0" + part) for part in parts]
+        jpeg = jpeg_with(between.join(segments))
+        joined = Image.open(io.BytesIO(jpeg)).info["exif"]
+        assert joined == b"Exif\0\0" + exif  # as far as Pillow goes
         return jpeg if kind == "JPEG" else encoded("JPEG") + jpeg
 
-    assert_is_read(in_segments(3))
+    if between in (b"", b"no marker"):
+        assert_is_read(in_segments(3))
     with pytest.raises(InputError, match="far more memory than the file has"):
         open_file(in_segments(4000))
+
+
+def test_headers_that_overlap() -> None:
+    """Each of them goes on through all that follow."""
+    with pytest.raises(InputError, match="its headers overlap"):
+        open_file(jpeg_with(b"\xff\xd8\xff\xf0" * 100_000))
+    assert_is_read(jpeg_with(*(segment(0xE2, BEGIN + encoded("JPEG")) for _ in range(50))))
 
 
 def bitmap(kind: str, size: tuple[int, int], bits: int, runs: bytes) -> bytes:
@@ -258,6 +277,27 @@ def gif_with(*extensions: bytes) -> bytes:
     plain = encoded("GIF", PICTURE.quantize(16))
     start = 13 + (6 << (plain[10] & 7))
     return plain[:start] + b"".join(extensions) + plain[start:]
+
+
+FRAME = b",%b\1\0\1\0\0\2\2\x44\1\0"  # of one pixel, and where it is
+
+
+def test_a_frame_behind_very_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow decodes all before it: of 100 megapixels each, these would take 78 s."""
+    monkeypatch.setattr(frames, "_MOST_PASSED", 20_000_000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 900_000)
+    small, large = struct.pack("<HH", 20, 10), struct.pack("<HH", 999, 999)
+    palette, corner = b"\x80\0\0" + bytes(6), FRAME % bytes(4)
+    for size in (struct.pack("<HH", 1000, 1000), small):  # or one that grows
+        data = b"GIF89a" + size + palette + corner + FRAME % large * 100 + b";"
+        with (
+            pytest.warns(Image.DecompressionBombWarning),
+            pytest.raises(InputError, match=r"the 2[123] frames .* more than 20,000,000 pixels"),
+        ):
+            open_file(data, page=80)
+    opened, _ = open_file(b"GIF89a" + small + palette + corner * 300 + b";", page=299)
+    assert isinstance(opened, Image.Image)
+    assert opened.size == (20, 10)
 
 
 def comment(content: bytes, size: int = 255) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import box_mask
-from PIL import Image
+from PIL import Image, ImageFile
 
 from harmonizer import compose, harmonize
 from harmonizer.errors import InputError
@@ -270,3 +270,19 @@ def test_what_looks_like_scans_elsewhere_is_none() -> None:
     noise = b"\xff\xfe" + struct.pack(">H", 60_002) + b"\xff\xda" * 30_000
     image, _ = open_file(whole[:2] + noise + whole[2:] + noise)
     assert isinstance(image, Image.Image)
+
+
+@pytest.mark.parametrize("page", [None, 1])
+def test_a_picture_that_ends_early_lacks_no_page(
+    page: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plug-ins say so by the error that Pillow has for pages."""
+
+    def load(self: Any) -> None:
+        raise EOFError("No data")
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(buffer, "PNG")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    with pytest.raises(InputError, match="ends before its picture does; expected a whole file"):
+        open_file(buffer.getvalue(), page=page)

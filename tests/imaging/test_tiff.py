@@ -221,6 +221,18 @@ def test_a_page_can_be_named(dtype: Any) -> None:
         open_file(data, page=4)
 
 
+def test_pages_that_overlap_are_not_each_read() -> None:
+    """Directories of 60,000 entries, of which each begins with the second of the one before."""
+    count, entries, first = 200, 60_000, 8
+    data = bytearray(b"II*\0" + struct.pack("<I", first) + bytes(12 * (entries + count) + 6))
+    for number in range(count):
+        start = first + 12 * number
+        struct.pack_into("<H", data, start, entries)
+        struct.pack_into("<I", data, start + 2 + 12 * entries, start + 12)
+    with pytest.raises(InputError, match="overlaps, or is of far too many parts"):
+        open_file(bytes(data), page=count)
+
+
 def test_very_many_pages_cost_no_time() -> None:
     count, data = 200_000, bytearray(b"II*\0" + struct.pack("<I", 16) + bytes(8))
     entries = {256: 4, 257: 4, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 279: 16}

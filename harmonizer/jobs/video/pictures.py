@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, raise_if_interrupted
 from harmonizer.imaging.files import list_pictures
 from harmonizer.imaging.scans import end_of_jpeg
 
@@ -63,6 +63,7 @@ def first_picture(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
+        raise_if_interrupted(error)
         raise InputError(f"{path} cannot be read: {error}") from error
     png = PICTURES[path.suffix.lower()] == "png_pipe"
     if not data.startswith(_PNG if png else _JPEG):
