@@ -72,13 +72,14 @@ def _on_the_edge(pixels: Array, mask: Floats, *, mirrored: bool) -> Floats:
     moved = cv2.resize(depths, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
     _, _, across, down = _inwards(mask, 2.0)
     rows, columns = np.indices(mask.shape, np.float32)
-    return cv2.remap(
+    found = cv2.remap(
         mask,
         columns - moved * across,
         rows - moved * down,
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    return np.asarray(found, np.float32)
 
 
 def _sharpened(mask: Floats) -> Floats:
@@ -91,11 +92,11 @@ def _sharpened(mask: Floats) -> Floats:
 
 def _inwards(mask: Floats, softness: float) -> tuple[Floats, Floats, Floats, Floats]:
     """Return a mask, softened, its slope, and the directions, across and down, that it grows in."""
-    soft = cv2.GaussianBlur(mask, (0, 0), softness)
+    soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), softness), np.float32)
     difference, here = np.array([-0.5, 0, 0.5], np.float32), np.ones(1, np.float32)
-    across = cv2.sepFilter2D(soft, cv2.CV_32F, difference, here)
-    down = cv2.sepFilter2D(soft, cv2.CV_32F, here, difference)
-    slope = np.maximum(cv2.magnitude(across, down), np.float32(1e-6))
+    across = np.asarray(cv2.sepFilter2D(soft, cv2.CV_32F, difference, here), np.float32)
+    down = np.asarray(cv2.sepFilter2D(soft, cv2.CV_32F, here, difference), np.float32)
+    slope = np.asarray(cv2.magnitude(across, down), np.float32).clip(1e-6)
     return soft, slope, across / slope, down / slope
 
 
@@ -106,7 +107,8 @@ def _rim(pixels: Array, mask: Floats, *, mirrored: bool) -> _Rim | None:
     every = 1 + len(rows) // _POINTS
     at = rows[::every], columns[::every]
     ahead = (np.float32(0.5) - soft[at]) / slope[at]  # to the rim itself, a part of a pixel
-    x, y = at[1] + ahead * across[at], at[0] + ahead * down[at]
+    x = (at[1] + ahead * across[at]).astype(np.float32)
+    y = (at[0] + ahead * down[at]).astype(np.float32)
     ends = np.append(_DEPTHS, _REACH + _STEP).astype(np.float32) - np.float32(_STEP / 2)
     xs, ys = (one[:, None] + to[at][:, None] * ends for one, to in ((x, across), (y, down)))
     height, width = mask.shape
@@ -147,11 +149,12 @@ def _depths(rim: _Rim, size: tuple[int, int]) -> Floats:
     found[held, 0] = counts * _edges(contrast)
     found[held, 1] = counts
     smooth = _blurred(found.reshape(rows, columns, 2), 1.0)
-    return smooth[..., 0] / np.maximum(smooth[..., 1], np.float32(1e-4))
+    return (smooth[..., 0] / np.maximum(smooth[..., 1], 1e-4)).astype(np.float32)
 
 
 def _blurred(values: Floats, softness: float) -> Floats:
-    return cv2.GaussianBlur(values, (0, 0), softness, borderType=cv2.BORDER_CONSTANT)
+    blurred = cv2.GaussianBlur(values, (0, 0), softness, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(blurred, np.float32)
 
 
 def _edges(contrast: Floats) -> Floats:

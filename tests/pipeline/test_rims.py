@@ -25,7 +25,8 @@ def distances(radius: float) -> Floats:
 def disk(move: float = 0.0, softness: float = 0.5 / SCALE) -> Floats:
     """A mask of the disk, moved so far inwards, at the small size."""
     large = np.clip((distances(70) - move) / (2 * softness) + 0.5, 0, 1)
-    return cv2.resize(large.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(large.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
 
 
 def picture(contrast: float, noise: float = 4.0, dtype: type = np.uint8) -> NDArray[np.generic]:
