@@ -30,6 +30,11 @@ _BESIDE = (
     *("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl"),
     *("__static_attributes__", "__annotations__", "__annotate_func__", "__annotations_cache__"),
 )
+# Of a module, what says where it comes from.
+_OF_MODULES = (
+    *("__builtins__", "__cached__", "__doc__", "__file__", "__loader__", "__name__"),
+    *("__package__", "__path__", "__spec__", "__annotations__"),
+)
 # What comes with Python, its packages and this library is known by its name.
 _PYTHON = ("<frozen ", sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
 _PACKAGES = {"site-packages", "dist-packages"}
@@ -72,6 +77,7 @@ class _Content:
         self.sha256 = hashlib.sha256()
         # Kept with what they are numbers of, so that nothing later gets the id of what is gone.
         self._seen: dict[int, tuple[int, object]] = {}
+        self._followed: dict[str, set[str]] = {}  # own modules, and which names of theirs
 
     def add(self, value: Any) -> None:  # noqa: ANN401
         """Add a value, with all that it holds."""
@@ -107,8 +113,8 @@ class _Content:
                     self.add(("cell", value.cell_contents))
                 except ValueError:  # which is filled later
                     self.add("empty cell")
-            case ModuleType():
-                self.add(("module", value.__name__))
+            case ModuleType():  # held as a value: nobody knows what of it is used
+                self._add_module(value, set(vars(value)))
             case type():
                 self._add_class(cast("type[Any]", value))
             case property():
@@ -119,8 +125,8 @@ class _Content:
                 self.add(("property", value.func))
             case torch.Tensor():
                 self.add((type(value), str(value.dtype), tuple(value.shape)))
-                whole = value.detach().resolve_conj().resolve_neg().cpu().reshape(-1)
-                self._write("tensor", whole.view(torch.uint8).numpy().tobytes())
+                whole = value.detach().resolve_conj().resolve_neg().cpu().contiguous()
+                self._write("tensor", whole.reshape(-1).view(torch.uint8).numpy().tobytes())
             case Harmonizer():
                 self.add((type(value), model_identity(value)))
             case MappingProxyType():
@@ -141,10 +147,20 @@ class _Content:
         """Add what of a module is named, there or in own modules that are named there."""
         for name in sorted(names & there.keys()):
             value = there[name]
-            anew = id(value) not in self._seen
-            self.add((name, value))
-            if anew and isinstance(value, ModuleType) and _is_own(value):
-                self._add_named(names, vars(value))
+            if isinstance(value, ModuleType):
+                self.add(name)
+                self._add_module(value, names)
+            else:
+                self.add((name, value))
+
+    def _add_module(self, module: ModuleType, names: set[str]) -> None:
+        """Add a module's name and, of an own one, what it has by these names and had not to add."""
+        self.add(("module", module.__name__))
+        if _is_own(module):
+            followed = self._followed.setdefault(module.__name__, set(_OF_MODULES))
+            new = names - followed
+            followed |= new
+            self._add_named(new, vars(module))
 
     def _add_class(self, kind: type[Any]) -> None:
         self.add((kind.__module__, kind.__qualname__))
@@ -176,8 +192,10 @@ def _is_own(module: ModuleType | None) -> bool:
     """Return whether a module is the caller's own, and no part of an installation."""
     if module is None or module.__name__ == "__main__":
         return True
-    file = getattr(module, "__file__", None)  # built-in ones have none
-    return file is not None and _is_own_file(file)
+    # Built-in ones have no file; folders that are packages without saying so have a path alone.
+    files = [one for one in (getattr(module, "__file__", None),) if one]
+    files = files or list(getattr(module, "__path__", ()))
+    return bool(files) and _is_own_file(files[0])
 
 
 def _is_own_file(file: str) -> bool:

@@ -118,6 +118,8 @@ def open_page(data: bytes, number: int) -> tuple[Page, bool]:
     Raises:
         EOFError: There are not so many.
     """
+    if number > len(data):  # and perhaps than can be counted
+        raise EOFError
     order, big = "<" if data[:1] == b"I" else ">", 43 in data[2:4]
     places = _directories(data, order, big)
     passed = list(islice(places, number))

@@ -34,6 +34,7 @@ _USUAL, _LEAST, _CLEARER, _DOUBT = 5, 0.5, 1.2, 0.1
 _LONGEST = (1 << 15) - 2  # side of what OpenCV samples
 # The slope of a sharp rim once its mask was reduced, by the differences to both sides.
 _SHARP, _FLATTEST = 0.5, 0.05
+_OPAQUE = 0.9
 
 
 class _Rim(NamedTuple):
@@ -83,6 +84,8 @@ def _on_the_edge(pixels: Array, mask: Floats, *, mirrored: bool) -> Floats:
 
 
 def _sharpened(mask: Floats) -> Floats:
+    if mask.max() < _OPAQUE:  # its rim is less steep for being half transparent
+        return mask
     soft, slope, _, _ = _inwards(mask, 0.5)
     slopes = slope[(np.abs(soft - 0.5) < 0.25) & (slope > _FLATTEST)]
     if len(slopes) < _FEWEST or (usual := float(np.median(slopes))) >= _SHARP:

@@ -1,5 +1,6 @@
 """Rows of one function are never taken for those of another, whatever it is that differs."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -142,6 +143,51 @@ def test_modules_of_ones_own_are_looked_into(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setitem(globals(), "_own_module", module)
         found.add(function_identity(by_module))
     assert len(found) == 2
+
+
+def imported(folder: Path, gain: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The identity of a function whose module uses another, of which only `gain` differs."""
+    (folder / "own_folder").mkdir(parents=True)  # no package that says so
+    (folder / "own_folder" / "own_helpers.py").write_text(
+        f"def brighten(i):\n    return i + {gain}\ndef gamma(i):\n    return i\n"
+    )
+    (folder / "own_model.py").write_text(
+        "import own_folder.own_helpers\n"
+        "import own_folder.own_helpers as own_helpers\n"
+        "def helper(i):\n    return own_helpers.gamma(i)\n"
+        "def model(i, m):\n    return helper(own_helpers.brighten(i))\n"
+        "def by_folder(i, m):\n    return own_folder.own_helpers.brighten(i)\n"
+        "class Held:\n"
+        "    def __init__(self):\n        self.module = own_helpers\n"
+        "    def __call__(self, i, m):\n        return self.module.brighten(i)\n"
+    )
+    with monkeypatch.context() as patched:
+        patched.syspath_prepend(str(folder))
+        module = importlib.import_module("own_model")
+        found = [function_identity(one) for one in (module.model, module.by_folder, module.Held())]
+    for name in ("own_model", "own_folder", "own_folder.own_helpers"):
+        del sys.modules[name]
+    return " ".join(found)
+
+
+def test_own_modules_are_looked_into_for_each_function_that_uses_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though another function has used them, for other names; by their folder; or by an object."""
+    first, again, other = (
+        imported(tmp_path / str(number), gain, monkeypatch).split(" ")
+        for number, gain in enumerate((10, 10, 90))
+    )
+    assert first == again
+    assert len(first) == len(other)
+    differing = [one != two for one, two in zip(first, other, strict=True) if len(one) > 20]
+    assert differing == [True] * 3
+
+
+def test_any_tensor_has_content() -> None:
+    strided = torch.arange(512.0).reshape(256, 2)[:, 0]
+    same = partial(scaled, share=strided), partial(scaled, share=strided.clone())
+    assert function_identity(same[0]) == function_identity(same[1])
 
 
 def test_rows_of_another_state_are_refused(iharmony4: Path, tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ def test_a_soft_rim_becomes_as_sharp_as_others(softness: float) -> None:
     assert np.array_equal(on_the_edge(picture(60), disk()), disk())
 
 
+@pytest.mark.parametrize("opacity", [0.35, 0.5, 0.8])
+def test_what_is_half_transparent_does_not_vanish(opacity: float) -> None:
+    mask = disk() * np.float32(opacity)
+    assert on_the_edge(picture(60), mask).max() == pytest.approx(opacity, abs=0.01)
+
+
 @pytest.mark.parametrize("contrast", [3, 20, 60])
 def test_a_rim_on_its_edge_stays_there(contrast: float) -> None:
     """Within what the steps of looking can tell; one that stays at all is not changed at all."""
