@@ -228,32 +228,7 @@ class TripletDataset:
         """
         path = Path(path)
         _check_parts(parts)
-        columns, rows = read_table(path)
-        if not {"composite", "mask", "real"} <= set(columns):
-            raise InputError(
-                f"the table {path} needs the columns composite, mask and real; it has "
-                f"{', '.join(columns)}"
-            )
-        for column, wanted in (("split", None if split is None else [split]), ("part", parts)):
-            if wanted is not None:
-                rows = rows_with(rows, columns, column, wanted, path)
-        base = path.parent
-        triplets = [
-            TripletFiles(
-                base / row["composite"],
-                base / row["mask"],
-                base / row["real"],
-                row["composite"],
-                row.get("part", ""),
-            )
-            for row in rows
-        ]
-        if on_missing == "raise":
-            refuse_missing_files((file for files in triplets for file in files[:3]), path)
-            return cls(triplets)
-        absent = [[str(file) for file in files[:3] if not is_there(file)] for files in triplets]
-        whole = [files for files, gone in zip(triplets, absent, strict=True) if not gone]
-        return cls(whole, [text for gone in absent for text in gone])
+        return cls(*_chosen(path, read_table(path), split, parts, on_missing))
 
     def __len__(self) -> int:
         """Return how many triplets there are."""
@@ -280,14 +255,50 @@ def open_to_measure(
 
     That is iHarmony4's test lists, or the rows of a table whose column `split` is "test".
     """
-    split = "test" if _has_splits(Path(path)) else None
+    path = Path(path)
+    if is_there(path):
+        _check_parts(parts)
+        table = read_table(path)
+        split = "test" if "split" in table[0] else None
+        return TripletDataset(*_chosen(path, table, split, parts, on_missing))
+    split = "test" if is_folder(path) and _parts_in(path) else None
     return TripletDataset.open(path, split=split, parts=parts, on_missing=on_missing)
 
 
-def _has_splits(path: Path) -> bool:
-    if is_there(path):
-        return "split" in read_table(path)[0]
-    return is_folder(path) and bool(_parts_in(path))
+def _chosen(
+    path: Path,
+    table: tuple[list[str], list[dict[str, str]]],
+    split: str | None,
+    parts: Sequence[str] | None,
+    on_missing: OnError,
+) -> tuple[list[TripletFiles], list[str]]:
+    """Return the triplets of a table that was read, and the files that are left out as missing."""
+    columns, rows = table
+    if not {"composite", "mask", "real"} <= set(columns):
+        raise InputError(
+            f"the table {path} needs the columns composite, mask and real; it has "
+            f"{', '.join(columns)}"
+        )
+    for column, wanted in (("split", None if split is None else [split]), ("part", parts)):
+        if wanted is not None:
+            rows = rows_with(rows, columns, column, wanted, path)
+    base = path.parent
+    triplets = [
+        TripletFiles(
+            base / row["composite"],
+            base / row["mask"],
+            base / row["real"],
+            row["composite"],
+            row.get("part", ""),
+        )
+        for row in rows
+    ]
+    if on_missing == "raise":
+        refuse_missing_files((file for files in triplets for file in files[:3]), path)
+        return triplets, []
+    absent = [[str(file) for file in files[:3] if not is_there(file)] for files in triplets]
+    whole = [files for files, gone in zip(triplets, absent, strict=True) if not gone]
+    return whole, [text for gone in absent for text in gone]
 
 
 def _check_parts(parts: Sequence[str] | None) -> None:
