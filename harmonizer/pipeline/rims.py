@@ -87,7 +87,7 @@ def _sharpened(mask: Floats) -> Floats:
     if mask.max() < _OPAQUE:  # its rim is less steep for being half transparent
         return mask
     soft, slope, _, _ = _inwards(mask, 0.5)
-    slopes = slope[(np.abs(soft - 0.5) < 0.25) & (slope > _FLATTEST)]
+    slopes = slope[_near_rim(soft, slope)]
     if len(slopes) < _FEWEST or (usual := float(np.median(slopes))) >= _SHARP:
         return mask
     return ((mask - np.float32(0.5)) * np.float32(_SHARP / usual) + np.float32(0.5)).clip(0, 1)
@@ -104,10 +104,15 @@ def _inwards(mask: Floats, softness: float) -> tuple[Floats, Floats, Floats, Flo
     return soft, slope, across / slope, down / slope
 
 
+def _near_rim(soft: Floats, slope: Floats) -> NDArray[np.bool_]:
+    """Tell the pixels of a softened mask that its rim goes through, or past."""
+    return (np.abs(soft - 0.5) < 0.25) & (slope > _FLATTEST)
+
+
 def _rim(pixels: Array, mask: Floats, *, mirrored: bool) -> _Rim | None:
     """Measure the differences of colour along what crosses a mask's rim, at many points of it."""
     soft, slope, across, down = _inwards(mask, 1.0)
-    rows, columns = np.nonzero((np.abs(soft - 0.5) < 0.25) & (slope > _FLATTEST))
+    rows, columns = np.nonzero(_near_rim(soft, slope))
     every = 1 + len(rows) // _POINTS
     at = rows[::every], columns[::every]
     ahead = (np.float32(0.5) - soft[at]) / slope[at]  # to the rim itself, a part of a pixel
@@ -123,10 +128,10 @@ def _rim(pixels: Array, mask: Floats, *, mirrored: bool) -> _Rim | None:
     if fewer > 1:
         pixels = np.ascontiguousarray(pixels[::fewer, ::fewer])
     wide, tall = pixels.shape[1] / width, pixels.shape[0] / height
-    columns = (xs[inside] + 0.5) * wide - 0.5
+    lefts = (xs[inside] + 0.5) * wide - 0.5
     colours = cv2.remap(
         pixels,
-        (pixels.shape[1] - 1 - columns if mirrored else columns).astype(np.float32),
+        (pixels.shape[1] - 1 - lefts if mirrored else lefts).astype(np.float32),
         ((ys[inside] + 0.5) * tall - 0.5).astype(np.float32),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT,

@@ -64,8 +64,8 @@ def _check_archive(content: bytes) -> None:
             raise ValueError("its parts are larger than the file")
         if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
             raise ValueError("its parts are compressed")
-        names = {part.orig_filename.lower() for part in parts}
-        if len(names) < len(parts) or any("\0" in name for name in names):
+        sizes = {part.orig_filename.lower(): part.file_size for part in parts}
+        if len(sizes) < len(parts) or any("\0" in name for name in sizes):
             raise ValueError("its parts have names that are alike, or none")
         # From 3.13 on, Python's reader goes by a second name that a part may have.
         if any(part.filename != part.orig_filename.replace(os.sep, "/") for part in parts):
@@ -73,16 +73,20 @@ def _check_archive(content: bytes) -> None:
         if (bad := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {bad} is wrong")
         folder = parts[0].orig_filename.partition("/")[0].lower()
-        sizes = {part.orig_filename.lower(): part.file_size for part in parts}
         for part in parts:
             if part.orig_filename.lower().endswith(".pkl"):
-                found = check_pickle(io.BytesIO(archive.read(part))).storages
-                # Torch reads a part once for each way to spell its name.
-                if len({one.key.lower() for one in found}) < len({one.key for one in found}):
-                    raise ValueError("its tensors are called alike")
-                for one in found:
-                    if _size_of(one) > sizes[f"{folder}/data/{one.key.lower()}"]:
-                        raise ValueError(f"its tensor {one.key} has fewer numbers than it says")
+                found = check_pickle(io.BytesIO(archive.read(part)))
+                _check_storages(found.storages, sizes, folder)
+
+
+def _check_storages(storages: set[Storage], sizes: dict[str, int], folder: str) -> None:
+    """Refuse tensors that the parts of an archive, by name and size, do not hold."""
+    # Torch reads a part once for each way to spell its name.
+    if len({one.key.lower() for one in storages}) < len({one.key for one in storages}):
+        raise ValueError("its tensors are called alike")
+    for one in storages:
+        if _size_of(one) > sizes[f"{folder}/data/{one.key.lower()}"]:
+            raise ValueError(f"its tensor {one.key} has fewer numbers than it says")
 
 
 def _check_legacy(content: bytes) -> None:
