@@ -53,7 +53,8 @@ def evaluate(
             pictures: iHarmony4's test lists, or the rows of a table whose column `split` is "test".
         protocol: How to measure: one of `harmonizer.evaluation.protocols.PROTOCOLS`, or its name.
         output: A folder for a row for each picture, `images.csv`. If it holds some of this very
-            evaluation, only the rest is measured.
+            evaluation, only the rest is measured; one with functions, of which nobody knows whether
+            they are still the same, is begun in a folder of its own each time.
         batch_size: Pictures in one call of a network.
         workers: Threads that read and measure while a network runs; None takes one for each core.
         device: Where networks run that are loaded here.

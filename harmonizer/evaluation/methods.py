@@ -1,7 +1,6 @@
 """What is evaluated: networks, baselines and functions of the user, through one call."""
 
 import os
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from harmonizer.data import Triplet
-from harmonizer.errors import (
-    InputError,
-    UnknownModelError,
-    near_names,
-    raise_if_interrupted,
-    warn,
-)
+from harmonizer.errors import InputError, UnknownModelError, near_names
 from harmonizer.evaluation.baselines import BASELINES, Baseline
-from harmonizer.evaluation.identity import function_identity, model_identity
 from harmonizer.evaluation.protocols import Protocol
 from harmonizer.imaging.image import open_image
 from harmonizer.pipeline import Composite, Harmonizer
@@ -49,8 +41,8 @@ class Method(ABC):
     protocol: Protocol
     model: Harmonizer | Function
 
-    def identity(self) -> str:
-        """Return what tells it from another method under the same label."""
+    def identity(self) -> str | None:
+        """Return what tells it from another method under the same label; None if nothing does."""
         return type(self).__name__.lower()
 
     def prepare(self, triplet: Triplet) -> Any:  # noqa: ANN401
@@ -125,18 +117,8 @@ class UserFunction(Method):
 
     model: Function
 
-    def identity(self) -> str:
-        """Return a hash of what it does and holds, or else what no other evaluation ever has."""
-        try:
-            return function_identity(self.model)
-        except Exception as error:  # whatever objects raise that cannot be looked into
-            raise_if_interrupted(error)
-            warn(
-                f"{self.label} cannot be told from another function ({error}), so what is written "
-                "of this evaluation cannot be gone on with if it is stopped; give the function "
-                "such things in another way, by opening them in it, say"
-            )
-            return f"function, never the same: {uuid.uuid4().hex}"
+    def identity(self) -> None:
+        """Return nothing: what a function will answer cannot be read off it."""
 
     def answer(
         self, triplets: Sequence[Triplet], prepared: Sequence[Any]
@@ -171,7 +153,10 @@ class Network(Method):
 
     def identity(self) -> str:
         """Return weights, what is not in them, input and arithmetic: what decides over answers."""
-        return model_identity(self.model)
+        info = self.model.info
+        network = f"{info.architecture} {dict(info.arguments)}"
+        fingerprint = self.model.fingerprint()
+        return f"model {fingerprint}, {network}, {info.preprocessing}, {self.model.dtype}"
 
     def prepare(self, triplet: Triplet) -> Composite:
         """Open the composite."""

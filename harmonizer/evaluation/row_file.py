@@ -26,7 +26,8 @@ def open_rows(
 
     Args:
         folder: Where they are.
-        configuration: What decides over them.
+        configuration: What decides over them; of `models`, by their labels, what tells each from
+            others, or None for what nothing does.
         versions: What tells the files of each picture, by its place in the dataset, from others of
             the same names.
 
@@ -36,7 +37,8 @@ def open_rows(
         replaced since.
 
     Raises:
-        InputError: The folder holds an evaluation of something else.
+        InputError: The folder holds an evaluation of something else, or of what may be something
+            else.
         OSError: It cannot be read or written.
     """
     table = RowTable(folder / ROWS, [field.name for field in fields(Row)])
@@ -90,6 +92,12 @@ def _read_versions(path: Path, configuration: Mapping[str, Any]) -> Sequence[str
         raise InputError(
             f"{path.parent} holds an evaluation that differs in {', '.join(different)}; name "
             "another folder, or delete this one"
+        )
+    unknown = [label for label, identity in configuration["models"].items() if identity is None]
+    if unknown:
+        raise InputError(
+            f"{path.parent} holds an evaluation, and nobody can tell whether {', '.join(unknown)} "
+            "is the function that was measured there; name another folder, or delete this one"
         )
     versions: object = before.get(_VERSIONS)
     return cast(list[str], versions) if isinstance(versions, list) else ()
