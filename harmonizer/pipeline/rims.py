@@ -26,11 +26,11 @@ _HERE = len(_DEPTHS) // 2
 _POINTS = 1000  # of a rim are enough to know it by, and fewer than so many are none
 _FEWEST = 20
 _FLOOR = 3.0  # levels of 255: lesser differences are noise
-# The parts of a rim, and how far, in parts, others count for one; and for so many points all do.
-_PART, _AROUND, _OF_ALL = 8, 1.5, 6.0
-# An edge stands out from what is usual (so many depths have less) at all, as a logarithm, and so
-# much more than where the mask ends does; and it is believed the less, the further away it is.
-_USUAL, _LEAST, _CLEARER, _DOUBT = 5, 0.5, 1.2, 0.1
+# The parts of a rim, each of which has its own points and counts what is around it, so far in parts,
+# for so many: few points of a rim tell little, and what a hand drew is off by turns.
+_PART, _AROUND, _OF_AROUND = 6, 2.0, 2.0
+# By how much an edge stands out from what is usual (so many depths have less), as a logarithm.
+_USUAL, _LEAST = 5, 0.7
 _LONGEST = (1 << 15) - 2  # side of what OpenCV samples
 # The slope of a sharp rim once its mask was reduced, by the differences to both sides.
 _SHARP, _FLATTEST = 0.5, 0.05
@@ -151,9 +151,9 @@ def _depths(rim: _Rim, size: tuple[int, int]) -> Floats:
     sums = np.zeros((rows * columns, rim.contrast.shape[1] + 1), np.float32)
     sums[held, :-1] = np.add.reduceat(rim.contrast[order], starts)
     sums[held, -1] = counts
-    around = _blurred(sums.reshape(rows, columns, -1), _AROUND).reshape(rows * columns, -1)[held]
-    whole = rim.contrast.mean(axis=0) * np.float32(_OF_ALL)
-    contrast = (around[:, :-1] + whole) / (around[:, -1:] + np.float32(_OF_ALL))
+    around = _blurred(sums.reshape(rows, columns, -1), _AROUND).reshape(sums.shape)[held]
+    usual = around[:, :-1] / around[:, -1:] * np.float32(_OF_AROUND)
+    contrast = (sums[held, :-1] + usual) / (sums[held, -1:] + np.float32(_OF_AROUND))
     found = np.zeros((rows * columns, 2), np.float32)
     found[held, 0] = counts * _edges(contrast)
     found[held, 1] = counts
@@ -167,14 +167,13 @@ def _blurred(values: Floats, softness: float) -> Floats:
 
 
 def _edges(contrast: Floats) -> Floats:
-    """Return the depth of the edge in each row of contrasts; 0 where the mask may well be right."""
+    """Return the depth of the clearest edge in each row of contrasts; 0 where none is clear."""
     clear = contrast - np.partition(contrast, _USUAL, axis=1)[:, _USUAL, None]
-    believed = np.where(_NEAR, clear * (1 - np.float32(_DOUBT) * _DEPTHS**2), -1)
-    best, every = believed.argmax(axis=1), np.arange(len(contrast))
-    here = np.maximum(clear[:, _HERE], clear[:, _HERE - 1 : _HERE + 2].mean(axis=1))
+    best = np.where(_NEAR, clear, np.float32(-1)).argmax(axis=1)
+    every = np.arange(len(contrast))
     before, at, behind = (contrast[every, best + one] for one in (-1, 0, 1))
     bend = np.minimum(before - 2 * at + behind, np.float32(-1e-6))
     between = ((before - behind) / (2 * bend)).clip(-0.5, 0.5)  # the top of a parabola
     depths = _DEPTHS[best] + np.float32(_STEP) * between
-    stands_out = clear[every, best] > np.maximum(np.float32(_CLEARER) * here, np.float32(_LEAST))
-    return np.where(stands_out, depths, np.float32(0))
+    moves = (best != _HERE) & (clear[every, best] > _LEAST)
+    return np.where(moves, depths, np.float32(0))
