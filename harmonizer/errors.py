@@ -7,7 +7,7 @@ built-in exception that a caller who has never heard of this library would catch
 import inspect
 import signal
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
@@ -62,6 +62,17 @@ def check_within(owner: object, names: Iterable[str], lowest: float, highest: fl
         value = getattr(owner, name)
         if not lowest <= value <= highest:
             raise InputError(f"{name} is a number from {lowest:g} to {highest:g}; got {value}")
+
+
+def check_one_of(value: object, name: str, choices: Sequence[str]) -> None:
+    """Refuse what is none of a few words; a misspelt one would be taken for another.
+
+    Raises:
+        InputError: It is something else; the message names it and them.
+    """
+    if not isinstance(value, str) or value not in choices:
+        words = " or ".join(f'"{word}"' for word in choices)
+        raise InputError(f"{name} is {words}; got {shortened(repr(value))}")
 
 
 def as_whole(value: object, name: str, lowest: int, highest: int | None = None) -> int:

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.data.files import OnError, read_or_replace
+from harmonizer.data.files import ON_ERROR, OnError, read_or_replace
 from harmonizer.data.triplets import Triplet, TripletDataset
-from harmonizer.errors import InputError, as_whole, check_within
+from harmonizer.errors import InputError, as_whole, check_one_of, check_within
 from harmonizer.preprocessing import Resampler, mirrored_beyond, resample
 
 _ATTEMPTS = 10  # to fit a part of the drawn area and shape into the picture
@@ -187,6 +187,7 @@ class AugmentedTriplets:
         self.seed = seed
         self.augmentation = augmentation or Augmentation()
         check_within(self, ("size",), 1, math.inf)
+        check_one_of(on_error, "on_error", ON_ERROR)
         self.on_error: OnError = on_error
         self.skipped: dict[int, str] = {}
 

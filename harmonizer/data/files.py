@@ -15,6 +15,7 @@ from harmonizer.imaging.mask import MaskSizeError, open_mask
 
 # What to do with a file that cannot be read: stop, or name it and take another one.
 OnError: TypeAlias = Literal["raise", "skip"]
+ON_ERROR = ("raise", "skip")
 
 _LISTED = 20  # how many missing files an error names before it only counts them
 _TRIES = 20  # how many damaged files in a row are a damaged dataset

@@ -14,8 +14,9 @@ from harmonizer.data.files import (
     refuse_missing,
     refuse_missing_files,
 )
-from harmonizer.errors import InputError
-from harmonizer.files.tables import read_table, rows_with
+from harmonizer.errors import InputError, as_whole
+from harmonizer.files import as_path
+from harmonizer.files.tables import read_table, refuse_gaps, rows_with
 from harmonizer.imaging.pairing import pair_masks
 
 _HOW_TO_NAME = (
@@ -72,12 +73,12 @@ class PhotoDataset:
     ) -> None:
         """Keep the list; nothing is read yet."""
         self.files = list(photos)
+        if short_side is not None:
+            short_side = as_whole(short_side, "short_side", 1)
         self.short_side = short_side
         self._cache: dict[int, Photo] | None = {} if cache else None
         if not self.files:
             raise InputError("a dataset of photographs needs at least one; got none")
-        if short_side is not None and short_side < 1:
-            raise InputError(f"short_side is a number of pixels or None; got {short_side}")
 
     @classmethod
     def from_folder(
@@ -93,8 +94,9 @@ class PhotoDataset:
         The mask of `ID.jpg` is `ID.png` or `ID_mask.png` beside it; in a folder of its own it is
         `ID` or `ID_mask`, with any ending.
         """
-        images = Path(images)
-        pairs, missing = _pair(images, None if masks is None else Path(masks))
+        images = as_path(images, "a folder of pictures")
+        masks = None if masks is None else as_path(masks, "a folder of masks")
+        pairs, missing = _pair(images, masks)
         refuse_missing(missing, images, _HOW_TO_NAME)
         if not pairs:
             raise InputError(f"there are no pictures in {images}")
@@ -126,7 +128,7 @@ class PhotoDataset:
             short_side: As in the constructor.
             cache: As in the constructor.
         """
-        path = Path(path)
+        path = as_path(path, "a table")
         columns, rows = read_table(path)
         if split is not None:
             rows = rows_with(rows, columns, "split", [split], path)
@@ -134,6 +136,7 @@ class PhotoDataset:
             if name != default and name not in columns:
                 raise InputError(f"the table {path} has no column {name!r}; it has {columns}")
         if {"image", "mask"} <= set(columns):
+            refuse_gaps(rows, ("image", "mask"), path)
             pairs = [(path.parent / row["image"], path.parent / row["mask"]) for row in rows]
             refuse_missing_files((file for pair in pairs for file in pair), path)
         elif "id" in columns:

@@ -11,11 +11,11 @@ from harmonizer.data.augment import Augmentation, draw_crop, draws_of
 from harmonizer.data.camera import as_by_another_camera, as_jpeg
 from harmonizer.data.color_transfer import TRANSFER_METHODS, Colours
 from harmonizer.data.edits import EditStrengths, draw_edit
-from harmonizer.data.files import OnError, read_or_replace
+from harmonizer.data.files import ON_ERROR, OnError, read_or_replace
 from harmonizer.data.illumination import Illuminations
 from harmonizer.data.photos import Photo, PhotoDataset
 from harmonizer.data.triplets import Triplet
-from harmonizer.errors import InputError, check_within
+from harmonizer.errors import InputError, check_one_of, check_within
 
 _REFERENCE_COLOURS = 2000  # of the reference object: its statistics need no more
 _HIGHEST_WEIGHT = 1e6  # of a recipe
@@ -188,6 +188,7 @@ class CompositeSynthesizer:
         self.balance = balance
         check_within(self, ("size",), 1, math.inf)
         check_within(self, ("balance",), 0, 1)
+        check_one_of(on_error, "on_error", ON_ERROR)
         self.on_error: OnError = on_error
         if self.synthesis.illuminants:
             self._illuminations = Illuminations.from_csv(self.synthesis.illuminants)

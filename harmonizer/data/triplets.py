@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harmonizer.data.files import (
+    ON_ERROR,
     OnError,
     is_there,
     no_split,
@@ -16,8 +17,9 @@ from harmonizer.data.files import (
     refuse_missing,
     refuse_missing_files,
 )
-from harmonizer.errors import InputError, raise_if_interrupted
-from harmonizer.files.tables import read_table, rows_with
+from harmonizer.errors import InputError, check_one_of, raise_if_interrupted, shortened
+from harmonizer.files import as_path
+from harmonizer.files.tables import read_table, refuse_gaps, rows_with
 from harmonizer.imaging.files import is_folder, list_pictures
 from harmonizer.imaging.pairing import by_stem, find_mask
 
@@ -115,8 +117,7 @@ class TripletDataset:
             InputError: Something is missing or misnamed, all of which is named; or there are no
                 such splits or parts.
         """
-        path = Path(path)
-        _check_parts(parts)
+        path, parts = as_path(path, "a dataset"), _as_names(parts)
         if is_there(path):
             return cls.from_csv(path, split=split, parts=parts, on_missing=on_missing)
         if not is_folder(path):
@@ -150,8 +151,8 @@ class TripletDataset:
         `root` holds the parts, or is one of them. Other datasets of this layout (HVIDIT,
         ccHarmony, one's own) are opened by their folders, or as `parts` if they lie in `root`.
         """
-        root = Path(root)
-        _check_parts(parts)
+        root, parts = as_path(root, "iHarmony4"), _as_names(parts)
+        check_one_of(on_missing, "on_missing", ON_ERROR)
         if split not in ("train", "test"):
             raise InputError(f'iHarmony4 is split in "train" and "test"; got {split!r}')
         found = _parts_in(root, parts or ())
@@ -189,7 +190,8 @@ class TripletDataset:
         `ID_gt`, as in RealHM), with any endings, are a triplet. They may also lie in folders of the
         folder, each a part.
         """
-        folder = Path(folder)
+        folder = as_path(folder, "a folder of triplets")
+        check_one_of(on_missing, "on_missing", ON_ERROR)
         names = next(
             (names for names in _FOLDER_NAMES if all((folder / n).is_dir() for n in names)), None
         )
@@ -226,8 +228,7 @@ class TripletDataset:
         dataset a triplet belongs to, and a column `split` whether it is to learn from or to measure
         on, say; the options, those of `open`, choose by them. Other columns are ignored.
         """
-        path = Path(path)
-        _check_parts(parts)
+        path, parts = as_path(path, "a table"), _as_names(parts)
         return cls(*_chosen(path, read_table(path), split, parts, on_missing))
 
     def __len__(self) -> int:
@@ -255,9 +256,8 @@ def open_to_measure(
 
     That is iHarmony4's test lists, or the rows of a table whose column `split` is "test".
     """
-    path = Path(path)
+    path, parts = as_path(path, "a dataset"), _as_names(parts)
     if is_there(path):
-        _check_parts(parts)
         table = read_table(path)
         split = "test" if "split" in table[0] else None
         return TripletDataset(*_chosen(path, table, split, parts, on_missing))
@@ -274,6 +274,7 @@ def _chosen(
 ) -> tuple[list[TripletFiles], list[str]]:
     """Return the triplets of a table that was read, and the files that are left out as missing."""
     columns, rows = table
+    check_one_of(on_missing, "on_missing", ON_ERROR)
     if not {"composite", "mask", "real"} <= set(columns):
         raise InputError(
             f"the table {path} needs the columns composite, mask and real; it has "
@@ -282,6 +283,7 @@ def _chosen(
     for column, wanted in (("split", None if split is None else [split]), ("part", parts)):
         if wanted is not None:
             rows = rows_with(rows, columns, column, wanted, path)
+    refuse_gaps(rows, ("composite", "mask", "real"), path)
     base = path.parent
     triplets = [
         TripletFiles(
@@ -301,10 +303,16 @@ def _chosen(
     return whole, [text for gone in absent for text in gone]
 
 
-def _check_parts(parts: Sequence[str] | None) -> None:
-    """Refuse a text, which is a sequence of its letters."""
-    if isinstance(parts, str | bytes):
-        raise InputError(f"parts is a list of names, such as [{parts!r}]; got {parts!r}")
+def _as_names(parts: Any) -> list[str] | None:  # noqa: ANN401 - whatever a caller has
+    """Return the parts that a caller asks for; a text is no list of its letters."""
+    if parts is None:
+        return None
+    several = isinstance(parts, Iterable) and not isinstance(parts, str | bytes)
+    names = list(cast("Iterable[Any]", parts)) if several else []
+    if not names or not all(isinstance(name, str) for name in names):
+        said = shortened(repr(cast(object, parts)))
+        raise InputError(f"parts is a list of names, such as ['HCOCO']; got {said}")
+    return names
 
 
 def _parts_in(root: Path, wanted: Sequence[str] = ()) -> dict[str, Path]:

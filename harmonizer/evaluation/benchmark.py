@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from harmonizer._version import __version__
 from harmonizer.data import OnError, Triplet, TripletDataset, TripletFiles
+from harmonizer.data.files import ON_ERROR
 from harmonizer.data.triplets import open_to_measure
-from harmonizer.errors import InputError, as_whole
+from harmonizer.errors import InputError, as_whole, check_one_of
 from harmonizer.evaluation.methods import Method, Model, open_methods
 from harmonizer.evaluation.protocols import Protocol, find_protocol
 from harmonizer.evaluation.results import Evaluation, Row
@@ -72,8 +73,7 @@ def evaluate(
     """
     protocol = find_protocol(protocol)
     folder = None if output is None else as_path(output, "output")
-    if on_error not in ("raise", "skip"):
-        raise InputError(f'on_error is "raise" or "skip"; got {on_error!r}')
+    check_one_of(on_error, "on_error", ON_ERROR)
     workers = count_cores() if workers is None else as_whole(workers, "workers", 1)
     batch_size = as_whole(batch_size, "batch_size", 1)
     if not isinstance(dataset, TripletDataset):

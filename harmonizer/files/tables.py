@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 from harmonizer.errors import InputError, raise_if_interrupted
 from harmonizer.files.writing import write_atomically
@@ -21,15 +22,18 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     Raises:
         InputError: It cannot be read, has no rows, or a row has more fields than the header.
 
-    A row of fewer fields has "" in the columns that it lacks. They take no memory, or a few
+    Blanks after a comma do not count, nor do rows without anything, as spreadsheets leave them. A
+    row of fewer fields has "" in the columns that it lacks. They take no memory, or a few
     kilobytes of a header would take gigabytes of short rows.
     """
     rows: list[dict[str, str]] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            columns = next(reader, None) or []
-            for fields in filter(None, reader):
+            reader = csv.reader(file, strict=True, skipinitialspace=True)
+            columns = [name.rstrip() for name in next(reader, None) or []]
+            for fields in reader:
+                if not any(map(str.strip, fields)):
+                    continue
                 if len(fields) > len(columns):
                     raise InputError(
                         f"{path}, line {reader.line_num}: more fields than the header has columns"
@@ -45,6 +49,18 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     return columns, rows
 
 
+def refuse_gaps(rows: Iterable[dict[str, str]], columns: Sequence[str], path: Path) -> None:
+    """Stop at a row that has nothing in one of some columns.
+
+    Raises:
+        InputError: There is such a row, which is shown.
+    """
+    for row in rows:
+        if gaps := [column for column in columns if not row[column].strip()]:
+            said = ", ".join(filter(None, row.values()))
+            raise InputError(f"{path}: a row has no {' and no '.join(gaps)}: {said}")
+
+
 def rows_with(
     rows: Sequence[dict[str, str]],
     columns: Sequence[str],
@@ -55,8 +71,10 @@ def rows_with(
     """Choose the rows that have one of some values in a column.
 
     Raises:
-        InputError: There is no such column, or no row has one of the values.
+        InputError: There is no such column, a value is no text, or no row has one of them.
     """
+    if odd := [value for value in wanted if not isinstance(cast(object, value), str)]:
+        raise InputError(f"{column} is text, as in the table {path}; got {odd[0]!r}")
     if column not in columns:
         raise InputError(
             f"the table {path} has no column {column}, so {', '.join(wanted)} cannot be chosen by "

@@ -424,7 +424,7 @@ def _read_open_file(source: IO[bytes]) -> tuple[str, bytes]:
     name = str(getattr(source, "name", type(source).__name__))
     try:
         with _alone.of(source):
-            if source.seekable():
+            if getattr(source, "seekable", lambda: hasattr(source, "seek"))():
                 source.seek(0)
             data: object = source.read()
     except MemoryError:

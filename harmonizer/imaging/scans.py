@@ -7,13 +7,14 @@ from harmonizer.imaging.exif import PREFIX
 
 JPEG = b"\xff\xd8"  # what its files begin with
 _MOST_SCANS = 100  # libtiff's limit, too; encoders write a dozen
-# What ends the numbers of a scan: neither a byte of 255 nor a mark between their parts.
-_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+# What ends the numbers of a scan: neither a byte of 255 nor a mark between their parts. Of bytes of
+# 255 in a row the last one counts; to begin with each of them would take quadratic time.
+_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _START, _SCAN, _END, _APP1 = b"\xd8", b"\xda", b"\xd9", b"\xe1"
 _BARE = (b"\x01", _START, _END)  # markers without a length
 # What Pillow takes for the beginning of a picture, and for a marker in a header, all whose kinds
 # it knows from the first on; and those that have no length to it.
-_BEGIN, _NEXT = re.compile(rb"\xff\xd8(?=\xff)"), re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+_BEGIN, _NEXT = re.compile(rb"\xff\xd8(?=\xff)"), re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _FIRST_KNOWN = b"\xc0"
 _BARE_TO_PILLOW = {bytes([one]) for one in (0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE))}
 _MOST_PASSED = 4  # times a file, of all headers in it
@@ -45,8 +46,10 @@ def joined_exif(jpeg: bytes) -> Iterator[bytes]:
     for start in _BEGIN.finditer(jpeg):
         held: list[bytes] = []
         place = start.end()
-        while (found := _NEXT.search(jpeg, place)) and found[1] >= _FIRST_KNOWN:
+        while found := _NEXT.search(jpeg, place):
             place, kind = found.end(), found[1]
+            if kind < _FIRST_KNOWN:
+                break
             if kind in _BARE_TO_PILLOW:
                 continue
             first, place = place + 2, place + _length(jpeg, place)
@@ -54,6 +57,8 @@ def joined_exif(jpeg: bytes) -> Iterator[bytes]:
                 held.append(jpeg[first + len(PREFIX) : place])
             if kind == _SCAN:
                 break
+        else:  # all of the rest was looked through
+            place = max(place, len(jpeg))
         if len(held) > 1:
             yield b"".join(held)
         passed += place - start.end()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError, as_whole, collected_warnings, warn
+from harmonizer.errors import as_whole, check_one_of, collected_warnings, warn
 from harmonizer.imaging.batch import check_batch, pairs
 from harmonizer.imaging.image import ImageLike
 from harmonizer.imaging.mask import MaskLike
@@ -32,8 +32,7 @@ def harmonize_many(
     batch_size = as_whole(batch_size, "batch_size", 1)
     workers = usual_workers() if workers is None else as_whole(workers, "workers", 1)
     check_batch(images, masks)
-    if on_error not in ("raise", "return"):
-        raise InputError(f"on_error is 'raise' or 'return'; got {on_error!r}")
+    check_one_of(on_error, "on_error", ("raise", "return"))
 
     # What there is to say of a picture is said in the caller's thread, with its result.
     def prepare_quietly(pair: tuple[ImageLike, MaskLike]) -> tuple[Composite, list[str]]:

@@ -26,8 +26,8 @@ _HERE = len(_DEPTHS) // 2
 _POINTS = 1000  # of a rim are enough to know it by, and fewer than so many are none
 _FEWEST = 20
 _FLOOR = 3.0  # levels of 255: lesser differences are noise
-# The parts of a rim, each of which has its own points and counts what is around it, so far in parts,
-# for so many: few points of a rim tell little, and what a hand drew is off by turns.
+# The parts of a rim. Each counts its own points, and what is around it, so far in parts, for some
+# more: few points tell little, but what a hand drew is off to both sides by turns.
 _PART, _AROUND, _OF_AROUND = 6, 2.0, 2.0
 # By how much an edge stands out from what is usual (so many depths have less), as a logarithm.
 _USUAL, _LEAST = 5, 0.7
@@ -152,8 +152,9 @@ def _depths(rim: _Rim, size: tuple[int, int]) -> Floats:
     sums[held, :-1] = np.add.reduceat(rim.contrast[order], starts)
     sums[held, -1] = counts
     around = _blurred(sums.reshape(rows, columns, -1), _AROUND).reshape(sums.shape)[held]
-    usual = around[:, :-1] / around[:, -1:] * np.float32(_OF_AROUND)
-    contrast = (sums[held, :-1] + usual) / (sums[held, -1:] + np.float32(_OF_AROUND))
+    more = around * (np.float32(_OF_AROUND) / around[:, -1:])
+    counted = np.add(sums[held], more, dtype=np.float32)
+    contrast = np.divide(counted[:, :-1], counted[:, -1:], dtype=np.float32)
     found = np.zeros((rows * columns, 2), np.float32)
     found[held, 0] = counts * _edges(contrast)
     found[held, 1] = counts

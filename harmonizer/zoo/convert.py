@@ -5,7 +5,7 @@ know the names there. Nothing of a tensor changes but its dtype.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ def convert_state_dict(
 ) -> dict[str, torch.Tensor]:
     """Convert a state dict under the authors' names into one for this project's network.
 
-    A dict that was saved from `DataParallel` (every key begins with `module.`) is accepted.
+    A dict that was saved from `DataParallel` (every key begins with `module.`) is accepted, and so
+    is one that holds the state dict under `state_dict`, as checkpoints of training scripts do.
 
     Args:
         name: One of `harmonizer.networks.list_networks()`.
@@ -42,14 +43,14 @@ def convert_state_dict(
         WeightsCorruptedError: One error that says which tensors are missing, unexpected or
             misshapen.
         UnknownModelError: If no network has this name.
-        InputError: If an override is not a field of the configuration.
+        InputError: If an override is not a field of the configuration, or there is no state dict.
     """
     config = network_config(name, **overrides)
     with torch.device("meta"):
         ours = build_network(name, **overrides).state_dict()
     released_names = {key: config.released_name(key) for key in ours}
     converted = _take(
-        _without_data_parallel(released_state_dict),
+        _unwrapped(released_state_dict),
         {released_names[key]: tensor for key, tensor in ours.items()},
         f"this state dict does not fit the network {name!r}",
     )
@@ -94,7 +95,16 @@ def load_backbone_weights(network: nn.Module, state_dict: Mapping[str, object]) 
         part.load_state_dict(_take(features_only, part.state_dict(), what))
 
 
-def _without_data_parallel(state_dict: Mapping[str, object]) -> Mapping[str, object]:
+def _unwrapped(given: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a state dict without what training scripts put around it and its keys."""
+    held: Any = given
+    if isinstance(held, Mapping):
+        held = cast("Mapping[str, Any]", held).get("state_dict", held)
+    if not isinstance(held, Mapping) or not all(isinstance(one, str) for one in cast(Any, held)):
+        raise InputError(
+            f"a state dict has tensors by their names; got {type(cast(object, held)).__name__}"
+        )
+    state_dict = cast("Mapping[str, object]", held)
     prefix = "module."
     if state_dict and all(key.startswith(prefix) for key in state_dict):
         return {key.removeprefix(prefix): value for key, value in state_dict.items()}

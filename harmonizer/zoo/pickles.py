@@ -19,6 +19,7 @@ _KEYS = {
 _PLAIN = {"NONE", "NEWTRUE", "NEWFALSE", "BINFLOAT"}
 _ATTRIBUTE = "_metadata"  # of a state dict: the versions of its layers
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_MOST_OPEN = 100_000  # values that wait to be put together: pickles are written by the thousand
 _PUT, _GET = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
 # What may lie on the stack: plain values, texts and whole numbers, the name of `_ATTRIBUTE`, an
 # empty tuple, one of plain values and types, a dict that `_DICT` has made, and anything else; or a
@@ -124,6 +125,8 @@ def check_pickle(stream: IO[bytes]) -> Contents:
 
     for opcode, argument, _ in pickletools.genops(stream):
         name = opcode.name
+        if len(stack) + len(marks) > _MOST_OPEN:
+            raise ValueError(f"more than {_MOST_OPEN:,} of its values belong to nothing")
         if name in _PLAIN:
             stack.append(_VALUE)
         elif name in _KEYS or name == "LONG1":

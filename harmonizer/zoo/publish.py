@@ -48,6 +48,8 @@ def save_model(
     state = {
         key: value.float() if value.is_floating_point() else value for key, value in state.items()
     }
+    if odd := [key for key, value in state.items() if not value.isfinite().all()]:
+        raise InputError(f"the model cannot be saved: NaN or infinity in {', '.join(odd[:5])}")
     content = save(state, metadata={"format": "pt"})
     write_atomically(directory / WEIGHTS_FILE, content)
     sha256 = hashlib.sha256(content).hexdigest()

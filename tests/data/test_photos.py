@@ -1,6 +1,7 @@
 """The layouts of photographs with masks, and what is said when they are broken."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -115,8 +116,9 @@ def test_large_pictures_are_reduced_and_small_ones_kept(photo_folder: Path) -> N
     assert small.mask.shape == (48, 64)
     for side in (96, 384, None):
         assert PhotoDataset(files, short_side=side)[0].image.shape == (96, 128, 3)
-    with pytest.raises(InputError, match="short_side"):
-        PhotoDataset(files, short_side=0)
+    for side in (0, "a", 1.5):
+        with pytest.raises(InputError, match="short_side"):
+            PhotoDataset(files, short_side=cast(Any, side))
 
 
 def test_cached_pictures_need_no_file_and_cannot_be_changed(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """The layouts of triplets, and what is said when they are broken."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
 from pictures import save, write_triplet
 from PIL import Image
 
-from harmonizer.data import IHARMONY4_PARTS, PhotoDataset, TripletDataset
+from harmonizer.data import IHARMONY4_PARTS, AugmentedTriplets, PhotoDataset, TripletDataset
+from harmonizer.data.triplets import open_to_measure
 from harmonizer.errors import InputError
 
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
@@ -235,6 +236,63 @@ def test_what_is_missing_is_left_out_by_choice(iharmony4: Path, tmp_path: Path) 
     assert [(files.name, files.part) for files in data.files] == [("x/1.png", "first")]
     assert [Path(text).name for text in data.missing] == ["2.png", "q.png"]
     with pytest.raises(InputError, match="2 missing"):
+        TripletDataset.open(table)
+
+
+@pytest.mark.parametrize("word", ["Raise", "error", "", None, True])
+def test_a_misspelt_word_does_not_mean_to_skip(iharmony4: Path, tmp_path: Path, word: Any) -> None:
+    write_triplet(tmp_path, ("composites/1.png", "masks/1.png", "real/1.png"))
+    table = tmp_path / "list.csv"
+    table.write_text("composite,mask,real\ncomposites/1.png,masks/1.png,real/1.png\n")
+    whole = TripletDataset.open(table)
+    for call in (
+        lambda: TripletDataset.open(iharmony4, on_missing=word),
+        lambda: TripletDataset.open(tmp_path, on_missing=word),
+        lambda: TripletDataset.open(table, on_missing=word),
+        lambda: open_to_measure(table, on_missing=word),
+    ):
+        with pytest.raises(InputError, match='on_missing is "raise" or "skip"; got'):
+            call()
+    with pytest.raises(InputError, match='on_error is "raise" or "skip"; got'):
+        AugmentedTriplets(whole, on_error=word)
+
+
+@pytest.mark.parametrize("given", [None, 5, ["a"], b"list.csv", "", "a\0b"])
+def test_what_is_no_path_is_refused(given: Any) -> None:
+    for call in (
+        TripletDataset.open,
+        TripletDataset.from_csv,
+        TripletDataset.from_folder,
+        TripletDataset.from_iharmony4,
+        open_to_measure,
+        PhotoDataset.from_csv,
+        PhotoDataset.from_folder,
+    ):
+        with pytest.raises(InputError, match=r"is a path|is empty"):
+            call(given)
+
+
+@pytest.mark.parametrize("parts", [[], [1], 5, b"HCOCO", [None]])
+def test_parts_are_names(iharmony4: Path, parts: Any) -> None:
+    with pytest.raises(InputError, match="parts is a list of names"):
+        TripletDataset.open(iharmony4, parts=parts)
+
+
+def test_a_split_is_a_name(tmp_path: Path) -> None:
+    table, given = tmp_path / "list.csv", cast(Any, 3)
+    table.write_text("composite,mask,real,split\na,b,c,3\n")
+    with pytest.raises(InputError, match=r"split is text, .*; got 3"):
+        TripletDataset.open(table, split=given)
+
+
+def test_a_table_as_spreadsheets_and_people_write_it(tmp_path: Path) -> None:
+    """Blanks behind commas, and rows of nothing."""
+    write_triplet(tmp_path, ("x/1.png", "y/m.png", "z/1.png"))
+    table = tmp_path / "list.csv"
+    table.write_text("composite, mask, real ,note\nx/1.png, y/m.png, z/1.png\n,,,\n   \n\n")
+    assert [files.name for files in TripletDataset.open(table).files] == ["x/1.png"]
+    table.write_text("composite,mask,real\nx/1.png,,z/1.png\n")
+    with pytest.raises(InputError, match=r"a row has no mask: x/1\.png, z/1\.png"):
         TripletDataset.open(table)
 
 

@@ -186,6 +186,15 @@ def test_a_hash_without_an_end_is_not_begun(pickled: bytes) -> None:
         read_archive(with_pickle(b"\x80\2" + DOUBLED + pickled), "the file")
 
 
+@pytest.mark.parametrize("opened", [b"]", b"(", b"K\1\x85", b"}"], ids=["[", "(", "1,", "{"])
+def test_values_that_belong_to_nothing_are_not_kept(opened: bytes) -> None:
+    """A byte of each would take hundreds in memory; what people save is written by the thousand."""
+    with pytest.raises(WeightsCorruptedError, match="of its values belong to nothing"):
+        read_archive(with_pickle(b"\x80\2](" + opened * 200_000 + b"e."), "the file")
+    many = {f"layer{number}.weight": torch.zeros(1) for number in range(5000)}
+    assert read_archive(saved(many), "the file").keys() == many.keys()
+
+
 HOSTILE = b"\x80\2" + DOUBLED + b"}h\x14K\1s."
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from harmonizer.errors import InputError
 from harmonizer.imaging import frames
 from harmonizer.imaging.files import open_file
+from harmonizer.imaging.scans import end_of_jpeg, joined_exif
 
 SIZE = (48, 64)
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
@@ -141,6 +142,27 @@ def test_headers_that_overlap() -> None:
     with pytest.raises(InputError, match="its headers overlap"):
         open_file(jpeg_with(b"\xff\xd8\xff\xf0" * 100_000))
     assert_is_read(jpeg_with(*(segment(0xE2, BEGIN + encoded("JPEG")) for _ in range(50))))
+
+
+def test_fill_bytes_that_end_in_no_marker() -> None:
+    """To begin at each of them anew would take minutes, in which no other thread goes on."""
+    filled = b"\xff" * 100_000 + b"\0"
+    assert_is_read(jpeg_with(filled))
+    scans = b"\xff\xda\0\2" * 101  # so many are counted, by a walk through all markers
+    with pytest.raises(InputError):
+        open_file(BEGIN + filled + scans)
+    assert end_of_jpeg(BEGIN + filled + encoded("JPEG")) == 2 + len(filled) + len(encoded("JPEG"))
+    assert_is_read(jpeg_with(b"\xff" * 1000 + segment(0xE1, b"Exif\0\0")))
+
+
+def test_beginnings_behind_which_nothing_is_found() -> None:
+    """From each of them the rest is looked through: a megabyte of them would take a minute."""
+    began = BEGIN * 3000 + bytes(3_000_000)
+    with pytest.raises(ValueError, match="its headers overlap"):
+        list(joined_exif(began))
+    with pytest.raises(InputError, match="its headers overlap"):
+        open_file(began)
+    assert_is_read(encoded("JPEG") + bytes(3_000_000))
 
 
 def bitmap(kind: str, size: tuple[int, int], bits: int, runs: bytes) -> bytes:

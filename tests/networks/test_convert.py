@@ -68,6 +68,20 @@ def test_data_parallel_prefixes_are_taken_off(released: dict[str, Any]) -> None:
     assert all(torch.equal(plain[key], unwrapped[key]) for key in plain)
 
 
+def test_a_state_dict_within_a_checkpoint_is_found(released: dict[str, Any]) -> None:
+    inner = {f"module.{key}": value for key, value in released.items()}
+    converted = convert_state_dict("idih", {"state_dict": inner, "epoch": 3})
+    assert converted.keys() == convert_state_dict("idih", released).keys()
+
+
+@pytest.mark.parametrize(
+    "given", [None, {1: 2}, [("a", 1)], {"state_dict": 5}, {"state_dict": [1]}]
+)
+def test_what_is_no_state_dict_is_refused(given: Any) -> None:
+    with pytest.raises(InputError, match="a state dict has tensors by their names"):
+        convert_state_dict("idih", given)
+
+
 def test_the_result_has_memory_of_its_own(released: dict[str, Any]) -> None:
     """Tensors that share memory, or lie in it in another order, cannot be saved."""
     key = "encoder.block1.block.0.weight"
