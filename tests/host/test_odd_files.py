@@ -2,11 +2,14 @@
 
 import gzip
 import io
+import mmap
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from small_iharmony4 import write_iharmony4
 
 from harmonizer.data import TripletDataset
@@ -48,3 +51,13 @@ def test_open_files_that_fail_in_their_own_way() -> None:
     for source in (cut, *map(Broken, errors)):
         with pytest.raises(InputError, match="cannot be read"):
             open_image(source)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_file_that_is_mapped_into_memory(tmp_path: Path) -> None:
+    """It has no `seekable` before Python 3.13."""
+    path = tmp_path / "a.png"
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(path)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        for _ in range(2):  # it is read from its beginning each time
+            opened = open_image(mapped)  # pyright: ignore[reportArgumentType]
+            assert np.array_equal(opened.pixels, open_image(path).pixels)

@@ -56,6 +56,15 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
     assert not (tmp_path / "model" / "config.json").exists()
 
 
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
+    network = build_network("idih", width=4)
+    next(network.parameters()).data[0] = float("nan")
+    info = replace(model_info("idih"), arguments={"width": 4}, status="unpublished")
+    with pytest.raises(InputError, match=r"cannot be saved: NaN or infinity in encoder\."):
+        Harmonizer(network, info).save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists() or not list((tmp_path / "model").iterdir())
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
