@@ -18,21 +18,24 @@ Colours: TypeAlias = NDArray[np.float32]
 _LEAST_VARIANCE = 1e-2
 _ROTATIONS = 10
 _BINS = 256
+# Reinhard's cone responses to RGB; and, of their logarithms, lightness, yellow-blue and red-green.
+_TO_LMS = np.array([[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782], [0.0241, 0.1288, 0.8444]])
+_TO_OPPONENT = np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]]) / np.sqrt([[3], [6], [2]])
+_DARKEST = 1.0  # a response, in grey levels: black has no logarithm
 
 
 def reinhard(source: Colours, reference: Colours) -> Colours:
-    """Match mean and standard deviation of each channel in CIELAB.
+    """Match mean and standard deviation of each channel in l-alpha-beta, a logarithmic space.
 
-    Reinhard, Ashikhmin, Gooch, Shirley: Color transfer between images. IEEE CG&A, 2001 (there in
-    the similar space l-alpha-beta).
+    Reinhard, Ashikhmin, Gooch, Shirley: Color transfer between images. IEEE CG&A, 2001. Of the
+    composites of iHarmony4 that were made so, a change of each channel of this space explains more
+    than one of each channel of CIELAB, which is often put in its place.
     """
-    lab, target = _to_lab(source), _to_lab(reference)
-    (mean, deviation), (wanted_mean, wanted_deviation) = _statistics(lab), _statistics(target)
-    scale = np.sqrt((wanted_deviation**2 + _LEAST_VARIANCE) / (deviation**2 + _LEAST_VARIANCE))
-    # The clean way, (lab - mean) * scale + wanted_mean, as one product and one sum.
-    lab *= scale.astype(np.float32)
-    lab += (wanted_mean - mean * scale).astype(np.float32)
-    return _from_lab(lab)
+    own, target = _to_opponent(source), _to_opponent(reference)
+    (mean, deviation), (wanted_mean, wanted_deviation) = _statistics(own), _statistics(target)
+    least = _LEAST_VARIANCE / 255**2
+    scale = np.sqrt((wanted_deviation**2 + least) / (deviation**2 + least))
+    return _from_opponent(own, scale, wanted_mean - mean * scale)
 
 
 def xiao(source: Colours, reference: Colours) -> Colours:
@@ -110,14 +113,22 @@ TRANSFER_METHODS: Mapping[str, TransferMethod] = {
 }
 
 
-def _to_lab(colours: Colours) -> Colours:
-    unit = (colours[None] / np.float32(255)).astype(np.float32)
-    return cv2.cvtColor(unit, cv2.COLOR_RGB2LAB)[0].astype(np.float32, copy=False)
+def _to_opponent(colours: Colours) -> Colours:
+    lms = cv2.transform(colours[None], _TO_LMS)[0]
+    logarithms = np.log(np.maximum(lms, np.float32(_DARKEST)))
+    return cv2.transform(logarithms[None], _TO_OPPONENT)[0].astype(np.float32, copy=False)
 
 
-def _from_lab(lab: Colours) -> Colours:
-    unit = cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_LAB2RGB)[0]
-    return (unit * np.float32(255)).clip(0, 255).astype(np.float32, copy=False)
+def _from_opponent(
+    opponent: Colours, scale: NDArray[np.float64], offset: NDArray[np.float64]
+) -> Colours:
+    """Scale and move each channel, and go back to colours."""
+    back = _TO_OPPONENT.T  # its rows are orthonormal
+    logarithms = cv2.transform(opponent[None], np.column_stack([back * scale, back @ offset]))
+    # No cone answers to a colour with more than white's 255, but for what is clipped anyway.
+    lms = np.exp(np.minimum(logarithms, np.float32(8)))
+    rgb = cv2.transform(lms, np.linalg.inv(_TO_LMS))[0]
+    return rgb.astype(np.float32, copy=False).clip(0, 255)
 
 
 def _statistics(colours: Colours) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
