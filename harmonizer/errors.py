@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
 from importlib import import_module
+from numbers import Real
 from operator import index
 from typing import Any, SupportsIndex, cast
 
@@ -60,7 +61,7 @@ def check_within(owner: object, names: Iterable[str], lowest: float, highest: fl
     """
     for name in names:
         value = getattr(owner, name)
-        if not lowest <= value <= highest:
+        if not isinstance(value, Real) or not lowest <= float(value) <= highest:
             raise InputError(f"{name} is a number from {lowest:g} to {highest:g}; got {value}")
 
 

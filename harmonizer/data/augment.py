@@ -183,10 +183,9 @@ class AugmentedTriplets:
     ) -> None:
         """Keep the arguments."""
         self.triplets = triplets
-        self.size = size
-        self.seed = seed
+        self.size = as_whole(size, "size", 1)
+        self.seed = as_whole(seed, "seed", 0)
         self.augmentation = augmentation or Augmentation()
-        check_within(self, ("size",), 1, math.inf)
         check_one_of(on_error, "on_error", ON_ERROR)
         self.on_error: OnError = on_error
         self.skipped: dict[int, str] = {}

@@ -1,6 +1,5 @@
 """Composites made from photographs with object masks, as they are drawn."""
 
-import math
 from dataclasses import dataclass, field
 
 import cv2
@@ -15,7 +14,7 @@ from harmonizer.data.files import ON_ERROR, OnError, read_or_replace
 from harmonizer.data.illumination import Illuminations
 from harmonizer.data.photos import Photo, PhotoDataset
 from harmonizer.data.triplets import Triplet
-from harmonizer.errors import InputError, check_one_of, check_within
+from harmonizer.errors import InputError, as_whole, check_one_of, check_within
 
 _REFERENCE_COLOURS = 2000  # of the reference object: its statistics need no more
 _HIGHEST_WEIGHT = 1e6  # of a recipe
@@ -181,12 +180,11 @@ class CompositeSynthesizer:
     ) -> None:
         """Sort the photographs by label and group; nothing is read yet."""
         self.photos = photos
-        self.size = size
-        self.seed = seed
+        self.size = as_whole(size, "size", 1)
+        self.seed = as_whole(seed, "seed", 0)
         self.synthesis = synthesis or Synthesis()
         self.augmentation = augmentation or Augmentation()
         self.balance = balance
-        check_within(self, ("size",), 1, math.inf)
         check_within(self, ("balance",), 0, 1)
         check_one_of(on_error, "on_error", ON_ERROR)
         self.on_error: OnError = on_error

@@ -22,21 +22,25 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     Raises:
         InputError: It cannot be read, has no rows, or a row has more fields than the header.
 
-    Blanks after a comma do not count, nor do rows without anything, as spreadsheets leave them. A
-    row of fewer fields has "" in the columns that it lacks. They take no memory, or a few
-    kilobytes of a header would take gigabytes of short rows.
+    Blanks behind commas do not count where the header has some, nor do rows without anything, as
+    spreadsheets leave them. A row of fewer fields has "" in the columns that it lacks. They take no
+    memory, or a few kilobytes of a header would take gigabytes of short rows.
     """
     rows: list[dict[str, str]] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True, skipinitialspace=True)
-            columns = [name.rstrip() for name in next(reader, None) or []]
+            header = next(csv.reader(file, strict=True), None) or []
+            # Whoever writes blanks behind the header's commas writes them behind all.
+            spaced = any(name.startswith(" ") for name in header)
+            columns = [name.strip() for name in header]
+            reader = csv.reader(file, strict=True, skipinitialspace=spaced)
             for fields in reader:
                 if not any(map(str.strip, fields)):
                     continue
                 if len(fields) > len(columns):
+                    line = 1 + reader.line_num
                     raise InputError(
-                        f"{path}, line {reader.line_num}: more fields than the header has columns"
+                        f"{path}, line {line}: more fields than the header has columns"
                     )
                 rows.append(defaultdict(str, zip(columns, fields, strict=False)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

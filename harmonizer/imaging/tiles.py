@@ -24,9 +24,10 @@ def check_tiles(data: bytes) -> None:
     """
     if not data.startswith((_BOXES, _CODESTREAM)):
         return
-    styles, sizes = set(_styles(data)), set(_sizes(data))
+    styles = {_style(*one) for one in _styles(data)}
+    sizes = set(_sizes(data))
     if len(styles) * len(sizes) > _MOST_STYLES:
-        raise ValueError(f"it is divided in {len(styles):,} ways; expected a few")
+        raise ValueError(f"it is divided in {len(styles) * len(sizes):,} ways; expected a few")
     layers = max((count for count, _ in styles), default=1)
     for width, height, tiles, components in sizes:
         if tiles * components > _MOST:
@@ -61,24 +62,40 @@ def _sizes(data: bytes) -> Iterator[tuple[int, int, int, int]]:
             yield min(width, right - x), min(height, bottom - y), tiles, components
 
 
-def _styles(data: bytes) -> Iterator[tuple[int, tuple[tuple[int, int], ...]]]:
-    """Yield how many layers there are, and the powers of two of the sides of blocks.
+def _styles(data: bytes) -> set[tuple[int, bytes, bytes]]:
+    """Return the ways in which a file says that it is divided, each once.
 
-    These are of each resolution, from the lowest. A component's style says nothing of layers: 1.
+    They are the number of layers, of which a component's own style says nothing (1); how often it
+    is halved, and the powers of two of its blocks' sides; and those of the parts that hold them.
+
+    Raises:
+        ValueError: They are very many.
     """
+    styles = set[tuple[int, bytes, bytes]]()
     for found in _STYLES.finditer(data):
         which, place = found.lastindex or 1, found.start() + 2  # behind the marker
         halvings, *powers = found[which][:3]
         start, end = found.end(which), place + int.from_bytes(data[place : place + 2], "big")
         if halvings > 32 or max(powers) > 8 or end - start not in (0, halvings + 1):
             continue  # something else
-        parts = data[start:end] or b"\xff" * (halvings + 1)
-        sides = tuple(
-            # Above the lowest, parts are halved like the picture.
-            (min(powers[0] + 2, (part & 15) - inner), min(powers[1] + 2, (part >> 4) - inner))
-            for part, inner in zip(parts, (False, *[True] * halvings), strict=False)
+        layers = int.from_bytes(data[place + 4 : place + 6], "big") if which == 1 else 1
+        styles.add((layers, found[which][:3], data[start:end]))
+        if len(styles) > _MOST_STYLES:
+            raise ValueError(f"it is divided in more than {_MOST_STYLES:,} ways; expected a few")
+    return styles
+
+
+def _style(layers: int, halved: bytes, parts: bytes) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Return layers, and the powers of two of the sides of blocks, from the lowest resolution."""
+    halvings, *powers = halved
+    sides = tuple(
+        # Above the lowest, parts are halved like the picture.
+        (min(powers[0] + 2, (part & 15) - inner), min(powers[1] + 2, (part >> 4) - inner))
+        for part, inner in zip(
+            parts or b"\xff" * (halvings + 1), (False, *[True] * halvings), strict=False
         )
-        yield int.from_bytes(data[place + 4 : place + 6], "big") if which == 1 else 1, sides
+    )
+    return layers, sides
 
 
 def _blocks(style: tuple[tuple[int, int], ...], width: int, height: int) -> Iterator[int]:

@@ -23,7 +23,7 @@ class Codec:
 
     Attributes:
         encoder: Its name there.
-        quality: Its option for the quality, if it has one, and the usual value.
+        quality: Its option for the quality, if it has one, the usual value, and the highest.
         formats: How it can store pixels.
         endings: Of the files that hold it.
         options: What else it is told.
@@ -34,7 +34,7 @@ class Codec:
     """
 
     encoder: str
-    quality: tuple[str, int] | None
+    quality: tuple[str, int, int] | None
     formats: tuple[str, ...]
     endings: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -50,7 +50,7 @@ class Codec:
             quality: By its own scale; None is the usual one.
 
         Raises:
-            InputError: It has no quality to choose, or the frames are too small for it.
+            InputError: It has no such quality, or the frames are too small for it.
         """
         if min(width, height) < self.least:
             raise InputError(
@@ -60,7 +60,10 @@ class Codec:
             )
         options = dict(self.options)
         if self.quality:
-            options[self.quality[0]] = str(self.quality[1] if quality is None else quality)
+            name, usual, highest = self.quality
+            if quality is not None and quality > highest:
+                raise InputError(f"{self.encoder} has qualities from 0 to {highest}; got {quality}")
+            options[name] = str(usual if quality is None else quality)
         elif quality is not None:
             raise InputError(f"{self.encoder} has no quality to choose")
         if self.lookahead:
@@ -80,26 +83,26 @@ _TEN = _yuv("420p10le", "422p10le", "444p10le")
 _MP4 = (".mp4", ".m4v")
 CODECS: Mapping[str, Codec] = {
     "h264": Codec(
-        *("libx264", ("crf", 18), (*_EIGHT, *_TEN), (*_MP4, ".mov", ".mkv")),
+        *("libx264", ("crf", 18, 51), (*_EIGHT, *_TEN), (*_MP4, ".mov", ".mkv")),
         {"preset": "medium"},
         (40, "rc-lookahead", "{}"),
         least=2,
     ),
     "hevc": Codec(
-        *("libx265", ("crf", 20), (*_EIGHT, *_TEN, *_yuv("420p12le", "422p12le", "444p12le"))),
+        *("libx265", ("crf", 20, 51), (*_EIGHT, *_TEN, *_yuv("420p12le", "422p12le", "444p12le"))),
         (*_MP4, ".mov", ".mkv"),
         {"preset": "medium"},
         (20, "x265-params", "log-level=error:rc-lookahead={}"),
         least=64,
     ),
     "vp9": Codec(
-        *("libvpx-vp9", ("crf", 24), (*_EIGHT, *_TEN, "yuva420p")),
+        *("libvpx-vp9", ("crf", 24, 63), (*_EIGHT, *_TEN, "yuva420p")),
         (*_MP4, ".mkv", ".webm"),
         {"b": "0", "row-mt": "1", "cpu-used": "4"},
         (25, "lag-in-frames", "{}"),
     ),
     "av1": Codec(
-        *("libsvtav1", ("crf", 24), ("yuv420p", "yuv420p10le"), (*_MP4, ".mkv", ".webm")),
+        *("libsvtav1", ("crf", 24, 63), ("yuv420p", "yuv420p10le"), (*_MP4, ".mkv", ".webm")),
         {"preset": "8"},
         least=64,
     ),

@@ -20,6 +20,7 @@ _PLAIN = {"NONE", "NEWTRUE", "NEWFALSE", "BINFLOAT"}
 _ATTRIBUTE = "_metadata"  # of a state dict: the versions of its layers
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MOST_OPEN = 100_000  # values that wait to be put together: pickles are written by the thousand
+_JUST_MADE = {"EMPTY_TUPLE", "TUPLE", *_TUPLES}
 _PUT, _GET = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
 # What may lie on the stack: plain values, texts and whole numbers, the name of `_ATTRIBUTE`, an
 # empty tuple, one of plain values and types, a dict that `_DICT` has made, and anything else; or a
@@ -27,6 +28,10 @@ _PUT, _GET = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
 # other dicts.
 _VALUE, _NAME, _NOTHING = "value", "name", "nothing"
 _MADE, _OTHER = "made", "other"
+_WIDE = "wide"  # a tuple that holds one of more plain values than a tensor has dimensions
+_MOST_DIMENSIONS = 16
+_STORAGE_PARTS = (5, 6)  # of the tuple that says where the numbers of a tensor are
+_MOST_NUMBERS = 1 << 60  # of a tensor; beyond, whole numbers have the hashes of others
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,14 @@ class _List:
     Attributes:
         first: What it begins with, if anything.
         is_pairs: Whether it holds nothing but lists that begin with what may be a key.
+        used: Whether a dict was made of it, which is done once.
         texts: The texts that it holds.
     """
 
     def __init__(self) -> None:
         self.first: _Kind | None = None
         self.is_pairs = True
+        self.used = False
         self.texts = set[str]()
 
     def append(self, values: "list[_Kind]") -> None:
@@ -108,6 +115,7 @@ def check_pickle(stream: IO[bytes]) -> Contents:
     marks: list[int] = []
     memo: dict[int, _Kind] = {}
     storages = set[Storage]()
+    before = ""  # the last opcode but those that keep a value for later
 
     def taken(count: int) -> list[_Kind]:
         """Take so many from the top, but none from below the last mark."""
@@ -160,12 +168,18 @@ def check_pickle(stream: IO[bytes]) -> Contents:
             if not isinstance(grown := stack[-1], _List):
                 raise ValueError("it adds to what is no list")
             grown.append(values)
+        elif name in ("BINPERSID", "REDUCE") and before not in _JUST_MADE:
+            raise ValueError("it uses a tuple again that others make anew")
         elif name == "BINPERSID":  # the numbers of a tensor, which are elsewhere
             storages.add(_as_storage(taken(1)[0]))
             stack.append(_OTHER)
         elif name == "REDUCE":
             what, given = taken(2)
-            made_of_pairs = isinstance(given, tuple) and given[0].is_pairs
+            made_of_pairs = isinstance(given, tuple) and given[0].is_pairs and not given[0].used
+            if isinstance(given, tuple):
+                given[0].used = True
+            if given == _WIDE:
+                raise ValueError(f"a tensor in it has more than {_MOST_DIMENSIONS} dimensions")
             if what not in _CALLED or (what == _DICT and given != _NOTHING and not made_of_pairs):
                 raise ValueError("it calls something, or with something, that no state dict does")
             stack.append(_MADE if what == _DICT else _OTHER)
@@ -176,6 +190,8 @@ def check_pickle(stream: IO[bytes]) -> Contents:
             stack.append(_MADE)
         elif name not in ("PROTO", "STOP"):
             raise ValueError(f"it does what no state dict does ({name})")
+        if name not in _PUT:
+            before = name
     last = stack[-1] if stack else None
     return Contents(storages, last.texts if isinstance(last, _List) else set())
 
@@ -186,11 +202,11 @@ def _is_key(kind: "_Kind | None") -> bool:
 
 def _as_storage(where: _Kind) -> Storage:
     """Read where the numbers of a tensor are: "storage", their type, key, device and count."""
-    parts = where.parts if isinstance(where, _Flat) else []
+    parts = where.parts if isinstance(where, _Flat) and len(where.parts) in _STORAGE_PARTS else []
     words = [part.value if isinstance(part, _Word) else None for part in parts]
-    if len(parts) >= 5 and words[0] == "storage" and isinstance(kind := parts[1], str):
+    if words and words[0] == "storage" and isinstance(kind := parts[1], str):
         key, count = words[2], words[4]
-        if isinstance(key, str) and isinstance(count, int) and count >= 0:
+        if isinstance(key, str) and isinstance(count, int) and 0 <= count < _MOST_NUMBERS:
             return Storage(key, kind.partition(" ")[2], count)
     raise ValueError("its tensors are not where tensors are")
 
@@ -207,7 +223,8 @@ def _as_tuple(values: list[_Kind]) -> _Kind:
         return (values[0],)
     if all(isinstance(kind, _Word) or _is_plain(kind) for kind in values):
         return _Flat(values)
-    return _OTHER
+    wide = any(isinstance(kind, _Flat) and len(kind.parts) > _MOST_DIMENSIONS for kind in values)
+    return _WIDE if wide else _OTHER
 
 
 def _is_plain(kind: _Kind) -> bool:

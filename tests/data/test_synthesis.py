@@ -287,6 +287,7 @@ def test_damaged_photographs_stop_or_are_replaced(photo_folder: Path, tmp_path: 
         ({"right": -0.1}, "right"),
         ({"pasted": 0.5}, "illumination and pasted need"),
         ({"methods": ("reinhardt",)}, "reinhard, xiao"),
+        ({"noise": "a little"}, "noise is a number from 0 to 255"),
         ({"methods": ()}, "methods"),
         ({"most_change": 0}, "most_change"),
     ],
@@ -303,7 +304,7 @@ def test_ranges_of_edits_and_balance(photos: PhotoDataset) -> None:
         EditStrengths(black_mean=math.nan)
     with pytest.raises(InputError, match="balance"):
         CompositeSynthesizer(photos, balance=2)
-    with pytest.raises(InputError, match="size is a number from 1"):
+    with pytest.raises(InputError, match="size is a whole number of at least 1"):
         CompositeSynthesizer(photos, size=0)
 
 

@@ -257,6 +257,14 @@ def test_a_misspelt_word_does_not_mean_to_skip(iharmony4: Path, tmp_path: Path, 
         AugmentedTriplets(whole, on_error=word)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"size": 96.5}, {"size": "96"}, {"size": True}, {"seed": -1}, {"seed": 1.5}]
+)
+def test_sizes_and_seeds_are_whole_numbers(iharmony4: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"(size|seed) is a whole number of at least"):
+        AugmentedTriplets(TripletDataset.open(iharmony4), **wrong)
+
+
 @pytest.mark.parametrize("given", [None, 5, ["a"], b"list.csv", "", "a\0b"])
 def test_what_is_no_path_is_refused(given: Any) -> None:
     for call in (
@@ -291,6 +299,9 @@ def test_a_table_as_spreadsheets_and_people_write_it(tmp_path: Path) -> None:
     table = tmp_path / "list.csv"
     table.write_text("composite, mask, real ,note\nx/1.png, y/m.png, z/1.png\n,,,\n   \n\n")
     assert [files.name for files in TripletDataset.open(table).files] == ["x/1.png"]
+    table.write_text("composite,mask,real\n x/1.png,y/m.png,z/1.png\n")  # a name with a blank
+    with pytest.raises(InputError, match=r"1 missing:\n.*/ x/1\.png"):
+        TripletDataset.open(table)
     table.write_text("composite,mask,real\nx/1.png,,z/1.png\n")
     with pytest.raises(InputError, match=r"a row has no mask: x/1\.png, z/1\.png"):
         TripletDataset.open(table)

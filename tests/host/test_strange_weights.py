@@ -279,6 +279,76 @@ def archive_of(pickled: bytes, **parts: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def put(place: int) -> bytes:
+    return b"r" + struct.pack("<I", place)
+
+
+def get(place: int) -> bytes:
+    return b"h" + bytes([place])
+
+
+def text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+STORAGE = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu")
+TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n" + put(2)
+WHERE = STORAGE + b"K\1tQ" + put(0)
+ONES = b"(" + b"K\1" * 3000 + b"t" + put(1)
+SHOWN = get(0) + b"K\0" + get(1) + get(1) + b"\x89" + get(0)
+PAIRS = b"](" + b"".join(b"](M" + struct.pack("<H", i) + b"Ne" for i in range(500)) + b"e"
+
+
+@pytest.mark.parametrize(
+    ("pickled", "reason"),
+    [
+        pytest.param(
+            WHERE + b"a" + ONES + b"a" + TENSOR + b"(" + SHOWN + b"tRa",
+            "more than 16 dimensions",
+            id="a tensor of very many dimensions",
+        ),
+        pytest.param(
+            WHERE
+            + b"a(K\1t"
+            + put(1)
+            + b"a"
+            + TENSOR
+            + b"a("
+            + SHOWN
+            + b"t"
+            + put(3)
+            + b"a"
+            + get(2)
+            + get(3)
+            + b"Ra",
+            "uses a tuple again",
+            id="what a tensor is made of, again",
+        ),
+        pytest.param(
+            ORDERED + put(0) + b"a" + PAIRS + put(1) + b"a" + (get(0) + get(1) + b"\x85Ra") * 2,
+            "calls something, or with something",
+            id="a list of pairs, again",
+        ),
+        pytest.param(
+            STORAGE + b"K\0" + b"N" * 1000 + b"t" + put(0) + b"a" + get(0) + b"Qa",
+            "uses a tuple again",
+            id="where numbers are, again",
+        ),
+        pytest.param(
+            STORAGE + b"K\0" + b"N" * 1000 + b"tQa", "not where tensors are", id="a long place"
+        ),
+        pytest.param(
+            STORAGE + b"\x8a\x0b" + (1 << 61).to_bytes(11, "little") + b"tQa",
+            "not where tensors are",
+            id="a count that hashes like others",
+        ),
+    ],
+)
+def test_few_bytes_do_not_stand_for_many_again_and_again(pickled: bytes, reason: str) -> None:
+    with pytest.raises(WeightsCorruptedError, match=reason):
+        read_archive(archive_of(pickled, **{"0": bytes(4)}), "the file")
+
+
 def test_a_part_is_not_read_once_for_each_way_to_spell_it() -> None:
     once = archive_of(tensor_of("aB", 4, 4) * 2, aB=bytes(16))
     with pytest.raises(WeightsCorruptedError, match="it holds a list"):  # is read

@@ -12,6 +12,7 @@ from harmonizer.errors import InputError
 from harmonizer.imaging import frames
 from harmonizer.imaging.files import open_file
 from harmonizer.imaging.scans import end_of_jpeg, joined_exif
+from harmonizer.imaging.tiles import check_tiles
 
 SIZE = (48, 64)
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
@@ -268,8 +269,13 @@ def test_a_jpeg_2000_file_of_very_many_layers(tile: int) -> None:
 def test_a_jpeg_2000_file_divided_in_very_many_ways() -> None:
     layers = (struct.pack(">H", one) for one in range(1001))
     ways = (b"\xff\x52\0\x0c\0\0" + one + b"\0\1\4\4\0\1" for one in layers)
-    with pytest.raises(InputError, match="divided in 1,001 ways"):
-        open_file(in_tiles("bare", (64, 48), 64, 3) + b"".join(ways))
+    hostile = b"".join(ways)
+    with pytest.raises(InputError, match="divided in more than 1,000 ways"):
+        open_file(in_tiles("bare", (64, 48), 64, 3) + hostile)
+    with pytest.raises(ValueError, match="divided in more than 1,000 ways"):  # also without sizes
+        check_tiles(b"\xff\x4f\xff\x51" + hostile)
+    again = b"\xff\x52\0\x0c\0\0\0\1\0\1\4\4\0\1" * 1001  # one way
+    check_tiles(in_tiles("bare", (64, 48), 64, 3) + again)
 
 
 @pytest.mark.parametrize("bare", [True, False])

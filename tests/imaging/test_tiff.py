@@ -233,6 +233,15 @@ def test_pages_that_overlap_are_not_each_read() -> None:
         open_file(bytes(data), page=count)
 
 
+def test_very_many_empty_pages_are_not_passed() -> None:
+    """Six bytes each, and more than half a millisecond."""
+    count = 30_000
+    places = (8 + 6 * (number + 1) for number in range(count))
+    data = b"II*\0\x08\0\0\0" + b"".join(struct.pack("<HI", 0, place) for place in places)
+    with pytest.raises(InputError, match="far too many parts"):
+        open_file(data, page=count)
+
+
 def test_very_many_pages_cost_no_time() -> None:
     count, data = 200_000, bytearray(b"II*\0" + struct.pack("<I", 16) + bytes(8))
     entries = {256: 4, 257: 4, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 279: 16}

@@ -12,7 +12,7 @@ from harmonizer.imaging.mask import MaskLike, ResizeMask
 from harmonizer.jobs.video.frames import open_frame_mask
 from harmonizer.jobs.video.pictures import is_still, sorted_pictures
 from harmonizer.jobs.video.reading import Clip
-from harmonizer.jobs.video.yuv import is_coloured, is_full_range, planes_of, turned
+from harmonizer.jobs.video.yuv import has_planes, is_coloured, is_full_range, planes_of, turned
 from harmonizer.preprocessing import Array
 
 # What lossy compression makes of black and white, in levels of 255.
@@ -77,7 +77,8 @@ def _taken(mask: MaskLike, size: tuple[int, int], masks: Masks, name: str) -> Ar
 
 def _grey(clip: Clip) -> Iterator[Array]:
     for frame in clip.frames():
-        if frame.format.is_rgb or not is_coloured(frame.format):
+        form = frame.format
+        if form.is_rgb or not is_coloured(form) or not has_planes(form):
             # Numbers of a palette, or packed: red is as good as green and blue.
             values, full, bits = frame.to_ndarray(format="rgb24")[..., 0], True, 8
         else:

@@ -18,6 +18,7 @@ from harmonizer.jobs.video.yuv import (
     Floats,
     Layout,
     change_colors,
+    has_planes,
     is_coloured,
     paste_colors,
     picture_of,
@@ -160,7 +161,7 @@ def _alpha(frame: Any, plane: Array) -> Floats:  # noqa: ANN401 - a frame of PyA
 def _colours(frame: Any, mask: Floats | None) -> tuple[Floats, Floats]:  # noqa: ANN401 - of PyAV
     """Return a cut-out's colours, (H, W, 3), and how opaque it is, (H, W); upright, in [0, 1]."""
     parts, rotation = frame.format.components, int(frame.rotation)
-    if frame.format.is_rgb or not is_coloured(frame.format) or len(frame.planes) < len(parts):
+    if frame.format.is_rgb or not is_coloured(frame.format) or not has_planes(frame.format):
         name = "rgba64le" if parts[0].bits > 8 else "rgba"
         pixels = turned(frame.to_ndarray(format=name), rotation)
         values = np.divide(pixels, np.float32(full_scale(pixels.dtype)), dtype=np.float32)

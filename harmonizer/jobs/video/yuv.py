@@ -134,6 +134,12 @@ def is_coloured(form: Any) -> bool:  # noqa: ANN401 - a format of PyAV
     return len(form.components) >= _COLOURED
 
 
+def has_planes(form: Any) -> bool:  # noqa: ANN401 - a format of PyAV
+    """Return whether `planes_of` can tell a format's components, or someone has to convert it."""
+    apart = len({one.plane for one in form.components}) == len(form.components)
+    return apart and not form.is_big_endian
+
+
 def has_alpha(form: Any) -> bool:  # noqa: ANN401 - a format of PyAV
     """Return whether a format has an alpha channel."""
     return len(form.components) in (2, 4) and not form.has_palette

@@ -28,6 +28,7 @@ from harmonizer import Harmonizer
 from harmonizer.imaging.video_codecs import CODECS, FORMATS, Codec
 from harmonizer.jobs.video.cuts import Histogram
 from harmonizer.jobs.video.frames import _moments  # pyright: ignore[reportPrivateUsage]
+from harmonizer.jobs.video.mask_sources import Masks, read_masks
 from harmonizer.jobs.video.reading import Clip
 from harmonizer.jobs.video.track import Moment, Track
 from harmonizer.jobs.video.writing import pixel_format
@@ -112,6 +113,38 @@ def test_a_full_disk_is_told_of_the_file_and_nothing_is_left(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert f"File too large: '{output}'" in error_line(capsys)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["clip.mp4", "mask.png"]
+
+
+@pytest.mark.parametrize(
+    ("form", "ending"),
+    [
+        *((form, ending) for form in ("uyvy422", "yuyv422") for ending in (".mov", ".avi")),
+        *((form, ".nut") for form in ("yuv422p10be", "yvyu422", "nv12", "yuv420p", "gray10le")),
+    ],
+)
+def test_masks_come_in_every_order_of_bytes(form: str, ending: str, tmp_path: Path) -> None:
+    """Brightness and colours by turns in one plane, or the higher byte first."""
+    path, wanted = tmp_path / f"mask{ending}", object_mask()
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        stream.height, stream.width = wanted.shape
+        stream.pix_fmt = form
+        white = np.repeat(wanted[..., None], 3, 2).astype(np.uint8) * 255
+        frame = av.VideoFrame.from_ndarray(white, format="rgb24").reformat(format=form)
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    found = next(read_masks(Masks(path), wanted.shape))
+    assert np.abs(found - wanted).max() < 0.02
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_quality_that_the_codec_lacks_is_named(
+    codec: str, mask: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.mp4"
+    assert video(clip, mask, "-o", out, "--codec", codec, "--quality", 52) == 1
+    assert "has qualities from 0 to 51; got 52" in error_line(capsys)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
