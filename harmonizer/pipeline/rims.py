@@ -72,7 +72,8 @@ def _on_the_edge(pixels: Array, mask: Floats, *, mirrored: bool) -> Floats:
         return mask
     moved = cv2.resize(depths, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
     _, _, across, down = _inwards(mask, 2.0)
-    rows, columns = np.indices(mask.shape, np.float32)
+    rows = np.arange(mask.shape[0], dtype=np.float32)[:, None]
+    columns = np.arange(mask.shape[1], dtype=np.float32)
     found = cv2.remap(
         mask,
         columns - moved * across,
