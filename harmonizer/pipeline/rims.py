@@ -29,8 +29,9 @@ _FLOOR = 3.0  # levels of 255: lesser differences are noise
 # The parts of a rim. Each counts its own points, and what is around it, so far in parts, for some
 # more: few points tell little, but what a hand drew is off to both sides by turns.
 _PART, _AROUND, _OF_AROUND = 6, 2.0, 2.0
-# By how much an edge stands out from what is usual (so many depths have less), as a logarithm.
-_USUAL, _LEAST = 5, 0.7
+# An edge stands out from what is usual (so many depths have less) at all, as a logarithm, and so
+# much more than where the mask ends does: of two that are alike, noise is not to choose.
+_USUAL, _LEAST, _CLEARER = 5, 0.7, 1.2
 _LONGEST = (1 << 15) - 2  # side of what OpenCV samples
 # The slope of a sharp rim once its mask was reduced, by the differences to both sides.
 _SHARP, _FLATTEST = 0.5, 0.05
@@ -169,13 +170,14 @@ def _blurred(values: Floats, softness: float) -> Floats:
 
 
 def _edges(contrast: Floats) -> Floats:
-    """Return the depth of the clearest edge in each row of contrasts; 0 where none is clear."""
+    """Return the depth of the edge in each row of contrasts; 0 where the mask may well be right."""
     clear = contrast - np.partition(contrast, _USUAL, axis=1)[:, _USUAL, None]
     best = np.where(_NEAR, clear, np.float32(-1)).argmax(axis=1)
     every = np.arange(len(contrast))
+    here = np.maximum(clear[:, _HERE], clear[:, _HERE - 1 : _HERE + 2].mean(axis=1))
     before, at, behind = (contrast[every, best + one] for one in (-1, 0, 1))
     bend = np.minimum(before - 2 * at + behind, np.float32(-1e-6))
     between = ((before - behind) / (2 * bend)).clip(-0.5, 0.5)  # the top of a parabola
     depths = _DEPTHS[best] + np.float32(_STEP) * between
-    moves = (best != _HERE) & (clear[every, best] > _LEAST)
-    return np.where(moves, depths, np.float32(0))
+    stands_out = clear[every, best] > np.maximum(np.float32(_CLEARER) * here, np.float32(_LEAST))
+    return np.where(stands_out, depths, np.float32(0))

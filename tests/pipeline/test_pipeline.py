@@ -347,7 +347,7 @@ def test_batch_refuses_what_does_not_pair(model: Harmonizer) -> None:
         model.harmonize_batch([image], [plane], batch_size=0)
     with pytest.raises(InputError, match="batch_size"):
         model.harmonize_batch([image], [plane], batch_size="8")  # pyright: ignore
-    with pytest.raises(InputError, match="on_error is 'raise' or 'return'"):
+    with pytest.raises(InputError, match='on_error is "raise" or "return"'):
         model.harmonize_batch([image], [plane], on_error="skip")  # pyright: ignore
     for workers in (0, 1.5, True, "2"):
         with pytest.raises(InputError, match="workers is a whole number"):
