@@ -101,7 +101,8 @@ def _inwards(mask: Floats, softness: float) -> tuple[Floats, Floats, Floats, Flo
     difference, here = np.array([-0.5, 0, 0.5], np.float32), np.ones(1, np.float32)
     across = np.asarray(cv2.sepFilter2D(soft, cv2.CV_32F, difference, here), np.float32)
     down = np.asarray(cv2.sepFilter2D(soft, cv2.CV_32F, here, difference), np.float32)
-    slope: Floats = np.asarray(cv2.magnitude(across, down), np.float32)
+    # By numpy, since the last bit of `cv2.magnitude` depends on where arrays lie in memory.
+    slope: Floats = np.sqrt(across * across + down * down)
     np.maximum(slope, np.float32(1e-6), out=slope)
     return soft, slope, across / slope, down / slope
 

@@ -152,3 +152,19 @@ def test_the_same_colours_come_of_a_mask_a_little_tighter_or_wider(model: Harmon
     assert np.abs(exact - scene[core].mean(axis=0)).max() > 8
     for other in others:
         assert np.abs(other - exact).max() < 0.3 * np.abs(exact - scene[core].mean(axis=0)).max()
+
+
+def test_where_arrays_lie_in_memory_changes_nothing() -> None:
+    """What is computed in vectors is cut into them where an array begins, and rounds by turns."""
+    generator, kept = np.random.default_rng(0), []
+    rows, columns = np.indices((SIZE, SIZE), np.float32) - SIZE / 2
+    waves = 9 * np.sin(np.arctan2(rows, columns) * 4)
+    blob = ((60 - np.hypot(rows, columns) + waves) / 3).clip(0, 1)
+    scene = 90 + 80 * np.asarray(cv2.resize(blob, (500, 400)))[..., None]
+    scene = (scene + generator.normal(0, 4, (400, 500, 3))).clip(0, 255).astype(np.uint8)
+    masks = [np.roll(blob, move, (0, 1)).astype(np.float32) for move in ((0, 1), (1, 0), (1, 1))]
+    found: set[bytes] = set()
+    for _ in range(24):
+        kept.append(np.empty(generator.integers(1, 5000)))  # what comes after it lies elsewhere
+        found.add(b"".join(on_the_edge(scene, mask).tobytes() for mask in masks))
+    assert len(found) == 1
