@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from harmonizer.errors import InputError
+from harmonizer.errors import InputError, as_whole
 from harmonizer.imaging.drawing import lay_out, preview
 from harmonizer.imaging.image import ImageLike, open_image
 from harmonizer.imaging.mask import MaskLike, open_mask
@@ -39,8 +39,7 @@ def show_comparison(
     panels: dict[str, Array] = {"before": first.pixels, "after": second.pixels}
     if mask is not None:
         panels["mask"] = open_mask(mask, first.size)
-    room = (width - _GAP * (len(panels) - 1)) // len(panels)
-    if room < 1:
-        raise InputError(f"the width is too small for {len(panels)} pictures; got {width}")
-    small = [preview(panel, room) for panel in panels.values()]
+    gaps = _GAP * (len(panels) - 1)
+    width = as_whole(width, f"the width of {len(panels)} pictures", gaps + len(panels))
+    small = [preview(panel, (width - gaps) // len(panels)) for panel in panels.values()]
     return Image.fromarray(lay_out(small, len(small), titles=list(panels), gap=_GAP))

@@ -1,12 +1,11 @@
 """List the networks by name, and build them."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 
 import torch
 
-from harmonizer.errors import InputError, UnknownModelError
+from harmonizer.errors import InputError, UnknownModelError, near_names, shortened
 from harmonizer.networks.color_map import ColorMapConfig
 from harmonizer.networks.deeplab import DeepLabConfig
 from harmonizer.networks.dovenet import DoveNetConfig
@@ -56,11 +55,9 @@ def network_config(name: str, **overrides: object) -> NetworkConfig:
         UnknownModelError: If no network has this name; the message lists close matches.
         InputError: If the configuration has no such field; the message lists the fields.
     """
-    if name not in NETWORKS:
-        close = difflib.get_close_matches(name, NETWORKS, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "the networks are: "
-        hint += "" if close else ", ".join(NETWORKS)
-        raise UnknownModelError(f"no network is called {name!r}; {hint}")
+    if not isinstance(name, str) or name not in NETWORKS:
+        hint = near_names(str(name), NETWORKS) or f" The networks are: {', '.join(NETWORKS)}"
+        raise UnknownModelError(f"no network is called {shortened(repr(name), 200)}.{hint}")
     config = NETWORKS[name]
     fields = [field.name for field in dataclasses.fields(config)]
     unknown = sorted(set(overrides) - set(fields))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -190,8 +191,11 @@ def test_compiled_training_learns_what_plain_training_does() -> None:
 def test_an_unknown_name_suggests_close_ones() -> None:
     with pytest.raises(UnknownModelError, match=r"'idih-hrnet-w16'.*idih-hrnet-w18"):
         build_network("idih-hrnet-w16")
-    with pytest.raises(UnknownModelError, match=r"'vgg'; the networks are: dih, idih"):
+    with pytest.raises(UnknownModelError, match=r"'vgg'\. The networks are: dih, idih"):
         build_network("vgg")
+    nothing: Any = [None]
+    with pytest.raises(UnknownModelError, match=r"\[None\]\. The networks are"):
+        build_network(nothing)
 
 
 def test_an_unknown_override_lists_the_fields() -> None:

@@ -81,6 +81,8 @@ def harmonize_video(
             f"fps is the number of frames in a second, {_SLOWEST} to {_FASTEST:,}; got {fps!r}"
         )
     as_strength(strength)
+    if not isinstance(frames, Iterable):
+        raise InputError(f"frames are arrays, one after the other; got {type(frames).__name__}")
     track = Track(window=window, cut=cut)
     moments = _moments(frames, masks, ready(model, None), float(fps), resize_mask)
 

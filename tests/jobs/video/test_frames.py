@@ -249,6 +249,7 @@ def test_mistakes_are_named(model: Harmonizer, noise: Noise) -> None:
         ([frame] * 2, [MASK, MASK[1:]], {}, "frame 1: .*same size"),
         ([frame / 255], MASK, {}, "frame 0: .*uint8 or uint16; got float64"),
         ([frame[..., 0]], MASK, {}, r"frame 0: .*\(90, 120\)"),
+        (None, MASK, {}, "frames are arrays, one after the other; got NoneType"),
         ([frame], MASK, {"fps": 0}, "fps is"),
         ([frame], MASK, {"fps": 10**400}, "fps is"),
         ([frame], MASK, {"fps": 1e-310}, "fps is"),
