@@ -3,7 +3,7 @@
 from collections.abc import Iterable, MutableMapping, Sequence
 from logging import getLogger
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from harmonizer.imaging.mask import MaskSizeError, open_mask
 
 # What to do with a file that cannot be read: stop, or name it and take another one.
 OnError: TypeAlias = Literal["raise", "skip"]
-ON_ERROR = ("raise", "skip")
+ON_ERROR: tuple[str, ...] = get_args(OnError)
 
 _LISTED = 20  # how many missing files an error names before it only counts them
 _TRIES = 20  # how many damaged files in a row are a damaged dataset
