@@ -16,7 +16,7 @@ from harmonizer.errors import InputError, warn
 from harmonizer.imaging.arrays import is_tensor, plain, tensor_values
 from harmonizer.imaging.exif import upright_size
 from harmonizer.imaging.files import FileLike, is_file_like, load_upright, open_file
-from harmonizer.imaging.palette import palette_of
+from harmonizer.imaging.palette import alphas_of, palette_of
 from harmonizer.preprocessing import RANGE_TOLERANCE, Array, is_opencv_kind, resample
 
 if TYPE_CHECKING:
@@ -146,14 +146,17 @@ def _to_array(mask: MaskLike, check: Callable[[tuple[int, int]], None]) -> Array
 
 
 def _from_pil(mask: Image.Image) -> Array:
+    clear = mask.has_transparency_data
     if mask.mode == "P":
         indices = np.asarray(mask)
         palette = palette_of(mask)
         used = palette[np.unique(indices)]
         if indices.max(initial=0) <= 1 and (used != used[:, :1]).any():
             return indices  # a label map with one object: its colours mean nothing
-        return palette[indices]
-    if mask.mode in ("PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
+        return np.column_stack([palette, alphas_of(mask)])[indices] if clear else palette[indices]
+    if clear and mask.mode in ("PA", "1", "L", "RGB"):
+        mask = mask.convert("RGBA")
+    elif mask.mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
         mask = mask.convert("RGB")
     return np.asarray(mask)
 
@@ -168,7 +171,8 @@ def _one_channel(array: Array) -> Array:
     full = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1
     if channels in (2, 4):
         alpha = array[..., -1]
-        if (alpha != alpha.flat[0]).any():
+        # Which both say, where they are the same.
+        if (alpha != alpha.flat[0]).any() and (alpha[..., None] != array[..., :-1]).any():
             raise InputError(
                 "the mask has an alpha channel that varies, so it is unclear which one marks the "
                 "foreground; pass one channel: mask.getchannel('A') for the alpha, "

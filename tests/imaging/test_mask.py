@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import box_mask
+from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
@@ -140,12 +141,47 @@ def test_nearly_grey_channels_count_as_one() -> None:
     assert np.array_equal(plane > 0.5, MASK)
 
 
+def seen_through(plane: NDArray[np.uint8]) -> Image.Image:
+    """A mask whose alpha channel says something of its own."""
+    return Image.merge("LA", [Image.fromarray(plane), Image.fromarray(U8)])
+
+
+def with_palette_and_alpha() -> Image.Image:
+    mask = Image.fromarray(U8).convert("RGB").convert("P").convert("PA")
+    mask.putalpha(Image.fromarray(255 - U8))
+    return mask
+
+
+def keyed(key: int) -> Image.Image:
+    """A mask one of whose values is transparent."""
+    mask = Image.fromarray(U8)
+    mask.info["transparency"] = key
+    return mask
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [seen_through(U8), seen_through(U8).convert("RGBA"), keyed(0), keyed(7)],
+    ids=["LA", "RGBA", "black is transparent", "nothing is"],
+)
+def test_an_alpha_channel_that_says_the_same_is_no_riddle(mask: Image.Image) -> None:
+    assert np.array_equal(open_mask(mask, SIZE), MASK)
+    file = io.BytesIO()
+    mask.save(file, "PNG")
+    assert np.array_equal(open_mask(file, SIZE), MASK)
+
+
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
         ([[0, 1]], "got list"),
         (np.zeros((40, 60, 2, 1)), r"got \(40, 60, 2, 1\)"),
-        (Image.merge("LA", [Image.fromarray(U8)] * 2), "alpha channel that varies"),
+        (seen_through(255 - U8), "alpha channel that varies"),
+        (seen_through(255 - U8).convert("RGBA"), "alpha channel that varies"),
+        (seen_through(255 - U8).convert("RGBA").quantize(8), "alpha channel that varies"),
+        (with_palette_and_alpha(), "alpha channel that varies"),
+        (keyed(255), "alpha channel that varies"),
+        (keyed(255).convert("RGB"), "alpha channel that varies"),
         (small_object((0, 0, 255)), "looks like a picture"),
         (small_object((128, 128, 0)), "looks like a picture"),
         (torch.zeros(40, 60).to_sparse(), "dense tensor"),
