@@ -18,7 +18,7 @@ LARGEST_FILE = 100_000_000  # bytes
 LASTING = 3600  # seconds, after which what a closed page leaves is removed
 _FORM = 1_000_000  # what may stand around a file in the form that brings it
 _STROKES = 16_000_000  # of the brush, in a form, too
-_DOCUMENT = 1_000_000  # of JSON, which names files and holds none
+_DOCUMENT = 64_000  # of JSON, which names files and holds none; Gradio's log quotes what is wrong
 _IN_MEMORY = 16  # how many times a byte of JSON counts, for what is made of it
 _QUOTA = 2_000_000_000  # of all uploads and results together
 _LEAST = 65_536  # what a file counts at least, so that there are not too many
@@ -38,6 +38,7 @@ _GETS = re.compile(
     re.DOTALL,
 )
 _FILE = re.compile(r"/file=(.*)", re.DOTALL)
+_SESSION = re.compile(r"\w{0,64}")  # what Gradio keeps messages by
 
 
 class Gate:
@@ -123,9 +124,12 @@ class Gate:
             messages.append(await receive())
         content = b"".join(message.get("body", b"") for message in messages)
         try:
-            paths = list(_paths(json.loads(content)))
+            document = json.loads(content)
+            paths = list(_paths(document))
         except (ValueError, RecursionError):
             return receive, (400, "this is no JSON document")
+        if not _is_session(document):
+            return receive, (400, "a session has a short name, of letters and digits")
         if not all(map(self._is_ours, paths)):
             return receive, (400, "a path is not of a file that was uploaded here")
 
@@ -233,6 +237,13 @@ def _paths(document: object) -> Iterator[str]:
             rest += entries.values()
         elif isinstance(one, list):
             rest += cast(list[object], one)
+
+
+def _is_session(document: object) -> bool:
+    """Return whether a JSON document names a session as pages do, or none."""
+    entries = cast(dict[str, object], document) if isinstance(document, dict) else {}
+    name = entries.get("session_hash")
+    return name is None or (isinstance(name, str) and _SESSION.fullmatch(name) is not None)
 
 
 def _hostname(address: str) -> str | None:
