@@ -84,12 +84,15 @@ def from_tensor(tensor: "torch.Tensor") -> Picture:
 
 
 def tensor_values(tensor: "torch.Tensor") -> Array:
-    """Return what a tensor holds, floats as float32; refuse sparse ones, and the meta device's."""
+    """Return what a tensor holds, floats as float32; refuse those that are no plain numbers."""
     if str(tensor.layout) != "torch.strided" or tensor.is_meta:
         raise InputError(
             f"expected a dense tensor with values; got {tensor.layout} on {tensor.device}: "
             "use tensor.to_dense()"
         )
+    if tensor.is_quantized or tensor.is_nested:
+        kind, way = ("quantized", "dequantize()") if tensor.is_quantized else ("nested", "unbind()")
+        raise InputError(f"expected a dense tensor with values; got a {kind} one: tensor.{way}")
     values = tensor.detach().cpu()
     values = values.float() if values.is_floating_point() else values
     return values.resolve_conj().resolve_neg().numpy()

@@ -193,13 +193,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Refuse what no run can be made of."""
         for name in (
-            *("batch_size", "accumulate", "learning_rate"),
+            *("batch_size", "accumulate", "learning_rate", "epsilon"),
             *("checkpoint_every", "log_every", "min_area"),
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name} is a number above 0; got {getattr(self, name)}")
         for name in (
-            *("seed", "size", "harm_weight", "steps", "epochs", "backbone_rate", "epsilon"),
+            *("seed", "size", "harm_weight", "steps", "epochs", "backbone_rate"),
             *("warmup_steps", "clip_gradient", "workers", "validate_every", "panel"),
         ):
             if not 0 <= getattr(self, name) < math.inf:

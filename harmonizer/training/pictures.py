@@ -1,8 +1,9 @@
 """The pictures of a run, as its configuration names them."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from harmonizer.data import (
     AugmentedTriplets,
     CompositeSynthesizer,
     PhotoDataset,
-    TrainingData,
     Triplet,
     TripletDataset,
 )
@@ -20,12 +20,13 @@ from harmonizer.data.triplets import open_to_measure
 from harmonizer.errors import InputError
 from harmonizer.training.config import DataConfig, TrainConfig
 
+Pictures: TypeAlias = AugmentedTriplets | CompositeSynthesizer
 _Item = TypeVar("_Item")
 # Validation has to be the same in every run: what it draws depends on nothing but this.
 _VALIDATION_SEED = 20_000
 
 
-def training_pictures(config: TrainConfig) -> TrainingData:
+def training_pictures(config: TrainConfig) -> Pictures:
     """Open the pictures to learn from; they are read when they are drawn.
 
     Raises:
@@ -41,6 +42,20 @@ def training_pictures(config: TrainConfig) -> TrainingData:
         resampler=config.resampler or "opencv-linear",
     )
     return _open(wanted, augmentation, config.size, config.seed)
+
+
+def listed(pictures: Pictures) -> str:
+    """Say which pictures these are, in their order: how many, and what their names hash to.
+
+    A name is that of the file and of the folder that it is in: data may lie elsewhere another day.
+    """
+    if isinstance(pictures, AugmentedTriplets):
+        files = [files.composite for files in pictures.triplets.files]
+    else:
+        files = [files.image for files in pictures.photos.files]
+    names = "\n".join("/".join(file.parts[-2:]) for file in files)
+    found = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{len(files):,} of sha256 {found[:16]}"
 
 
 def validation_pictures(config: TrainConfig) -> list[Triplet]:
@@ -63,7 +78,7 @@ def _open(
     seed: int,
     *,
     measured: bool = False,
-) -> TrainingData:
+) -> Pictures:
     on_error: OnError = "skip" if wanted.skip_broken else "raise"
     root = Path(wanted.root)
     if wanted.kind == "triplets":

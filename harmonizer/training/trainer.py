@@ -3,7 +3,6 @@
 import logging
 import math
 import os
-import signal
 import sys
 import threading
 import time
@@ -12,7 +11,7 @@ from contextlib import closing, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import torch
@@ -36,7 +35,7 @@ from harmonizer.training.build import (
 )
 from harmonizer.training.config import TrainConfig
 from harmonizer.training.losses import Loss, build_loss
-from harmonizer.training.pictures import training_pictures, validation_pictures
+from harmonizer.training.pictures import listed, training_pictures, validation_pictures
 from harmonizer.training.run_folder import (
     CHECKPOINT_FILE,
     Log,
@@ -48,6 +47,7 @@ from harmonizer.training.run_folder import (
     save_checkpoint,
 )
 from harmonizer.training.schedule import learning_rate_factor
+from harmonizer.training.stopping import stop_signals
 from harmonizer.training.team import Team, joined_team
 from harmonizer.training.validation import COLUMNS, draw_panel, predict, validate
 from harmonizer.zoo.manifest import ModelInfo
@@ -119,7 +119,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> TrainResult:
         if device.type == "cuda" and team.size > 1:
             device = torch.device("cuda", team.local_rank)
         run = _Run(config, device, team, resume=resume)  # until here nothing is lost by an end
-        with _stop_signals() as stop, run.in_its_folder():
+        with stop_signals() as stop, run.in_its_folder():
             return run.go(stop)
 
 
@@ -380,6 +380,7 @@ class _Run:
             return
         state = {
             "config": self.config.to_toml(),
+            "pictures": listed(self.pictures),
             "step": self.step,
             "best": self.best,
             "metrics": self.metrics,
@@ -436,17 +437,23 @@ class _Run:
         before, now = (vars(settle(TrainConfig.parse_toml(text))) for text in both)
         changed = [key for key in now if key not in _FREE_TO_CHANGE and before[key] != now[key]]
         if changed:
-            model = os.path.join(".", self.folder, MODEL_FOLDER)  # noqa: PTH118 - a path, not a name
-            raise InputError(
-                f"the run in {self.folder} was started with another {', '.join(changed)}; go on "
-                f"with its own configuration, {self.folder / CONFIG_FILE}, or start a new run from "
-                f'its model: start = "{model}"'
-            )
+            own = f"its own configuration, {self.folder / CONFIG_FILE}"
+            self._refuse_another(f"another {', '.join(changed)}", own)
         self.measures_anew = before["validation"] != now["validation"]
         if self.measures_anew:
             warn("validation is on other pictures than before; the best model is sought anew")
 
+    def _refuse_another(self, run: str, own: str) -> NoReturn:
+        model = os.path.join(".", self.folder, MODEL_FOLDER)  # noqa: PTH118 - a path, not a name
+        raise InputError(
+            f"the run in {self.folder} was started with {run}; go on with {own}, or start a new "
+            f'run from its model: start = "{model}"'
+        )
+
     def _restore(self, saved: dict[str, Any]) -> None:
+        now = listed(self.pictures)
+        if saved.get("pictures", now) != now:  # earlier versions wrote none
+            self._refuse_another(f"other pictures than the {len(self.pictures):,} here", "them")
         self.step, self.best, self.metrics = read_progress(saved)
         if self.measures_anew:  # figures of other pictures are none to compare with
             self.best, self.metrics = math.inf, {}
@@ -473,24 +480,3 @@ def _follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> 
             kept.lerp_(new, 1 - decay)
         else:
             kept.copy_(new)
-
-
-@contextmanager
-def _stop_signals() -> Generator[threading.Event]:
-    """Set an event on SIGTERM and SIGINT, in place of dying in the middle of a step."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may handle signals
-        return
-    kinds = (signal.SIGTERM, signal.SIGINT)
-
-    def set_stop(number: int, frame: object) -> None:
-        del number, frame
-        stop.set()
-
-    before = {kind: signal.signal(kind, set_stop) for kind in kinds}
-    try:
-        yield stop
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)

@@ -60,7 +60,10 @@ def read_network(weights: Weights, info: ModelInfo) -> nn.Module:
     expected = network.state_dict()
     largest = sum(8 * tensor.numel() for tensor in expected.values()) + 2 * _LARGEST_HEADER
     state = _read_state(weights.read(largest), weights.path)
-    found = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    found = {
+        key: "a complex tensor" if tensor.is_complex() else tuple(tensor.shape)
+        for key, tensor in state.items()
+    }
     if problems := list_misfits(expected, found):
         raise WeightsCorruptedError(
             f"the weights in {weights.path} do not fit the network {info.architecture}: {problems}"

@@ -480,6 +480,16 @@ def test_weights_that_are_no_numbers_are_refused(value: float, folder: Path) -> 
         Harmonizer.from_pretrained(folder, device="cpu")
 
 
+def test_weights_with_imaginary_parts_are_refused(folder: Path) -> None:
+    """Which would be dropped without a word."""
+    forget_the_hash(folder)
+    state = load_file(folder / "model.safetensors")
+    name = next(key for key in state if key.endswith("weight"))
+    save_file({**state, name: state[name].to(torch.complex64)}, folder / "model.safetensors")
+    with pytest.raises(WeightsCorruptedError, match=f"{name}.*a complex tensor"):
+        Harmonizer.from_pretrained(folder, device="cpu")
+
+
 def test_what_is_loaded_is_what_was_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often the file is swapped: it is read once."""
     other = tiny_model(seed=1)

@@ -152,6 +152,14 @@ def with_palette_and_alpha() -> Image.Image:
     return mask
 
 
+def odd_tensor(kind: str) -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch finds both old
+        if kind == "quantized":
+            return torch.quantize_per_tensor(torch.zeros(SIZE), 0.1, 0, torch.qint8)
+        return torch.nested.nested_tensor([torch.zeros(40, 60)])
+
+
 def keyed(key: int) -> Image.Image:
     """A mask one of whose values is transparent."""
     mask = Image.fromarray(U8)
@@ -186,6 +194,8 @@ def test_an_alpha_channel_that_says_the_same_is_no_riddle(mask: Image.Image) -> 
         (small_object((128, 128, 0)), "looks like a picture"),
         (torch.zeros(40, 60).to_sparse(), "dense tensor"),
         (torch.zeros(40, 60, device="meta"), "dense tensor"),
+        (odd_tensor("quantized"), r"a quantized one: tensor\.dequantize"),
+        (odd_tensor("nested"), r"a nested one: tensor\.unbind"),
         (np.full(SIZE, 0.5) * 255, "mask values are"),
         (np.full(SIZE, 70000), "mask values are"),
     ],

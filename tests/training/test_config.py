@@ -69,6 +69,7 @@ def test_texts_of_any_kind_survive_the_file(text: str, tmp_path: Path) -> None:
         ("= 3", ["no valid TOML"]),
         ("batch_size = 0", ["batch_size is a number above 0"]),
         ("learning_rate = -1.0", ["learning_rate is a number above 0"]),
+        ("epsilon = 0.0", ["epsilon is a number above 0"]),
         ("learning_rate = inf", ["learning_rate is a number above 0; got inf"]),
         ("clip_gradient = inf", ["clip_gradient is a number from 0 up; got inf"]),
         ("batch_size = 10\naccumulate = 3", ["cannot be computed in 3 equal parts"]),

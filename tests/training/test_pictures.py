@@ -10,8 +10,9 @@ from PIL import Image
 from runs import SmallRun
 
 from harmonizer.errors import InputError
-from harmonizer.training import DataConfig
+from harmonizer.training import DataConfig, train
 from harmonizer.training.pictures import training_pictures, validation_pictures
+from harmonizer.training.run_folder import load_checkpoint, save_checkpoint
 
 
 @pytest.fixture
@@ -40,6 +41,34 @@ def test_triplets_are_learnt_from_and_measured(small_run: SmallRun, triplets: Pa
     for one in (*shown, *measured):
         assert one.composite.shape == (32, 32, 3)
         assert np.array_equal(one.composite[one.mask == 0], one.real[one.mask == 0])
+
+
+def test_a_run_goes_on_with_the_pictures_that_it_began_with(
+    small_run: SmallRun, triplets: Path
+) -> None:
+    """With fewer of them an epoch is shorter, and a run that counts epochs would be at its end."""
+    data = DataConfig(kind="triplets", root=str(triplets))
+    config = small_run(train=data, steps=0, epochs=1, batch_size=4)
+    train(config)
+    gone = triplets / "composites" / "5.png"
+    content = gone.read_bytes()
+    gone.rename(gone.with_name("9.png"))
+    for folder in ("masks", "real"):
+        (triplets / folder / "9.png").write_bytes((triplets / folder / "5.png").read_bytes())
+    with pytest.raises(InputError, match=r"other pictures than the 8 here.* start a new run from"):
+        train(config, resume=True)
+    gone.with_name("9.png").unlink()
+    with pytest.raises(InputError, match="other pictures than the 7 here"):
+        train(config, resume=True)
+    gone.write_bytes(content)
+    assert train(config, resume=True).finished
+
+    folder = Path(config.output)  # as versions before this one wrote it
+    state = load_checkpoint(folder)
+    del state["pictures"]
+    save_checkpoint(folder, state)
+    gone.unlink()
+    assert train(config, resume=True).finished
 
 
 def test_nothing_is_learnt_from_and_measured_on(small_run: SmallRun, triplets: Path) -> None:
