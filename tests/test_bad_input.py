@@ -261,9 +261,10 @@ MASKS = [
     Row("three channels that differ", over_picture(PIXELS), refused="so it looks like a picture"),
     Row(
         "an alpha channel that varies",
-        over_picture(np.dstack([U8] * 4)),
+        over_picture(np.dstack([255 - U8, 255 - U8, 255 - U8, U8])),
         refused="so it is unclear which one marks the",
     ),
+    Row("an alpha channel that says the same", over_picture(np.dstack([U8] * 4))),
     Row("a label map", over_picture(MASK * np.uint8(3)), refused="so it looks like a label map"),
     Row("negative", over_picture(-MASK.astype(int)), refused="mask values are bool"),
     Row("floats beyond 1", over_picture(U8 * 0.5), refused="mask values are bool"),
