@@ -146,15 +146,20 @@ def _to_array(mask: MaskLike, check: Callable[[tuple[int, int]], None]) -> Array
 
 
 def _from_pil(mask: Image.Image) -> Array:
-    clear = mask.has_transparency_data
     if mask.mode == "P":
         indices = np.asarray(mask)
         palette = palette_of(mask)
-        used = palette[np.unique(indices)]
+        entries = np.unique(indices)
+        used, alphas = palette[entries], alphas_of(mask)
         if indices.max(initial=0) <= 1 and (used != used[:, :1]).any():
             return indices  # a label map with one object: its colours mean nothing
-        return np.column_stack([palette, alphas_of(mask)])[indices] if clear else palette[indices]
-    if clear and mask.mode in ("PA", "1", "L", "RGB"):
+        # A black that is transparent is black, in soft masks, too; else alpha has a say of its own.
+        hidden = alphas[entries] < 255
+        only_black = not used[hidden].any() and not alphas[entries][hidden].any()
+        if hidden.any() and not (only_black and used[~hidden].any()):
+            return np.column_stack([palette, alphas])[indices]
+        return palette[indices]
+    if mask.mode == "PA":
         mask = mask.convert("RGBA")
     elif mask.mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
         mask = mask.convert("RGB")
@@ -175,8 +180,8 @@ def _one_channel(array: Array) -> Array:
         if (alpha != alpha.flat[0]).any() and (alpha[..., None] != array[..., :-1]).any():
             raise InputError(
                 "the mask has an alpha channel that varies, so it is unclear which one marks the "
-                "foreground; pass one channel: mask.getchannel('A') for the alpha, "
-                "mask.convert('RGB').convert('L') for the picture"
+                "foreground; pass one channel: mask.convert('RGBA').getchannel('A') for the "
+                "alpha, mask.convert('RGB').convert('L') for the picture"
             )
         array = array[..., :-1]
     if array.shape[2] == 3:

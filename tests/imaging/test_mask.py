@@ -179,6 +179,29 @@ def test_an_alpha_channel_that_says_the_same_is_no_riddle(mask: Image.Image) -> 
     assert np.array_equal(open_mask(file, SIZE), MASK)
 
 
+@pytest.mark.parametrize("form", ["L", "1", "RGB", "P", "GIF"])
+def test_a_soft_mask_may_call_its_black_transparent(form: str) -> None:
+    """Black is what it is, and no grey at the rim makes another mask of it."""
+    rows, columns = np.indices(SIZE)
+    plane = (20 * (15 - np.hypot(rows - 20, columns - 30))).clip(0, 255).astype(np.uint8)
+    mask = Image.fromarray(plane).convert(form if form != "GIF" else "L")
+    expected = np.asarray(mask.convert("L")) / 255
+    file = io.BytesIO()
+    key = (0, 0, 0) if form == "RGB" else 0
+    mask.save(file, "GIF" if form == "GIF" else "PNG", transparency=key)
+    np.testing.assert_allclose(open_mask(file, SIZE), expected, atol=1e-6)
+    in_memory = Image.open(file)
+    assert in_memory.has_transparency_data
+    np.testing.assert_allclose(open_mask(in_memory, SIZE), expected, atol=1e-6)
+
+
+def test_the_way_out_of_a_riddle_works() -> None:
+    """As its message names it, also where there is no channel of alpha but a palette's."""
+    for mask in (seen_through(255 - U8), seen_through(255 - U8).convert("RGBA").quantize(8)):
+        assert np.array_equal(open_mask(mask.convert("RGBA").getchannel("A"), SIZE), MASK)
+        assert np.array_equal(open_mask(mask.convert("RGB").convert("L"), SIZE), ~MASK)
+
+
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
@@ -188,8 +211,7 @@ def test_an_alpha_channel_that_says_the_same_is_no_riddle(mask: Image.Image) -> 
         (seen_through(255 - U8).convert("RGBA"), "alpha channel that varies"),
         (seen_through(255 - U8).convert("RGBA").quantize(8), "alpha channel that varies"),
         (with_palette_and_alpha(), "alpha channel that varies"),
-        (keyed(255), "alpha channel that varies"),
-        (keyed(255).convert("RGB"), "alpha channel that varies"),
+        (seen_through(0 * U8).convert("RGBA").quantize(8), "alpha channel that varies"),
         (small_object((0, 0, 255)), "looks like a picture"),
         (small_object((128, 128, 0)), "looks like a picture"),
         (torch.zeros(40, 60).to_sparse(), "dense tensor"),
