@@ -154,9 +154,9 @@ def _from_pil(mask: Image.Image) -> Array:
         if indices.max(initial=0) <= 1 and (used != used[:, :1]).any():
             return indices  # a label map with one object: its colours mean nothing
         # A black that is transparent is black, in soft masks, too; else alpha has a say of its own.
-        hidden = alphas[entries] < 255
-        only_black = not used[hidden].any() and not alphas[entries][hidden].any()
-        if hidden.any() and not (only_black and used[~hidden].any()):
+        shown, hidden = entries[alphas[entries] == 255], entries[alphas[entries] < 255]
+        only_black = palette[shown].any() and not (palette[hidden].any() or alphas[hidden].any())
+        if hidden.size and not only_black:
             return np.column_stack([palette, alphas])[indices]
         return palette[indices]
     if mask.mode == "PA":

@@ -166,6 +166,7 @@ class _Run:
         torch.manual_seed(config.seed + 1 + team.rank)  # dropout differs between processes
 
         self.pictures = training_pictures(config)
+        self.listed = listed(self.pictures)  # once: there may be many
         self.validation: Sequence[Triplet] = validation_pictures(config) if team.leads else ()
         self.total = config.steps or config.epochs * (len(self.pictures) // config.batch_size)
         self.step, self.best, self.metrics = 0, math.inf, dict[str, float]()
@@ -380,7 +381,7 @@ class _Run:
             return
         state = {
             "config": self.config.to_toml(),
-            "pictures": listed(self.pictures),
+            "pictures": self.listed,
             "step": self.step,
             "best": self.best,
             "metrics": self.metrics,
@@ -451,8 +452,7 @@ class _Run:
         )
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        now = listed(self.pictures)
-        if saved.get("pictures", now) != now:  # earlier versions wrote none
+        if saved.get("pictures", self.listed) != self.listed:  # earlier versions wrote none
             self._refuse_another(f"other pictures than the {len(self.pictures):,} here", "them")
         self.step, self.best, self.metrics = read_progress(saved)
         if self.measures_anew:  # figures of other pictures are none to compare with

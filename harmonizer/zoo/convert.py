@@ -84,7 +84,7 @@ def load_backbone_weights(network: nn.Module, state_dict: Mapping[str, object]) 
         for key, value in state_dict.items()
         if key.partition(".")[0] not in CLASSIFIER_PARTS
     }
-    if odd := [key for key, value in features_only.items() if isinstance(_describe(value), str)]:
+    if odd := [key for key, value in features_only.items() if isinstance(describe(value), str)]:
         raise WeightsCorruptedError(
             f"these weights hold what is no tensor of numbers: {', '.join(odd[:_LISTED])}"
         )
@@ -115,13 +115,13 @@ def _take(
     given: Mapping[str, object], expected: Mapping[str, torch.Tensor], complaint: str
 ) -> dict[str, torch.Tensor]:
     """Return copies of what is given, in the expected dtypes, or say what does not fit."""
-    described = {key: _describe(value) for key, value in given.items()}
+    described = {key: describe(value) for key, value in given.items()}
     if problems := list_misfits(expected, described):
         raise WeightsCorruptedError(f"{complaint}; {problems}")
     return {key: _copy(value, own_dtype(expected[key])) for key, value in given.items()}
 
 
-def _describe(value: object) -> tuple[int, ...] | str:
+def describe(value: object) -> tuple[int, ...] | str:
     """Return the shape of a plain tensor or array of numbers, or what it is instead."""
     if isinstance(value, torch.Tensor):
         odd = {

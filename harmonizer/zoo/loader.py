@@ -11,7 +11,7 @@ from torch import nn
 from harmonizer.errors import HarmonizerError, WeightsCorruptedError
 from harmonizer.networks import build_network
 from harmonizer.threads import survive_forks
-from harmonizer.zoo.convert import list_misfits, own_dtype
+from harmonizer.zoo.convert import describe, list_misfits, own_dtype
 from harmonizer.zoo.find import find_model
 from harmonizer.zoo.integrity import Weights
 from harmonizer.zoo.manifest import ModelInfo
@@ -60,10 +60,7 @@ def read_network(weights: Weights, info: ModelInfo) -> nn.Module:
     expected = network.state_dict()
     largest = sum(8 * tensor.numel() for tensor in expected.values()) + 2 * _LARGEST_HEADER
     state = _read_state(weights.read(largest), weights.path)
-    found = {
-        key: "a complex tensor" if tensor.is_complex() else tuple(tensor.shape)
-        for key, tensor in state.items()
-    }
+    found = {key: describe(tensor) for key, tensor in state.items()}
     if problems := list_misfits(expected, found):
         raise WeightsCorruptedError(
             f"the weights in {weights.path} do not fit the network {info.architecture}: {problems}"

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 from runs import SmallRun
 
+from harmonizer.data import AugmentedTriplets, TripletDataset, TripletFiles
 from harmonizer.errors import InputError
 from harmonizer.training import DataConfig, train
-from harmonizer.training.pictures import training_pictures, validation_pictures
+from harmonizer.training.pictures import listed, training_pictures, validation_pictures
 from harmonizer.training.run_folder import load_checkpoint, save_checkpoint
 
 
@@ -69,6 +70,15 @@ def test_a_run_goes_on_with_the_pictures_that_it_began_with(
     save_checkpoint(folder, state)
     gone.unlink()
     assert train(config, resume=True).finished
+
+
+def test_names_that_are_no_text_tell_pictures_apart() -> None:
+    """File systems take any bytes; Python reads them as halves of characters."""
+    said: set[str] = set()
+    for name in ("\udcfe.png", "\udcff.png"):
+        files = TripletFiles(Path(name), Path("mask.png"), Path("real.png"), "a")
+        said.add(listed(AugmentedTriplets(TripletDataset([files]))))
+    assert len(said) == 2
 
 
 def test_nothing_is_learnt_from_and_measured_on(small_run: SmallRun, triplets: Path) -> None:
