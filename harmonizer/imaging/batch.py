@@ -13,12 +13,18 @@ from harmonizer.imaging.mask import MaskLike
 
 
 def check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike]) -> None:
-    """Refuse what is no batch, but a single image or mask."""
+    """Refuse what is no batch: a single image or mask, or nothing to take any from."""
     for one in (images, masks):
         if isinstance(one, Image.Image) or is_file_like(one) or _is_single(one):
             raise InputError(
                 "a batch takes several images and masks, such as two lists; got a single "
                 f"{type(cast(object, one)).__name__}: use harmonize, or put it into a list"
+            )
+        # Asked for, not begun: to iterate over a DataLoader starts its workers.
+        if not (hasattr(one, "__iter__") or hasattr(one, "__getitem__")):
+            raise InputError(
+                "a batch takes several images and masks, such as two lists; got "
+                f"{type(cast(object, one)).__name__}"
             )
 
 
