@@ -84,7 +84,8 @@ def evaluate(
     rows: list[Row] = []
     if folder is not None:
         configuration = _configuration(methods, dataset, protocol)
-        table, rows = open_rows(folder, configuration, [*map(_version, dataset.files)])
+        pictures = [(files.name, files.part) for files in dataset.files]
+        table, rows = open_rows(folder, configuration, pictures, [*map(_version, dataset.files)])
     done = {row.index for row in rows}
     waiting = [index for index in range(len(dataset)) if index not in done]
     skipped = list(dataset.missing)

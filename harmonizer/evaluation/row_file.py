@@ -1,23 +1,28 @@
 """An evaluation's rows on disk, so that one that was stopped goes on where it was."""
 
 import json
-from collections import Counter
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, cast
 
 from harmonizer.errors import InputError
-from harmonizer.evaluation.results import Row
+from harmonizer.evaluation.results import METRICS, Row
 from harmonizer.files import read_json, write_atomically
 from harmonizer.files.tables import RowTable
 
 ROWS, CONFIGURATION = "images.csv", "configuration.json"
 _VERSIONS = "versions"  # its key in the latter
+_HIGHEST_SSIM = 1.001  # it is at most 1, but for rounding
+_NUMBERS = ("foreground", *METRICS)
 
 
 def open_rows(
-    folder: Path, configuration: Mapping[str, Any], versions: Sequence[str]
+    folder: Path,
+    configuration: Mapping[str, Any],
+    pictures: Sequence[tuple[str, str]],
+    versions: Sequence[str],
 ) -> tuple[RowTable, list[Row]]:
     """Open `images.csv` of a folder: a row for each picture and model.
 
@@ -28,13 +33,13 @@ def open_rows(
         folder: Where they are.
         configuration: What decides over them; of `models`, by their labels, what tells each from
             others, or None for what nothing does.
-        versions: What tells the files of each picture, by its place in the dataset, from others of
-            the same names.
+        pictures: Name and part of each, by its place in the dataset.
+        versions: What tells the files of each from others of the same names.
 
     Returns:
-        The table, and the rows that it holds of pictures that every model was measured on; what a
-        killed process left of another picture is gone, and so are rows of files that were
-        replaced since.
+        The table, and the rows that it holds of pictures that every model was measured on. What a
+        killed process left of another picture is gone, and so are the rows of files that were
+        replaced since, and of a picture of which one was damaged.
 
     Raises:
         InputError: The folder holds an evaluation of something else, or of what may be something
@@ -59,13 +64,18 @@ def open_rows(
     if not before:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(written, text)
-    rows = [row for row in map(_parse, table.read()) if row is not None]
-    counts = Counter(row.index for row in rows)
+    found: dict[int, list[Row]] = {}
+    for row in map(_parse, table.read()):
+        if row is not None:
+            found.setdefault(row.index, []).append(row)
     same = {i for i, (old, new) in enumerate(zip(before, versions, strict=False)) if old == new}
+    labels = list(configuration["models"])
     whole = [
         row
+        for index, rows in found.items()
+        if index in same and [row.model for row in rows] == labels
+        if all(_is_sound(row, *pictures[index]) for row in rows)
         for row in rows
-        if row.index in same and counts[row.index] == len(configuration["models"])
     ]
     table.begin([astuple(row) for row in whole])
     if before:  # only now that no row of other files is left
@@ -80,6 +90,19 @@ def _parse(texts: list[str]) -> Row | None:
         return Row(int(index), model, name, part, int(width), int(height), *map(float, numbers))
     except ValueError:
         return None
+
+
+def _is_sound(row: Row, name: str, part: str) -> bool:
+    """Whether a row is of this picture, and has figures that can be."""
+    numbers = [getattr(row, field) for field in _NUMBERS]
+    return (
+        (row.name, row.part) == (name, part)
+        and all(map(math.isfinite, numbers))
+        and 0 <= row.foreground <= 1
+        and min(row.width, row.height) > 0
+        and min(row.mse, row.fmse) >= 0
+        and max(row.ssim, row.fssim) <= _HIGHEST_SSIM
+    )
 
 
 def _read_versions(path: Path, configuration: Mapping[str, Any]) -> Sequence[str]:

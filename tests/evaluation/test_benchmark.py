@@ -446,3 +446,33 @@ def test_what_is_no_row_is_measured_again(line: str, iharmony4: Path, tmp_path: 
     lines[3] = line
     table.write_text("\n".join([*lines, ""]))
     assert evaluate("composite", iharmony4, output=tmp_path / "out") == evaluation
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("model", "reinhard"),  # twice, then
+        ("model", "rein"),
+        ("name", "another"),
+        ("part", "HCOCO2"),
+        ("width", "0"),
+        ("foreground", "-1"),
+        ("foreground", "nan"),
+        ("mse", "nan"),
+        ("mse", "-1"),
+        ("psnr", "inf"),
+        ("fmse", "-0.5"),
+        ("fpsnr", "-inf"),
+        ("ssim", "12500"),
+        ("fssim", "2"),
+    ],
+)
+def test_damaged_rows_are_measured_again(
+    field: str, value: str, iharmony4: Path, tmp_path: Path
+) -> None:
+    evaluation = evaluate(["composite", "reinhard"], iharmony4, output=tmp_path / "out")
+    table = tmp_path / "out" / "images.csv"
+    rows = list(csv.reader(table.read_text().splitlines()))
+    rows[3][rows[0].index(field)] = value
+    table.write_text("".join(",".join(row) + "\n" for row in rows))
+    assert evaluate(["composite", "reinhard"], iharmony4, output=tmp_path / "out") == evaluation
