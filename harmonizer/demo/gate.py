@@ -38,7 +38,7 @@ _GETS = re.compile(
     re.DOTALL,
 )
 _FILE = re.compile(r"/file=(.*)", re.DOTALL)
-_SESSION = re.compile(r"\w{0,64}")  # what Gradio keeps messages by
+_SESSION = re.compile(r"\w{1,64}")  # what Gradio keeps messages by
 
 
 class Gate:

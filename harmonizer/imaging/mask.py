@@ -31,6 +31,7 @@ ResizeMask: TypeAlias = bool | Literal["stretch"]
 _COLOUR_TOLERANCE = 0.02
 _NOT_FINITE = "the mask holds NaN or infinite values; replace them by 0 or 1"
 _SOME = 16  # one row and column of so many
+_FAINT = 0.1  # a mask whose largest value is less may be one of another range
 _ROWS = 16  # at a time, which stay in a core's cache
 # A mask of integers whose brightest value is below this is taken for a map of numbered labels.
 _LEAST_WHITE = 32
@@ -276,6 +277,11 @@ def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
         reason = "the mask covers the whole picture: there is no background to harmonize it with"
     else:
         _hint_at_inversion(mask)
+        if some.max() < _FAINT and (most := mask.max()) < _FAINT:
+            warn(
+                f"the mask is {most:.1%} white at most, so hardly anything will change. White is "
+                "1, 255 (8 bits) or 65535 (16 bits); scale masks of other ranges to it"
+            )
         return False
     warn(f"{reason}; the picture is returned unchanged")
     return True

@@ -47,15 +47,16 @@ def training_pictures(config: TrainConfig) -> Pictures:
 def listed(pictures: Pictures) -> str:
     """Say which pictures these are, in their order: how many, and what their names hash to.
 
-    A name is that of the file and of the folder that it is in: data may lie elsewhere another day.
+    They are those of pictures, masks and real pictures, each with the folder that the file is in:
+    data may lie elsewhere another day. What the files hold is not looked at.
     """
     if isinstance(pictures, AugmentedTriplets):
-        files = [files.composite for files in pictures.triplets.files]
+        several = [(files.composite, files.mask, files.real) for files in pictures.triplets.files]
     else:
-        files = [files.image for files in pictures.photos.files]
-    names = "\n".join("/".join(file.parts[-2:]) for file in files)
+        several = [(files.image, files.mask) for files in pictures.photos.files]
+    names = "\n".join("\t".join("/".join(file.parts[-2:]) for file in files) for files in several)
     found = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
-    return f"{len(files):,} of sha256 {found[:16]}"
+    return f"{len(several):,} of sha256 {found[:16]}"
 
 
 def validation_pictures(config: TrainConfig) -> list[Triplet]:

@@ -55,6 +55,8 @@ def load_checkpoint(folder: Path) -> dict[str, Any]:
     """
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
+        if path.exists():
+            raise InputError(f"{path} is no file; remove it")
         raise InputError(f"there is no checkpoint {path} to go on from; start without --resume")
     try:
         return read_released(path)
@@ -62,8 +64,10 @@ def load_checkpoint(folder: Path) -> dict[str, Any]:
         raise InputError(f"the checkpoint {path} is damaged: {error}") from error
 
 
-def read_progress(state: Mapping[str, Any]) -> tuple[int, float, dict[str, float]]:
+def read_progress(state: Mapping[str, Any], total: int) -> tuple[int, float, dict[str, float]]:
     """Return how far the run of a checkpoint is: its step, its best fMSE, and its last validation.
+
+    `total` is how many steps the run has.
 
     What is none of these is not printed: a few lists in each other may be a text without end.
 
@@ -72,10 +76,10 @@ def read_progress(state: Mapping[str, Any]) -> tuple[int, float, dict[str, float
         ValueError: One is not what a run writes.
     """
     step, best = state["step"], state["best"]
-    if type(step) is not int or step < 0:
-        raise ValueError("its step is no whole number of at least 0")
-    if not isinstance(best, int | float):
-        raise ValueError("its best fMSE is no number")
+    if type(step) is not int or not 0 <= step <= total:
+        raise ValueError(f"its step is no whole number from 0 to {total}")
+    if not isinstance(best, int | float) or not best >= 0:  # infinite before the first validation
+        raise ValueError("its best fMSE is no number of at least 0")
     if not isinstance(state["metrics"], dict):
         raise ValueError("its last validation is no table")
     metrics = cast(dict[str, Any], state["metrics"])
@@ -113,6 +117,8 @@ def restore_optimizer(
                 raise ValueError(f"the optimizer's {key} is no tensor of {tuple(like.shape)}")
             if kept.layout != torch.strided or not bool(kept.isfinite().all()):
                 raise ValueError(f"the optimizer's {key} is NaN or infinite")
+            if key != "exp_avg" and bool((kept < 0).any()):
+                raise ValueError(f"the optimizer's {key} is below 0")
             # Adam writes as many numbers as a weight has, and in its order, from where each begins:
             # what says one number again and again, or shares another's, is given its own memory.
             own = torch.empty_like(like, dtype=kept.dtype, device=kept.device)

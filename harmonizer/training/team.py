@@ -4,9 +4,17 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import distributed
+
+from harmonizer.errors import TrainingError
+
+# The others wait while one validates, which may take long. Who has died is noticed at once.
+_PATIENCE = timedelta(days=1)
+# What Gloo raises of one that has gone has no type of its own.
+_GLOO = "gloo"
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,11 @@ class Team:
 
 @contextmanager
 def joined_team(device: torch.device) -> Generator[Team]:
-    """Join the processes that `torchrun` started, if it did, and leave them in the end."""
+    """Join the processes that `torchrun` started, if it did, and leave them in the end.
+
+    Raises:
+        TrainingError: Another one of them has ended meanwhile.
+    """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield Team()
         return
@@ -60,8 +72,15 @@ def joined_team(device: torch.device) -> Generator[Team]:
     )
     if device.type == "cuda":
         torch.cuda.set_device(team.local_rank)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield team
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and _GLOO not in str(error):
+            raise
+        raise TrainingError(
+            "another process of this run has ended; what it said tells why. The last checkpoint is "
+            "kept"
+        ) from error
     finally:
         distributed.destroy_process_group()

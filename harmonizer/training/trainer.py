@@ -454,7 +454,7 @@ class _Run:
     def _restore(self, saved: dict[str, Any]) -> None:
         if saved.get("pictures", self.listed) != self.listed:  # earlier versions wrote none
             self._refuse_another(f"other pictures than the {len(self.pictures):,} here", "them")
-        self.step, self.best, self.metrics = read_progress(saved)
+        self.step, self.best, self.metrics = read_progress(saved, self.total)
         if self.measures_anew:  # figures of other pictures are none to compare with
             self.best, self.metrics = math.inf, {}
         for network, name in ((self.network, "network"), (self.average, "average")):

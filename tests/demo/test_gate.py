@@ -348,7 +348,14 @@ def test_documents_name_files_and_hold_none(page: Page) -> None:
 
 @pytest.mark.parametrize(
     ("name", "status"),
-    [("k3j9x0a1b2", PASSED), (None, PASSED), ("b" * 65, 400), ("a/b", 400), (["a"], 400)],
+    [
+        ("k3j9x0a1b2", PASSED),
+        (None, PASSED),
+        ("", 400),
+        ("b" * 65, 400),
+        ("a/b", 400),
+        (["a"], 400),
+    ],
 )
 def test_sessions_have_short_names(page: Page, name: object, status: int) -> None:
     assert page.post(JOIN, json.dumps({"data": [], "session_hash": name}).encode()) == status

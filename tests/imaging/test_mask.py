@@ -291,6 +291,21 @@ def test_a_tensor_of_16_bits_is_a_mask(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (np.eye(32, dtype=np.float32) / 255, "is 0.4% white at most"),
+        (np.eye(32, dtype=np.uint16) * 1023, "is 1.6% white at most"),
+        (np.eye(32, dtype=np.float32)[::-1] / 5, None),
+    ],
+)
+def test_a_mask_of_another_range_is_hinted_at(mask: Any, said: str | None) -> None:
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        assert not warn_if_nothing_to_do(open_mask(mask, (32, 32)))
+    assert [said is not None and said in str(one.message) for one in given] == [True] * bool(said)
+
+
+@pytest.mark.parametrize(
     ("rows", "columns", "hinted"),
     [
         (slice(10, 30), slice(20, 40), True),  # the hole of an inverted mask

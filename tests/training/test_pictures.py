@@ -68,7 +68,7 @@ def test_a_run_goes_on_with_the_pictures_that_it_began_with(
     state = load_checkpoint(folder)
     del state["pictures"]
     save_checkpoint(folder, state)
-    gone.unlink()
+    gone.rename(gone.with_name("9.png"))
     assert train(config, resume=True).finished
 
 
@@ -79,6 +79,20 @@ def test_names_that_are_no_text_tell_pictures_apart() -> None:
         files = TripletFiles(Path(name), Path("mask.png"), Path("real.png"), "a")
         said.add(listed(AugmentedTriplets(TripletDataset([files]))))
     assert len(said) == 2
+
+
+def test_other_masks_are_other_pictures(small_run: SmallRun, triplets: Path) -> None:
+    config = small_run(train=DataConfig(kind="triplets", root=str(triplets)), steps=1)
+    train(config)
+    table = triplets / "table.csv"
+    for masks in (range(8), [1, 0, *range(2, 8)]):
+        rows = [f"composites/{i}.png,masks/{mask}.png,real/{i}.png" for i, mask in enumerate(masks)]
+        table.write_text("\n".join(["composite,mask,real", *rows]))
+        found = training_pictures(
+            replace(config, train=DataConfig(kind="triplets", root=str(table)))
+        )
+        same = listed(found) == listed(training_pictures(config))
+        assert same == (list(masks) == list(range(8)))
 
 
 def test_nothing_is_learnt_from_and_measured_on(small_run: SmallRun, triplets: Path) -> None:

@@ -119,6 +119,11 @@ def test_a_run_that_had_ended_is_measured_by_other_validation(small_run: SmallRu
 def test_resuming_nothing_is_refused(small_run: SmallRun) -> None:
     with pytest.raises(InputError, match="there is no checkpoint"):
         train(small_run(), resume=True)
+    config = small_run()
+    folder = Path(config.output) / "checkpoint.pth"
+    folder.mkdir(parents=True)
+    with pytest.raises(InputError, match=r"checkpoint\.pth is no file; remove it"):
+        train(config, resume=True)
 
 
 class Touch:
@@ -152,8 +157,8 @@ def test_a_checkpoint_with_something_else_in_it_is_refused(small_run: SmallRun) 
     path = Path(config.output) / "checkpoint.pth"
     state = load_checkpoint(path.parent)
     wrong = {
-        "step": (None, "2", 1.5, -1, [], torch.zeros(3)),
-        "best": (None, "x", [], torch.zeros(3)),
+        "step": (None, "2", 1.5, -1, 2, [], torch.zeros(3)),  # it has one step
+        "best": (None, "x", nan, -1.0, [], torch.zeros(3)),
         "metrics": (None, "x", 1, [], {"fmse": 1.0}, {"fmse": "x"}),
     }
     for key, values in wrong.items():
@@ -188,7 +193,8 @@ def test_moments_of_other_weights_are_refused_and_settings_of_others_not_taken(
     path = Path(config.output) / "checkpoint.pth"
     state = load_checkpoint(path.parent)
     for key, kept in state["optimizer"]["state"][0].items():
-        for value in (None, "x", [], torch.zeros(2, 3), kept * nan):
+        below = [] if key == "exp_avg" else [kept - 1e9]
+        for value in (None, "x", [], torch.zeros(2, 3), kept * nan, *below):
             moments = deepcopy(state["optimizer"])
             moments["state"][0][key] = value
             torch.save({**state, "optimizer": moments}, path)

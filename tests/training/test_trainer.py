@@ -1,6 +1,8 @@
 """A run learns, and leaves what it promises."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -16,7 +18,7 @@ from PIL import Image
 from runs import RUN, SmallRun, losses, rows, same_state, weights
 
 from harmonizer import Harmonizer
-from harmonizer.training import TrainConfig, train
+from harmonizer.training import DataConfig, TrainConfig, train
 from harmonizer.training.build import settle
 
 
@@ -136,6 +138,48 @@ def test_two_processes_learn_what_one_does(small_run: SmallRun, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     # Gradients are summed in another order, and what that rounds grows with every update.
     assert losses(two.output) == pytest.approx(losses(one.output), rel=1e-3)
+
+
+LEFT_ALONE = """
+import os, sys
+from pathlib import Path
+from harmonizer.errors import TrainingError
+from harmonizer.training import TrainConfig, train, trainer
+
+update = trainer._Run._update
+
+def update_twice(run, *given):
+    if run.step == 2 and run.team.rank == 1:
+        os._exit(3)
+    return update(run, *given)
+
+trainer._Run._update = update_twice
+try:
+    train(TrainConfig.from_toml(Path(sys.argv[1])))
+except TrainingError as error:
+    print(error)
+"""
+
+
+def test_a_process_whose_fellow_has_died_says_so(small_run: SmallRun, tmp_path: Path) -> None:
+    config = small_run(steps=4, validation=DataConfig(), device="cpu")
+    (tmp_path / "run.toml").write_text(config.to_toml())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    together = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", LEFT_ALONE, str(tmp_path / "run.toml")],
+            env={**os.environ, **together, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    (said, _), _ = (one.communicate(timeout=120) for one in both)
+    assert [one.returncode for one in both] == [0, 3]
+    assert "another process of this run has ended" in said
 
 
 def test_a_run_that_is_of_no_use_ends_with_a_warning(
