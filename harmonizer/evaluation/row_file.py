@@ -3,14 +3,14 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
 from harmonizer.errors import InputError
 from harmonizer.evaluation.results import METRICS, Row
 from harmonizer.files import read_json, write_atomically
-from harmonizer.files.tables import RowTable
+from harmonizer.files.tables import RowTable, as_written
 
 ROWS, CONFIGURATION = "images.csv", "configuration.json"
 _VERSIONS = "versions"  # its key in the latter
@@ -69,13 +69,11 @@ def open_rows(
         if row is not None:
             found.setdefault(row.index, []).append(row)
     same = {i for i, (old, new) in enumerate(zip(before, versions, strict=False)) if old == new}
-    labels = list(configuration["models"])
     whole = [
         row
         for index, rows in found.items()
-        if index in same and [row.model for row in rows] == labels
-        if all(_is_sound(row, *pictures[index]) for row in rows)
-        for row in rows
+        if index in same
+        for row in _whole(rows, list(configuration["models"]), *pictures[index])
     ]
     table.begin([astuple(row) for row in whole])
     if before:  # only now that no row of other files is left
@@ -90,6 +88,20 @@ def _parse(texts: list[str]) -> Row | None:
         return Row(int(index), model, name, part, int(width), int(height), *map(float, numbers))
     except ValueError:
         return None
+
+
+def _whole(rows: Sequence[Row], labels: Sequence[str], name: str, part: str) -> list[Row]:
+    """The rows of a picture in the order of the models; none, unless all are there and sound."""
+    by_label = {row.model: row for row in rows}
+    written = {as_written(label): label for label in labels}
+    if len(rows) != len(labels) or set(by_label) != set(written):
+        return []
+    if not all(_is_sound(row, as_written(name), as_written(part)) for row in rows):
+        return []
+    return [
+        replace(by_label[text], model=label, name=name, part=part)
+        for text, label in written.items()
+    ]
 
 
 def _is_sound(row: Row, name: str, part: str) -> bool:

@@ -144,6 +144,11 @@ class RowTable:
                 raise
 
 
+def as_written(text: str) -> str:
+    """Return a text as `RowTable` reads it back: what UTF-8 does not hold is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _as_csv(rows: Iterable[Iterable[object]]) -> str:
     buffer = io.StringIO(newline="")
     csv.writer(buffer, lineterminator="\n").writerows(

@@ -21,7 +21,8 @@ def check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike]) -> None:
                 f"{type(cast(object, one)).__name__}: use harmonize, or put it into a list"
             )
         # Asked for, not begun: to iterate over a DataLoader starts its workers.
-        if not (hasattr(one, "__iter__") or hasattr(one, "__getitem__")):
+        several = hasattr(one, "__iter__") or hasattr(one, "__getitem__")
+        if isinstance(one, type) or not several:
             raise InputError(
                 "a batch takes several images and masks, such as two lists; got "
                 f"{type(cast(object, one)).__name__}"

@@ -34,7 +34,7 @@ _SOME = 16  # one row and column of so many
 _FAINT = 0.1  # a mask whose largest value is less may be one of another range
 _ROWS = 16  # at a time, which stay in a core's cache
 # A mask of integers whose brightest value is below this is taken for a map of numbered labels.
-_LEAST_WHITE = 32
+LEAST_WHITE = 32
 
 
 class MaskSizeError(InputError):
@@ -70,10 +70,29 @@ def open_mask(
         InputError: The mask cannot be read, is ambiguous, or has another size than the image
             (`MaskSizeError`).
     """
+    return unit_mask(read_mask(mask, size, resize=resize), size, resize=resize)
+
+
+def read_mask(mask: MaskLike, size: tuple[int, int] | None, *, resize: ResizeMask = False) -> Array:
+    """Read a mask's numbers as they are, (H, W), for `unit_mask`.
+
+    It takes and raises what `open_mask` does. Without a size, files of any are read.
+    """
     if resize not in (True, False, "stretch"):
         raise InputError(f"resize_mask is True, False or 'stretch'; got {resize!r}")
-    array = _to_array(mask, partial(_check_header, size=size, resize=resize))
-    plane = _unit_range(_one_channel(array))
+    check = None if size is None else partial(_check_header, size=size, resize=resize)
+    return _one_channel(_to_array(mask, check or (lambda _: None)))
+
+
+def unit_mask(
+    values: Array, size: tuple[int, int], *, resize: ResizeMask = False, white: int | None = None
+) -> NDArray[np.float32]:
+    """Bring what `read_mask` returned to [0, 1], and to a size.
+
+    It returns and raises what `open_mask` does. `white` is what full foreground is among integers,
+    at least their largest value; None finds it by that.
+    """
+    plane = _unit_range(values, white)
     if plane.shape == size:
         return plane
     found = (plane.shape[0], plane.shape[1])
@@ -224,7 +243,7 @@ def _repeated_plane(array: Array) -> Array | None:
     return plane
 
 
-def _unit_range(values: Array) -> NDArray[np.float32]:
+def _unit_range(values: Array, white: int | None = None) -> NDArray[np.float32]:
     kind = values.dtype.kind
     if kind == "b":
         return values.astype(np.float32)
@@ -233,13 +252,13 @@ def _unit_range(values: Array) -> NDArray[np.float32]:
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(_NOT_FINITE)
-    if kind != "f" and 1 < high < _LEAST_WHITE:
+    if kind != "f" and white is None and 1 < high < LEAST_WHITE:
         raise InputError(
             f"the mask's largest value is {high:.0f}, so it looks like a label map; masks have 0 "
             "and 1, or 0 to 255. Pass mask == label for the object to change"
         )
     if kind != "f" and low >= 0 and high <= 65535:
-        full = next(limit for limit in (1, 255, 65535) if high <= limit)
+        full = white or next(limit for limit in (1, 255, 65535) if high <= limit)
         return (values / np.float32(full)).astype(np.float32, copy=False)
     if kind == "f" and low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE:
         plane = values.astype(np.float32, copy=False)
@@ -277,14 +296,18 @@ def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
         reason = "the mask covers the whole picture: there is no background to harmonize it with"
     else:
         _hint_at_inversion(mask)
-        if some.max() < _FAINT and (most := mask.max()) < _FAINT:
-            warn(
-                f"the mask is {most:.1%} white at most, so hardly anything will change. White is "
-                "1, 255 (8 bits) or 65535 (16 bits); scale masks of other ranges to it"
-            )
         return False
     warn(f"{reason}; the picture is returned unchanged")
     return True
+
+
+def hint_at_faintness(mask: NDArray[np.float32]) -> None:
+    """Warn of a mask that is not empty, and hardly white anywhere."""
+    if mask[::_SOME, ::_SOME].max() < _FAINT and 0 < (most := mask.max()) < _FAINT:
+        warn(
+            f"the mask is {most:.1%} white at most, so hardly anything will change. White is "
+            "1, 255 (8 bits) or 65535 (16 bits); scale masks of other ranges to it"
+        )
 
 
 def _hint_at_inversion(mask: NDArray[np.float32]) -> None:

@@ -17,7 +17,12 @@ from harmonizer.imaging.arrays import is_tensor
 from harmonizer.imaging.batch import split_masks
 from harmonizer.imaging.files import FileLike
 from harmonizer.imaging.image import ImageLike, Kind
-from harmonizer.imaging.mask import MaskLike, ResizeMask, warn_if_nothing_to_do
+from harmonizer.imaging.mask import (
+    MaskLike,
+    ResizeMask,
+    hint_at_faintness,
+    warn_if_nothing_to_do,
+)
 from harmonizer.imaging.picture import Picture
 from harmonizer.inference.backends import Backend, check_backend
 from harmonizer.lifting import (
@@ -374,6 +379,13 @@ class Harmonizer:
         take and raise what `harmonize` does. `whole` shows the network all of the picture as it
         is, as `predict` does.
         """
+        composite = self._opened(image, mask, resize_mask, whole=whole)
+        hint_at_faintness(composite.mask)
+        return composite
+
+    def _opened(
+        self, image: ImageLike, mask: MaskLike, resize_mask: ResizeMask, *, whole: bool = False
+    ) -> Composite:
         like = self.info.preprocessing
         composite = open_composite(image, mask, like, resize_mask=resize_mask, whole=whole)
         return replace(composite, changes=not warn_if_nothing_to_do(composite.mask))
@@ -445,7 +457,7 @@ class Harmonizer:
         Returns:
             The change at full strength; none where the mask is empty.
         """
-        composite = self.prepare(image, mask, resize_mask=resize_mask)
+        composite = self._opened(image, mask, resize_mask)  # one of a clip may well be faint
         return self.change(composite, *self.answer([composite]))
 
     def change(self, composite: Composite, answer: NDArray[np.float32] | None) -> ColorTransform:

@@ -9,10 +9,12 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
-from harmonizer.errors import TrainingError
+from harmonizer.errors import InputError, TrainingError
 
-# The others wait while one validates, which may take long. Who has died is noticed at once.
-_PATIENCE = timedelta(days=1)
+# The others wait while one validates, which may take long; who has died is noticed at once. It is
+# also how long they wait for each other in the beginning.
+_PATIENCE = timedelta(hours=1)
+_VARIABLES = "RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT"
 # What Gloo raises of one that has gone has no type of its own.
 _GLOO = "gloo"
 
@@ -60,19 +62,24 @@ def joined_team(device: torch.device) -> Generator[Team]:
     """Join the processes that `torchrun` started, if it did, and leave them in the end.
 
     Raises:
+        InputError: The environment does not say what `torchrun` says.
         TrainingError: Another one of them has ended meanwhile.
     """
-    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
-        yield Team()
+    team = _started()
+    if team.size == 1:
+        yield team
         return
-    team = Team(
-        int(os.environ["RANK"]),
-        int(os.environ["WORLD_SIZE"]),
-        int(os.environ.get("LOCAL_RANK", "0")),
-    )
     if device.type == "cuda":
         torch.cuda.set_device(team.local_rank)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        distributed.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE
+        )
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"the {team.size} processes of this run do not find each other by {_VARIABLES} in the "
+            f"environment: {error}"
+        ) from error
     try:
         yield team
     except RuntimeError as error:
@@ -84,3 +91,17 @@ def joined_team(device: torch.device) -> Generator[Team]:
         ) from error
     finally:
         distributed.destroy_process_group()
+
+
+def _started() -> Team:
+    """What the environment says; some schedulers say of all that they start that it is one of 1."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return Team()
+    found = [os.environ.get(name) or "0" for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
+    try:
+        rank, size, local_rank = map(int, found)
+    except ValueError as error:
+        raise InputError(
+            f"RANK, WORLD_SIZE and LOCAL_RANK in the environment are numbers; got {found}"
+        ) from error
+    return Team(rank, size, local_rank) if size > 1 else Team()

@@ -381,7 +381,7 @@ class _Run:
             return
         state = {
             "config": self.config.to_toml(),
-            "pictures": self.listed,
+            "files": self.listed,
             "step": self.step,
             "best": self.best,
             "metrics": self.metrics,
@@ -452,7 +452,7 @@ class _Run:
         )
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        if saved.get("pictures", self.listed) != self.listed:  # earlier versions wrote none
+        if saved.get("files", self.listed) != self.listed:  # earlier versions wrote none
             self._refuse_another(f"other pictures than the {len(self.pictures):,} here", "them")
         self.step, self.best, self.metrics = read_progress(saved, self.total)
         if self.measures_anew:  # figures of other pictures are none to compare with

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import sys
 import threading
 import time
 import weakref
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import box_mask
 from PIL import Image
 from small_iharmony4 import PICTURES
 from small_networks import Brighten, small_idih
@@ -446,6 +448,32 @@ def test_what_is_no_row_is_measured_again(line: str, iharmony4: Path, tmp_path: 
     lines[3] = line
     table.write_text("\n".join([*lines, ""]))
     assert evaluate("composite", iharmony4, output=tmp_path / "out") == evaluation
+
+
+def test_models_may_be_named_in_another_order(
+    iharmony4: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = evaluate(["composite", "reinhard"], iharmony4, output=tmp_path / "out")
+    monkeypatch.delattr(TripletDataset, "__getitem__")  # nothing is measured anew
+    after = evaluate(["reinhard", "composite"], iharmony4, output=tmp_path / "out")
+    for label in ("composite", "reinhard"):
+        assert after.of(label) == before.of(label)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere have names of text")
+def test_names_that_are_no_text_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("composites", "masks", "real"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        pixels = rng.integers(0, 255, (64, 64, 3), np.uint8)
+        if folder == "masks":
+            pixels = box_mask(64, 64) * np.uint8(255)
+        path = tmp_path / "data" / folder / "\udcff.png"
+        with path.open("wb") as file:
+            Image.fromarray(pixels).save(file, "PNG")
+    before = evaluate("composite", tmp_path / "data", output=tmp_path / "out")
+    monkeypatch.delattr(TripletDataset, "__getitem__")
+    assert evaluate("composite", tmp_path / "data", output=tmp_path / "out") == before
 
 
 @pytest.mark.parametrize(

@@ -341,6 +341,8 @@ def test_batch_refuses_what_does_not_pair(model: Harmonizer) -> None:
         list(model.harmonize_batch(image, plane))
     with pytest.raises(InputError, match="such as two lists; got NoneType"):
         model.harmonize_batch([image], None)  # pyright: ignore
+    with pytest.raises(InputError, match="such as two lists; got type"):
+        model.harmonize_batch(list, [plane])  # pyright: ignore
     with pytest.raises(InputError, match="harmonize_batch takes several"):
         model([image, image], plane)  # type: ignore[call-overload]
     with pytest.raises(InputError, match="harmonize_batch takes several"):

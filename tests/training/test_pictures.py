@@ -66,7 +66,7 @@ def test_a_run_goes_on_with_the_pictures_that_it_began_with(
 
     folder = Path(config.output)  # as versions before this one wrote it
     state = load_checkpoint(folder)
-    del state["pictures"]
+    del state["files"]
     save_checkpoint(folder, state)
     gone.rename(gone.with_name("9.png"))
     assert train(config, resume=True).finished

@@ -130,6 +130,22 @@ def test_a_batch_that_cannot_be_shared_is_refused(small_run: SmallRun) -> None:
         trainer_module._Run(config, torch.device("cpu"), team, resume=False)
 
 
+def test_an_environment_of_a_scheduler_is_minded(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert train(small_run(steps=1, validation=DataConfig())).finished
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match=r"2 processes .* do not find each other by RANK"):
+        train(small_run(output=small_run().output + "2"))
+    monkeypatch.setenv("RANK", "x")
+    with pytest.raises(InputError, match=r"are numbers; got \['x', '2', '0'\]"):
+        train(small_run(output=small_run().output + "2"))
+
+
 def test_without_tensorboard_a_run_that_wants_it_says_so(
     small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

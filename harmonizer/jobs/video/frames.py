@@ -1,6 +1,6 @@
 """Harmonize frames as arrays, whoever decodes them."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +15,14 @@ from harmonizer.errors import InputError
 from harmonizer.imaging.arrays import is_tensor, plain
 from harmonizer.imaging.batch import pairs
 from harmonizer.imaging.files import is_file_like
-from harmonizer.imaging.mask import MaskLike, ResizeMask, open_mask
+from harmonizer.imaging.mask import MaskLike, ResizeMask
 from harmonizer.jobs.video.cuts import histogram
+from harmonizer.jobs.video.frame_masks import FrameMasks
 from harmonizer.jobs.video.track import Content, Moment, Track
 from harmonizer.lifting import ColorTransform, Strength, as_strength
 from harmonizer.pipeline import Harmonizer
 from harmonizer.pipeline.one_call import ready
-from harmonizer.preprocessing import Array, full_scale
+from harmonizer.preprocessing import Array
 from harmonizer.threads import overlap, usual_workers
 
 _BITS = {"uint8": 8, "uint16": 16}
@@ -58,8 +59,8 @@ def harmonize_video(
             an array of its own, not one buffer that is written to again.
         masks: As many masks, each of a kind that `Harmonizer.harmonize` takes; or a single one for
             the whole clip. White (1) is the foreground to change. Of integers the whole range of
-            their dtype counts, unless all are 0 or 1. Where a mask is empty, the frame is left
-            alone.
+            their dtype counts, unless all are 0 or 1; of masks that are no sequence, those until
+            now. Where a mask is empty, the frame is left alone.
         model: As `harmonize` takes it.
         fps: Frames in a second.
         strength: How much of the change to apply, from 0 (none) to 1, or a `Strength`.
@@ -116,29 +117,6 @@ def change_ahead(
             yield future.result()
 
 
-def open_frame_mask(
-    mask: MaskLike, size: tuple[int, int], *, resize: ResizeMask = False
-) -> NDArray[np.float32]:
-    """Open one mask of many: integers count by their dtype's range, not by the brightest of one.
-
-    Args:
-        mask: As `open_mask` takes it.
-        size: Height and width of the frame.
-        resize: As `open_mask` takes it.
-
-    Returns:
-        (H, W), in [0, 1].
-
-    Raises:
-        InputError: It is no mask, or has another size than the frame.
-    """
-    if isinstance(mask, np.ndarray):
-        mask = plain(mask)
-        if mask.dtype.kind == "u" and mask.max(initial=0) > 1:
-            mask = np.divide(mask, np.float32(full_scale(mask.dtype)), dtype=np.float32)
-    return open_mask(mask, size, resize=resize)
-
-
 def _moments(
     frames: Iterable[Array],
     masks: Iterable[MaskLike] | MaskLike,
@@ -149,12 +127,15 @@ def _moments(
     still = _is_single(masks)
     many = repeat(cast(MaskLike, masks)) if still else cast(Iterable[MaskLike], masks)
     both = zip(frames, many, strict=False) if still else pairs(cast(Any, frames), many)
+    opener = FrameMasks(resize_mask)
+    if still or isinstance(masks, Sequence | np.ndarray):  # which may be looked at twice
+        opener.look_at([cast(MaskLike, masks)] if still else many)
     opened: NDArray[np.float32] | None = None
     for index, (pixels, mask) in enumerate(both):
         try:
             pixels = _checked(pixels)
             if not still or opened is None or opened.shape != pixels.shape[:2]:
-                opened = open_frame_mask(mask, pixels.shape[:2], resize=resize_mask)
+                opened = opener.open(mask, pixels.shape[:2])
         except InputError as error:
             raise InputError(f"frame {index}: {error}") from error
         look = partial(harmonizer.color_transform, pixels, opened) if opened.any() else None

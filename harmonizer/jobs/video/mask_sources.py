@@ -1,6 +1,7 @@
 """Masks for a clip: a video, a folder of pictures, one picture, or the clip's own alpha."""
 
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from harmonizer.errors import InputError
 from harmonizer.imaging.mask import MaskLike, ResizeMask
-from harmonizer.jobs.video.frames import open_frame_mask
+from harmonizer.jobs.video.frame_masks import FrameMasks
 from harmonizer.jobs.video.pictures import is_still, sorted_pictures
 from harmonizer.jobs.video.reading import Clip
 from harmonizer.jobs.video.yuv import has_planes, is_coloured, is_full_range, planes_of, turned
@@ -55,24 +56,33 @@ def read_masks(masks: Masks, size: tuple[int, int]) -> Generator[Array]:
     Raises:
         InputError: A mask cannot be read, or has another size; the message names it.
     """
-    source = masks.path
-    if source.is_dir():
-        for path in sorted_pictures(source):
-            yield _taken(path, size, masks, path.name)
-    elif is_still(source):
-        yield from repeat(_taken(source, size, masks, source.name))
+    source, opener = masks.path, FrameMasks(masks.resize)
+
+    def taken(mask: MaskLike, name: str) -> Array:
+        with _named(name):
+            plane = opener.open(mask, size)
+        return 1 - plane if masks.invert else plane
+
+    if source.is_dir() or is_still(source):
+        paths = sorted_pictures(source) if source.is_dir() else [source]
+        with _named(source.name):
+            opener.look_at(paths, size)
+        if source.is_dir():
+            yield from (taken(path, path.name) for path in paths)
+        else:
+            yield from repeat(taken(source, source.name))
     else:
         with Clip(source) as clip:
             for index, grey in enumerate(_grey(clip)):
-                yield _taken(grey, size, masks, f"mask {index} of {source.name}")
+                yield taken(grey, f"mask {index} of {source.name}")
 
 
-def _taken(mask: MaskLike, size: tuple[int, int], masks: Masks, name: str) -> Array:
+@contextmanager
+def _named(name: str) -> Generator[None]:
     try:
-        plane = open_frame_mask(mask, size, resize=masks.resize)
+        yield
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-    return 1 - plane if masks.invert else plane
 
 
 def _grey(clip: Clip) -> Iterator[Array]:

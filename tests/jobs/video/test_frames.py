@@ -1,7 +1,9 @@
 """`harmonize_video` follows the clip, does not flicker, and takes frames from anywhere."""
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -221,6 +223,42 @@ def test_a_mask_that_fades_stays_soft(model: Harmonizer, noise: Noise) -> None:
     full, faded = harmonize_video([frame] * 2, [MASK.astype(np.uint8) * 255, faint], model)
     change = [one[MASK].astype(float) - frame[MASK] for one in (full, faded)]
     assert np.abs(change[1]).max() < np.abs(change[0]).max() / 4
+
+
+@pytest.mark.parametrize("how", ["arrays", "images", "paths", "one after the other"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_is_white_in_one_mask_is_white_in_all(
+    how: str, dtype: type[Any], model: Harmonizer, noise: Noise, tmp_path: Path
+) -> None:
+    """By itself the faintest would be full foreground, and the next one a map of labels."""
+    full = int(np.iinfo(dtype).max)
+    values = [full, full // 2, 255, 100, 12, 1]
+    frames = [noise(*SIZE)] * len(values)
+    masks: Any = [MASK.astype(dtype) * dtype(value) for value in values]
+    floats = [MASK * np.float32(value / full) for value in values]
+    expected = list(harmonize_video(frames, floats, model))
+    if how in ("images", "paths"):
+        masks = [Image.fromarray(mask) for mask in masks]
+    if how == "paths":
+        for index, image in enumerate(masks):
+            image.save(tmp_path / f"{index}.png")
+        masks = sorted(tmp_path.iterdir())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = list(harmonize_video(frames, iter(masks) if "other" in how else masks, model))
+        for one, wanted in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, wanted)
+        if how != "one after the other":  # whose white is not known yet
+            backwards = harmonize_video(frames, masks[::-1], model)
+            expected = harmonize_video(frames, floats[::-1], model)
+            for one, wanted in zip(backwards, expected, strict=True):
+                np.testing.assert_array_equal(one, wanted)
+
+
+def test_masks_that_are_maps_of_labels_are_refused(model: Harmonizer, noise: Noise) -> None:
+    labels = MASK.astype(np.uint8) * 3
+    with pytest.raises(InputError, match="looks like a label map"):
+        list(harmonize_video([noise(*SIZE)] * 2, [labels] * 2, model))
 
 
 def test_an_endless_clip_is_drawn_a_window_ahead(model: Harmonizer, noise: Noise) -> None:
