@@ -128,7 +128,7 @@ def _moments(
     many = repeat(cast(MaskLike, masks)) if still else cast(Iterable[MaskLike], masks)
     both = zip(frames, many, strict=False) if still else pairs(cast(Any, frames), many)
     opener = FrameMasks(resize_mask)
-    if still or isinstance(masks, Sequence | np.ndarray):  # which may be looked at twice
+    if still or isinstance(masks, Sequence | np.ndarray) or is_tensor(masks):  # read twice at will
         opener.look_at([cast(MaskLike, masks)] if still else many)
     opened: NDArray[np.float32] | None = None
     for index, (pixels, mask) in enumerate(both):

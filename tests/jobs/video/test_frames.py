@@ -225,7 +225,7 @@ def test_a_mask_that_fades_stays_soft(model: Harmonizer, noise: Noise) -> None:
     assert np.abs(change[1]).max() < np.abs(change[0]).max() / 4
 
 
-@pytest.mark.parametrize("how", ["arrays", "images", "paths", "one after the other"])
+@pytest.mark.parametrize("how", ["arrays", "images", "paths", "tensors", "one after the other"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_what_is_white_in_one_mask_is_white_in_all(
     how: str, dtype: type[Any], model: Harmonizer, noise: Noise, tmp_path: Path
@@ -237,6 +237,8 @@ def test_what_is_white_in_one_mask_is_white_in_all(
     masks: Any = [MASK.astype(dtype) * dtype(value) for value in values]
     floats = [MASK * np.float32(value / full) for value in values]
     expected = list(harmonize_video(frames, floats, model))
+    if how == "tensors":
+        masks = torch.from_numpy(np.stack(masks))
     if how in ("images", "paths"):
         masks = [Image.fromarray(mask) for mask in masks]
     if how == "paths":
@@ -249,7 +251,8 @@ def test_what_is_white_in_one_mask_is_white_in_all(
         for one, wanted in zip(found, expected, strict=True):
             np.testing.assert_array_equal(one, wanted)
         if how != "one after the other":  # whose white is not known yet
-            backwards = harmonize_video(frames, masks[::-1], model)
+            turned = masks.flip(0) if how == "tensors" else masks[::-1]
+            backwards = harmonize_video(frames, turned, model)
             expected = harmonize_video(frames, floats[::-1], model)
             for one, wanted in zip(backwards, expected, strict=True):
                 np.testing.assert_array_equal(one, wanted)
