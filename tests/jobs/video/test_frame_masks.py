@@ -80,3 +80,10 @@ def test_integers_of_other_dtypes_count_by_the_largest_range_so_far(dtype: type[
     np.testing.assert_allclose(found, [1, 200 / 255, 1 / 255, 300 / 65535, 200 / 65535], rtol=1e-6)
     with pytest.raises(InputError, match="mask values are"):
         masks.open(MASK.astype(dtype) * 70_000, SIZE)
+
+
+def test_masks_of_both_depths_count_by_their_own() -> None:
+    masks = FrameMasks()
+    deep, shallow = MASK.astype(np.uint16) * 65535, MASK.astype(np.uint8) * 255
+    found = [masks.open(mask, SIZE).max() for mask in (deep, shallow, deep // 255, shallow // 255)]
+    np.testing.assert_allclose(found, [1, 1, 257 / 65535, 1 / 255], rtol=1e-6)
