@@ -94,7 +94,7 @@ def _whole(rows: Sequence[Row], labels: Sequence[str], name: str, part: str) -> 
     """The rows of a picture in the order of the models; none, unless all are there and sound."""
     by_label = {row.model: row for row in rows}
     written = {as_written(label): label for label in labels}
-    if len(rows) != len(labels) or set(by_label) != set(written):
+    if not len(rows) == len(labels) == len(written) or set(by_label) != set(written):
         return []
     if not all(_is_sound(row, as_written(name), as_written(part)) for row in rows):
         return []

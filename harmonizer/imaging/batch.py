@@ -4,12 +4,17 @@ from collections.abc import Iterable, Iterator, Sized
 from itertools import zip_longest
 from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
+from harmonizer.imaging.arrays import is_tensor, tensor_values
 from harmonizer.imaging.files import is_file_like
 from harmonizer.imaging.image import ImageLike
-from harmonizer.imaging.mask import MaskLike
+from harmonizer.imaging.mask import LEAST_WHITE, MaskLike
+
+_RANGES = (255, 65535)
 
 
 def check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike]) -> None:
@@ -45,7 +50,7 @@ def pairs(
             f"{len(images)} images and {len(masks)} masks"
         )
     missing = object()
-    for image, mask in zip_longest(images, masks, fillvalue=missing):
+    for image, mask in zip_longest(images, _of_one_range(masks), fillvalue=missing):
         if image is missing or mask is missing:
             raise InputError("there must be as many masks as images")
         yield cast(ImageLike, image), cast(MaskLike, mask)
@@ -59,4 +64,20 @@ def split_masks(mask: MaskLike, count: int) -> list[Any]:
             f"a batch of {count} images needs a mask tensor of shape ({count}, 1, H, W) or "
             f"({count}, H, W); got {'a ' + type(mask).__name__ if shape is None else tuple(shape)}"
         )
-    return list(mask)  # pyright: ignore[reportArgumentType, reportUnknownVariableType]
+    return list(_of_one_range(cast(Iterable[MaskLike], mask)))
+
+
+def _of_one_range(masks: Iterable[MaskLike]) -> Iterable[MaskLike]:
+    """Scale the masks of one array or tensor of integers by its range, not each by its own."""
+    array: object = tensor_values(masks) if is_tensor(masks) else masks
+    if not isinstance(array, np.ndarray):
+        return masks
+    values = cast(NDArray[Any], array)
+    with_alpha = values.ndim == 4 and values.shape[-1] in (2, 4)
+    if values.dtype.kind not in "iu" or not values.size or with_alpha:
+        return masks
+    highest = int(values.max())
+    if not LEAST_WHITE <= highest <= _RANGES[-1] or values.min() < 0:  # told of each by itself
+        return masks
+    white = np.float32(next(limit for limit in _RANGES if highest <= limit))
+    return (np.divide(one, white, dtype=np.float32) for one in values)

@@ -172,7 +172,7 @@ def _from_pil(mask: Image.Image) -> Array:
         entries = np.unique(indices)
         used, alphas = palette[entries], alphas_of(mask)
         if indices.max(initial=0) <= 1 and (used != used[:, :1]).any():
-            return indices  # a label map with one object: its colours mean nothing
+            return indices > 0  # a label map with one object: its colours mean nothing
         # A black that is transparent is black, in soft masks, too; else alpha has a say of its own.
         shown, hidden = entries[alphas[entries] == 255], entries[alphas[entries] < 255]
         only_black = palette[shown].any() and not (palette[hidden].any() or alphas[hidden].any())

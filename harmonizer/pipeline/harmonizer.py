@@ -379,15 +379,9 @@ class Harmonizer:
         take and raise what `harmonize` does. `whole` shows the network all of the picture as it
         is, as `predict` does.
         """
-        composite = self._opened(image, mask, resize_mask, whole=whole)
-        hint_at_faintness(composite.mask)
-        return composite
-
-    def _opened(
-        self, image: ImageLike, mask: MaskLike, resize_mask: ResizeMask, *, whole: bool = False
-    ) -> Composite:
         like = self.info.preprocessing
         composite = open_composite(image, mask, like, resize_mask=resize_mask, whole=whole)
+        hint_at_faintness(composite.mask)
         return replace(composite, changes=not warn_if_nothing_to_do(composite.mask))
 
     def answer(self, composites: Sequence[Composite]) -> list[NDArray[np.float32] | None]:
@@ -457,7 +451,7 @@ class Harmonizer:
         Returns:
             The change at full strength; none where the mask is empty.
         """
-        composite = self._opened(image, mask, resize_mask)  # one of a clip may well be faint
+        composite = self.prepare(image, mask, resize_mask=resize_mask)
         return self.change(composite, *self.answer([composite]))
 
     def change(self, composite: Composite, answer: NDArray[np.float32] | None) -> ColorTransform:

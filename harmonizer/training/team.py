@@ -13,7 +13,7 @@ from harmonizer.errors import InputError, TrainingError
 
 # The others wait while one validates, which may take long; who has died is noticed at once. It is
 # also how long they wait for each other in the beginning.
-_PATIENCE = timedelta(hours=1)
+_PATIENCE = timedelta(days=1)
 _VARIABLES = "RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT"
 # What Gloo raises of one that has gone has no type of its own.
 _GLOO = "gloo"

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
@@ -331,6 +332,26 @@ def test_an_answer_that_is_not_finite_concerns_its_own_picture(composite: Any) -
     assert np.array_equal(first, third)
     with pytest.raises(WeightsCorruptedError, match="NaN or infinity"):
         broken(bright, masks[0])
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor", "batch"])
+def test_masks_of_one_array_have_one_range(kind: str, model: Harmonizer) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (3, 48, 64, 3), np.uint8)
+    values = np.array([255, 1, 12], np.uint8)
+    masks = box_mask(48, 64).astype(np.uint8) * values[:, None, None]
+    floats = [mask.astype(np.float32) / np.float32(255) for mask in masks]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of faint ones
+        expected = [model(image, mask) for image, mask in zip(images, floats, strict=True)]
+        if kind == "batch":
+            both = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks)[:, None]
+            found = model(*both).permute(0, 2, 3, 1).numpy()
+        else:
+            many: Any = torch.from_numpy(masks) if kind == "tensor" else masks
+            found = list(model.harmonize_batch(images, many))
+    for one, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, wanted)
 
 
 def test_batch_refuses_what_does_not_pair(model: Harmonizer) -> None:

@@ -1,71 +1,113 @@
 """Open the masks of a clip: what is white in one of them is white in all."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError
-from harmonizer.imaging.mask import LEAST_WHITE, MaskLike, ResizeMask, read_mask, unit_mask
+from harmonizer.errors import InputError, warn
+from harmonizer.imaging.mask import (
+    LEAST_WHITE,
+    MaskLike,
+    ResizeMask,
+    hint_at_faintness,
+    read_mask,
+    unit_mask,
+)
 from harmonizer.preprocessing import Array
 
-_WHOLE = {"uint8": 255, "uint16": 65535}  # ranges, by the dtypes that have them
-# So many masks of nothing but 0 and 1, with some 1 in them, are not those of something that fades.
+# So many are looked at beforehand: enough for any fade, and read in a few seconds.
 _ENOUGH = 250
+_RANGES = (255, 65535)
 
 
 class FrameMasks:
     """Opens the masks of one clip, in their order.
 
     By the largest value of each alone, as `open_mask` goes, what fades would be full foreground
-    where it is faintest. So integers of 8 and 16 bits count by the whole range of their dtype,
-    others by the largest range that one so far needs; unless all are 0 or 1.
+    where it is faintest, or a map of labels. So what is white among integers is decided for all of
+    a clip (for those of each dtype, should they differ): by the masks until now, and where these
+    leave it open by those to come. 1 is white in a clip whose masks have no values between it and
+    the largest.
     """
 
-    def __init__(self, resize: ResizeMask = False) -> None:
-        """Begin a clip; `resize` is as `open_mask` takes it."""
-        self._resize: ResizeMask = resize
-        self._white = 1
+    def __init__(
+        self,
+        resize: ResizeMask = False,
+        *,
+        invert: bool = False,
+        coming: Callable[[int], Iterable[MaskLike]] | None = None,
+    ) -> None:
+        """Begin a clip.
 
-    def look_at(self, masks: Iterable[MaskLike], size: tuple[int, int] | None = None) -> None:
-        """Find out beforehand whether all of them are 0 or 1, by as few as it takes.
-
-        One that cannot be read is passed over: that is told when its turn comes.
-
-        Raises:
-            InputError: They look like maps of labels.
+        Args:
+            resize: As `open_mask` takes it.
+            invert: Take black for the foreground.
+            coming: Draws the masks from an index on, without taking them from those to be opened;
+                None if that cannot be.
         """
-        labels: Array | None = None
-        plain = 0
-        for mask in masks:
-            with suppress(InputError):
-                values = read_mask(mask, size, resize=self._resize)
-                highest = self._note(values)
-                if highest >= LEAST_WHITE:
-                    return
-                labels = values if highest > 1 else labels
-                plain += highest == 1
-                if plain == _ENOUGH and labels is None:
-                    return
-        if labels is not None:
-            unit_mask(labels, labels.shape[:2])  # which says so
+        self._resize: ResizeMask = resize
+        self._invert, self._coming = invert, coming
+        self._opened, self._most = 0, 0.0
+        self._white: dict[str, int] = {}  # by dtype
+        self._between = self._bright = self._looked = False
 
     def open(self, mask: MaskLike, size: tuple[int, int]) -> NDArray[np.float32]:
-        """Open one, as `open_mask` does."""
+        """Open the next one, as `open_mask` does."""
         values = read_mask(mask, size, resize=self._resize)
-        self._note(values)
-        white = None if values.dtype.kind not in "iu" else self._white
-        if white is not None and white > 1:
-            white = _WHOLE.get(values.dtype.name, white)
-        return unit_mask(values, size, resize=self._resize, white=white)
+        self._opened += 1
+        white = None
+        if values.dtype.kind in "iu":
+            name, highest = values.dtype.name, self._note(values)
+            if highest and not self._is_known(name, highest) and not self._looked:
+                self._look_ahead(size)
+            white = self._white_of(name, highest)
+        plane = unit_mask(values, size, resize=self._resize, white=white)
+        plane = 1 - plane if self._invert else plane
+        self._most = max(self._most, float(plane.max()))
+        return plane
+
+    def finish(self) -> None:
+        """Warn of a clip in which nothing changes, or hardly anything, once it has been opened."""
+        if not self._opened:
+            return
+        if not self._most:
+            warn("every mask of the clip is empty: there is no foreground to harmonize")
+        hint_at_faintness(np.array([[self._most]], np.float32))
 
     def _note(self, values: Array) -> float:
-        """Remember the range that a mask needs; return its largest number, 0 of what has none."""
-        if values.dtype.kind not in "iu":
-            return 0
+        """Learn from a mask of integers; return its largest value."""
         highest = float(values.max())
         if highest > 1:
-            least = 255 if highest <= 255 else 65535
-            self._white = max(self._white, _WHOLE.get(values.dtype.name, least))
+            name, white = values.dtype.name, _RANGES[highest > _RANGES[0]]
+            self._white[name] = max(white, self._white.get(name, 1))
+            self._bright |= highest >= LEAST_WHITE
+            self._between = self._between or bool(((values > 1) & (values < white)).any())
         return highest
+
+    def _is_known(self, name: str, highest: float) -> bool:
+        """Whether no mask to come can change what such a one means."""
+        if name != "uint8" and highest <= _RANGES[0] and self._white.get(name) != _RANGES[1]:
+            return False
+        return highest >= LEAST_WHITE or (self._bright and self._between)
+
+    def _look_ahead(self, size: tuple[int, int]) -> None:
+        """Learn from masks to come; what is wrong with one is told when its turn comes."""
+        self._looked = True
+        for mask in islice(self._coming(self._opened) if self._coming else (), _ENOUGH):
+            if hasattr(mask, "read"):  # perhaps only once
+                return
+            with suppress(InputError):
+                values = read_mask(mask, size, resize=self._resize)
+                if values.dtype.kind in "iu":
+                    self._note(values)
+                    if self._is_known(values.dtype.name, 1):
+                        return
+
+    def _white_of(self, name: str, highest: float) -> int | None:
+        """What full foreground is in a mask; None for what looks like a map of labels."""
+        if highest <= 1:
+            return self._white.get(name, 1) if self._between else 1
+        return self._white[name] if self._bright else None

@@ -58,9 +58,9 @@ def harmonize_video(
             gives BGR: `frame[..., ::-1]`), PyAV, imageio, a camera. May be endless. Each has to be
             an array of its own, not one buffer that is written to again.
         masks: As many masks, each of a kind that `Harmonizer.harmonize` takes; or a single one for
-            the whole clip. White (1) is the foreground to change. Of integers the whole range of
-            their dtype counts, unless all are 0 or 1; of masks that are no sequence, those until
-            now. Where a mask is empty, the frame is left alone.
+            the whole clip. White (1) is the foreground to change. Of integers the range
+            of all counts, 1, 255 or 65535, not that of each; where they come from an iterator, of
+            those until now. Where a mask is empty, the frame is left alone.
         model: As `harmonize` takes it.
         fps: Frames in a second.
         strength: How much of the change to apply, from 0 (none) to 1, or a `Strength`.
@@ -127,9 +127,7 @@ def _moments(
     still = _is_single(masks)
     many = repeat(cast(MaskLike, masks)) if still else cast(Iterable[MaskLike], masks)
     both = zip(frames, many, strict=False) if still else pairs(cast(Any, frames), many)
-    opener = FrameMasks(resize_mask)
-    if still or isinstance(masks, Sequence | np.ndarray) or is_tensor(masks):  # read twice at will
-        opener.look_at([cast(MaskLike, masks)] if still else many)
+    opener = FrameMasks(resize_mask, coming=None if still else _from_an_index_on(masks))
     opened: NDArray[np.float32] | None = None
     for index, (pixels, mask) in enumerate(both):
         try:
@@ -138,10 +136,23 @@ def _moments(
                 opened = opener.open(mask, pixels.shape[:2])
         except InputError as error:
             raise InputError(f"frame {index}: {error}") from error
-        look = partial(harmonizer.color_transform, pixels, opened) if opened.any() else None
+        look = partial(look_at, harmonizer, pixels, opened) if opened.any() else None
         spread = histogram([pixels[..., i] for i in range(3)], _BITS[pixels.dtype.name])
         size = pixels.nbytes + (0 if still else opened.nbytes)
         yield Moment(index / fps, _Frame(pixels, opened), spread, look, size)
+    opener.finish()
+
+
+def look_at(harmonizer: Harmonizer, pixels: Array, mask: NDArray[np.float32]) -> ColorTransform:
+    """Ask a network for a frame's change; a faint mask is shown full: what it is of counts."""
+    return harmonizer.color_transform(pixels, mask / mask.max())
+
+
+def _from_an_index_on(masks: object) -> Callable[[int], Iterable[MaskLike]] | None:
+    if not (isinstance(masks, Sequence | np.ndarray) or is_tensor(masks)):
+        return None
+    many = cast(Sequence[MaskLike], masks)
+    return lambda index: (many[i] for i in range(index, len(many)))
 
 
 def _is_single(masks: object) -> bool:

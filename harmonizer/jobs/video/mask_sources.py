@@ -1,7 +1,6 @@
 """Masks for a clip: a video, a folder of pictures, one picture, or the clip's own alpha."""
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -56,33 +55,27 @@ def read_masks(masks: Masks, size: tuple[int, int]) -> Generator[Array]:
     Raises:
         InputError: A mask cannot be read, or has another size; the message names it.
     """
-    source, opener = masks.path, FrameMasks(masks.resize)
+    source = masks.path
+    paths = sorted_pictures(source) if source.is_dir() else [source]
+    opener = FrameMasks(masks.resize, invert=masks.invert, coming=lambda index: paths[index:])
 
     def taken(mask: MaskLike, name: str) -> Array:
-        with _named(name):
-            plane = opener.open(mask, size)
-        return 1 - plane if masks.invert else plane
+        try:
+            return opener.open(mask, size)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
 
-    if source.is_dir() or is_still(source):
-        paths = sorted_pictures(source) if source.is_dir() else [source]
-        with _named(source.name):
-            opener.look_at(paths, size)
-        if source.is_dir():
-            yield from (taken(path, path.name) for path in paths)
-        else:
-            yield from repeat(taken(source, source.name))
+    if source.is_dir():
+        yield from (taken(path, path.name) for path in paths)
+    elif is_still(source):
+        one = taken(source, source.name)
+        opener.finish()
+        yield from repeat(one)
     else:
         with Clip(source) as clip:
             for index, grey in enumerate(_grey(clip)):
                 yield taken(grey, f"mask {index} of {source.name}")
-
-
-@contextmanager
-def _named(name: str) -> Generator[None]:
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from error
+    opener.finish()
 
 
 def _grey(clip: Clip) -> Iterator[Array]:

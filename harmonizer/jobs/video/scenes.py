@@ -9,6 +9,7 @@ import numpy as np
 from harmonizer.errors import InputError
 from harmonizer.imaging.compositing import covered, place
 from harmonizer.jobs.video.background import Background
+from harmonizer.jobs.video.frames import look_at
 from harmonizer.jobs.video.mask_sources import Masks, read_masks
 from harmonizer.jobs.video.pictures import is_still
 from harmonizer.jobs.video.reading import Clip
@@ -86,7 +87,7 @@ class Shot:
         pixels = picture_of(self.planes, self.layout)
         mask = np.zeros(pixels.shape[:2], np.float32)
         mask[slice(*self.box[0]), slice(*self.box[1])] = self.mask
-        return harmonizer.color_transform(pixels, mask)
+        return look_at(harmonizer, pixels, mask)
 
     def changed(self, change: ColorTransform) -> Any:  # noqa: ANN401 - a frame of PyAV
         """Change it, and return the frame."""

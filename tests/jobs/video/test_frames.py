@@ -235,7 +235,7 @@ def test_what_is_white_in_one_mask_is_white_in_all(
     values = [full, full // 2, 255, 100, 12, 1]
     frames = [noise(*SIZE)] * len(values)
     masks: Any = [MASK.astype(dtype) * dtype(value) for value in values]
-    floats = [MASK * np.float32(value / full) for value in values]
+    floats = [MASK * (np.float32(value) / np.float32(full)) for value in values]
     expected = list(harmonize_video(frames, floats, model))
     if how == "tensors":
         masks = torch.from_numpy(np.stack(masks))
