@@ -73,6 +73,10 @@ def _of_one_range(masks: Iterable[MaskLike]) -> Iterable[MaskLike]:
     if not isinstance(array, np.ndarray):
         return masks
     values = cast(NDArray[Any], array)
+    if is_tensor(masks) and values.ndim == 4:  # (B, 1, H, W)
+        if values.shape[1] != 1:
+            return masks
+        values = values[:, 0]
     with_alpha = values.ndim == 4 and values.shape[-1] in (2, 4)
     if values.dtype.kind not in "iu" or not values.size or with_alpha:
         return masks

@@ -296,6 +296,7 @@ def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
         reason = "the mask covers the whole picture: there is no background to harmonize it with"
     else:
         _hint_at_inversion(mask)
+        hint_at_faintness(mask)
         return False
     warn(f"{reason}; the picture is returned unchanged")
     return True

@@ -17,12 +17,7 @@ from harmonizer.imaging.arrays import is_tensor
 from harmonizer.imaging.batch import split_masks
 from harmonizer.imaging.files import FileLike
 from harmonizer.imaging.image import ImageLike, Kind
-from harmonizer.imaging.mask import (
-    MaskLike,
-    ResizeMask,
-    hint_at_faintness,
-    warn_if_nothing_to_do,
-)
+from harmonizer.imaging.mask import MaskLike, ResizeMask, warn_if_nothing_to_do
 from harmonizer.imaging.picture import Picture
 from harmonizer.inference.backends import Backend, check_backend
 from harmonizer.lifting import (
@@ -381,7 +376,6 @@ class Harmonizer:
         """
         like = self.info.preprocessing
         composite = open_composite(image, mask, like, resize_mask=resize_mask, whole=whole)
-        hint_at_faintness(composite.mask)
         return replace(composite, changes=not warn_if_nothing_to_do(composite.mask))
 
     def answer(self, composites: Sequence[Composite]) -> list[NDArray[np.float32] | None]:

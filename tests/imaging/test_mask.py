@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
-from harmonizer.imaging.mask import hint_at_faintness, open_mask, warn_if_nothing_to_do
+from harmonizer.imaging.mask import open_mask, warn_if_nothing_to_do
 
 SIZE = (40, 60)
 MASK = box_mask(*SIZE)
@@ -301,7 +301,7 @@ def test_a_tensor_of_16_bits_is_a_mask(shape: tuple[int, ...]) -> None:
 def test_a_mask_of_another_range_is_hinted_at(mask: Any, said: str | None) -> None:
     with warnings.catch_warnings(record=True) as given:
         warnings.simplefilter("always")
-        hint_at_faintness(open_mask(mask, (32, 32)))
+        assert not warn_if_nothing_to_do(open_mask(mask, (32, 32)))
     assert [said is not None and said in str(one.message) for one in given] == [True] * bool(said)
 
 
