@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonizer.errors import InputError
-from harmonizer.imaging.arrays import is_tensor, tensor_values
+from harmonizer.imaging.arrays import is_tensor, plain, tensor_values
 from harmonizer.imaging.files import is_file_like
 from harmonizer.imaging.image import ImageLike
 from harmonizer.imaging.mask import LEAST_WHITE, MaskLike
@@ -69,14 +69,19 @@ def split_masks(mask: MaskLike, count: int) -> list[Any]:
 
 def _of_one_range(masks: Iterable[MaskLike]) -> Iterable[MaskLike]:
     """Scale the masks of one array or tensor of integers by its range, not each by its own."""
-    array: object = tensor_values(masks) if is_tensor(masks) else masks
-    if not isinstance(array, np.ndarray):
-        return masks
-    values = cast(NDArray[Any], array)
-    if is_tensor(masks) and values.ndim == 4:  # (B, 1, H, W)
-        if values.shape[1] != 1:
+    given: object = masks
+    if is_tensor(given):
+        if given.is_floating_point() or given.is_complex():
             return masks
-        values = values[:, 0]
+        values = tensor_values(given)
+        if values.ndim == 4 and values.shape[1] == 1:
+            values = values[:, 0]
+        elif values.ndim == 4:
+            return masks
+    elif isinstance(given, np.ndarray):
+        values = plain(cast(NDArray[Any], given))
+    else:
+        return masks
     with_alpha = values.ndim == 4 and values.shape[-1] in (2, 4)
     if values.dtype.kind not in "iu" or not values.size or with_alpha:
         return masks

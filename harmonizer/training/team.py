@@ -69,9 +69,9 @@ def joined_team(device: torch.device) -> Generator[Team]:
     if team.size == 1:
         yield team
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(team.local_rank)
     try:
+        if device.type == "cuda":
+            torch.cuda.set_device(team.local_rank)
         distributed.init_process_group(
             "nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE
         )
@@ -104,4 +104,8 @@ def _started() -> Team:
         raise InputError(
             f"RANK, WORLD_SIZE and LOCAL_RANK in the environment are numbers; got {found}"
         ) from error
+    if not 0 <= rank < max(size, 1):
+        raise InputError(
+            f"RANK in the environment is from 0 to below WORLD_SIZE, {size}; got {rank}"
+        )
     return Team(rank, size, local_rank) if size > 1 else Team()

@@ -141,6 +141,9 @@ def test_an_environment_of_a_scheduler_is_minded(
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match=r"2 processes .* do not find each other by RANK"):
         train(small_run(output=small_run().output + "2"))
+    monkeypatch.setenv("RANK", "2")
+    with pytest.raises(InputError, match="from 0 to below WORLD_SIZE, 2; got 2"):
+        train(small_run(output=small_run().output + "2"))
     monkeypatch.setenv("RANK", "x")
     with pytest.raises(InputError, match=r"are numbers; got \['x', '2', '0'\]"):
         train(small_run(output=small_run().output + "2"))

@@ -181,7 +181,8 @@ def _moments(shots: Iterable[Shot], clip: Clip, harmonizer: Harmonizer) -> Gener
         # One mask for all frames is held once.
         own = [*shot.planes, *(() if shot.mask is mask_before else (shot.mask,))]
         mask_before, size = shot.mask, sum(part.nbytes for part in own)
-        yield Moment(time, shot, histogram(shot.planes[:3], shot.layout.bits), look, size)
+        spread = histogram(shot.planes[:3], shot.layout.bits)
+        yield Moment(time, shot, spread, look, size, float(shot.mask.max(initial=0)))
 
 
 def _apply(shot: Shot, change: ColorTransform, *, strength: float | Strength) -> Any:  # noqa: ANN401 - PyAV

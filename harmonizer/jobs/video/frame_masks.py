@@ -1,13 +1,12 @@
 """Open the masks of a clip: what is white in one of them is white in all."""
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonizer.errors import InputError, warn
+from harmonizer.errors import InputError, raise_if_interrupted, warn
 from harmonizer.imaging.mask import (
     LEAST_WHITE,
     MaskLike,
@@ -96,18 +95,29 @@ class FrameMasks:
     def _look_ahead(self, size: tuple[int, int]) -> None:
         """Learn from masks to come; what is wrong with one is told when its turn comes."""
         self._looked = True
-        for mask in islice(self._coming(self._opened) if self._coming else (), _ENOUGH):
+        coming = self._coming(self._opened) if self._coming else ()
+        for mask in islice(_until_an_error(coming), _ENOUGH):
             if hasattr(mask, "read"):  # perhaps only once
                 return
-            with suppress(InputError):
+            try:
                 values = read_mask(mask, size, resize=self._resize)
-                if values.dtype.kind in "iu":
-                    self._note(values)
-                    if self._is_known(values.dtype.name, 1):
-                        return
+            except InputError:
+                continue
+            if values.dtype.kind in "iu":
+                self._note(values)
+                if self._is_known(values.dtype.name, 1):
+                    return
 
     def _white_of(self, name: str, highest: float) -> int | None:
         """What full foreground is in a mask; None for what looks like a map of labels."""
         if highest <= 1:
             return self._white.get(name, 1) if self._between else 1
         return self._white[name] if self._bright else None
+
+
+def _until_an_error(masks: Iterable[MaskLike]) -> Generator[MaskLike]:
+    """Draw masks while they come; what a program's own raise, they raise in their turn again."""
+    try:
+        yield from masks
+    except Exception as error:
+        raise_if_interrupted(error)

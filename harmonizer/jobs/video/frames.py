@@ -139,13 +139,19 @@ def _moments(
         look = partial(look_at, harmonizer, pixels, opened) if opened.any() else None
         spread = histogram([pixels[..., i] for i in range(3)], _BITS[pixels.dtype.name])
         size = pixels.nbytes + (0 if still else opened.nbytes)
-        yield Moment(index / fps, _Frame(pixels, opened), spread, look, size)
+        frame, weight = _Frame(pixels, opened), float(opened.max())
+        yield Moment(index / fps, frame, spread, look, size, weight)
     opener.finish()
 
 
 def look_at(harmonizer: Harmonizer, pixels: Array, mask: NDArray[np.float32]) -> ColorTransform:
-    """Ask a network for a frame's change; a faint mask is shown full: what it is of counts."""
-    return harmonizer.color_transform(pixels, mask / mask.max())
+    """Ask a network for a frame's change; a faint mask is shown full: what it is of counts.
+
+    The change is to count by the mask's largest value, or what a matting program left in a mask
+    that should be empty would count as an object does.
+    """
+    shown = mask if mask.min() > 0 else mask / mask.max()  # without a background it stays
+    return harmonizer.color_transform(pixels, shown)
 
 
 def _from_an_index_on(masks: object) -> Callable[[int], Iterable[MaskLike]] | None:

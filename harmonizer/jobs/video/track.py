@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from harmonizer.jobs.video.cuts import Histogram, difference
 from harmonizer.lifting import ColorTransform
 
 Content = TypeVar("Content")
-_Key: TypeAlias = tuple[float, Future[NDArray[np.float64]]]  # its time, and what it asks for
+# Its time, its weight, and what it asks for.
+_Key: TypeAlias = tuple[float, float, Future[NDArray[np.float64]]]
 _LONGEST = 1_000_000  # seconds of a window: eleven days, for whoever means all of a clip
 # Key frames in a window: enough for an average, few enough for the network to keep up.
 _KEYS = 4
@@ -23,6 +24,7 @@ _KEYS = 4
 _MOST_WAITING, _USUAL_RATE = 256, 60
 # Bytes of them, for a second ahead: 4K in 10 bits at 43 frames a second.
 _MOST_BYTES = 1 << 30
+_MORE = 2.0  # times the weight of the last key frame: looked at, however soon
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Moment(Generic[Content]):
         histogram: Of its colours, for finding cuts.
         look: Asks the network for the frame's change; None where the mask is empty.
         size: Bytes that it keeps in memory.
+        weight: What its change counts beside others': how much of it is seen in the frame.
     """
 
     time: float
@@ -42,13 +45,14 @@ class Moment(Generic[Content]):
     histogram: Histogram
     look: Callable[[], ColorTransform] | None
     size: int = 0
+    weight: float = 1.0
 
 
 class Track:
     """The changes of colour of one clip.
 
     Within a scene the change at a time is the mean of those of the key frames around it, weighted
-    by how near they are; nothing is averaged over a cut.
+    by how near they are, and by their own weights; nothing is averaged over a cut.
     """
 
     def __init__(self, *, window: float = 1.0, cut: float = 0.3) -> None:
@@ -72,11 +76,13 @@ class Track:
         self._most = max(_MOST_WAITING, round(_USUAL_RATE * ahead))
         self._most_bytes = round(_MOST_BYTES * max(1.0, ahead))
         self._sum = np.zeros_like(ColorTransform.identity().coefficients)
-        self._looks = 0
+        self._weights = 0.0
 
     def mean(self) -> ColorTransform:
         """Return the mean change of all key frames so far: one for the whole clip."""
-        return ColorTransform(self._sum / self._looks) if self._looks else ColorTransform.identity()
+        if not self._weights:
+            return ColorTransform.identity()
+        return ColorTransform(self._sum / self._weights)
 
     def follow(
         self, moments: Iterable[Moment[Content]]
@@ -106,8 +112,9 @@ class Track:
                     keys.clear()
                     held = 0
                 before = moment.histogram
-                if moment.look and (not keys or moment.time - keys[-1][0] >= self._step):
-                    keys.append((moment.time, network.submit(self._ask, moment.look)))
+                if moment.look and (not keys or self._is_due(moment, *keys[-1][:2])):
+                    found = network.submit(self._ask, moment.look, moment.weight)
+                    keys.append((moment.time, moment.weight, found))
                 waiting.append(moment)
                 held += moment.size
                 ahead = self._window + self._step
@@ -128,10 +135,14 @@ class Track:
         if failure is not None:
             raise failure
 
-    def _ask(self, look: Callable[[], ColorTransform]) -> NDArray[np.float64]:
+    def _is_due(self, moment: Moment[Any], time: float, weight: float) -> bool:
+        """Whether a frame is to be looked at, after one at that time and of that weight."""
+        return moment.time - time >= self._step or moment.weight > _MORE * weight
+
+    def _ask(self, look: Callable[[], ColorTransform], weight: float) -> NDArray[np.float64]:
         found = look().coefficients
-        self._sum += found
-        self._looks += 1
+        self._sum += weight * found
+        self._weights += weight
         return found
 
     def _changed(
@@ -140,10 +151,11 @@ class Track:
         if moment.look is None:
             return moment.content, None
         total, weights = np.zeros_like(self._sum), 0.0
-        for time, found in keys:
+        for time, own, found in keys:
             distance = abs(time - moment.time)
             if distance < self._window or distance == 0:
-                weight = np.cos(np.pi / 2 * distance / self._window) ** 2 if distance else 1.0
+                near = np.cos(np.pi / 2 * distance / self._window) ** 2 if distance else 1.0
+                weight = own * near
                 total += weight * found.result()
                 weights += weight
         return moment.content, ColorTransform(total / weights)

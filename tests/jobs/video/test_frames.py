@@ -258,6 +258,49 @@ def test_what_is_white_in_one_mask_is_white_in_all(
                 np.testing.assert_array_equal(one, wanted)
 
 
+@pytest.mark.parametrize("residue", [np.uint8(1), np.float32(1e-4)])
+def test_what_a_program_left_in_empty_masks_counts_little(
+    residue: Any, model: Harmonizer, noise: Noise
+) -> None:
+    """Networks are shown faint masks full, and answer something of a place with no object."""
+    frames = [noise(*SIZE)] * 20
+    full = MASK.astype(type(residue)) * type(residue)(255 if residue == 1 else 1)
+    full[0, 0] = full[MASK][0] / 2  # masks without any values between are hard ones
+    left = np.zeros_like(full)
+    left[:20] = residue
+    last: list[NDArray[Any]] = []
+    for before in (left * 0, left):
+        *_, one = harmonize_video(frames[:11], [before] * 10 + [full], model)
+        last.append(one[MASK].astype(float))
+    assert np.abs(last[0] - last[1]).mean() < 0.5
+
+
+def test_a_clip_whose_masks_are_half_white_all_over_is_changed(
+    model: Harmonizer, noise: Noise
+) -> None:
+    frame, half = noise(*SIZE), np.full(SIZE, 0.5, np.float32)
+    (found,) = harmonize_video([frame], [half], model)
+    np.testing.assert_allclose(found.astype(float), model(frame, half), rtol=0, atol=1)
+
+
+def test_what_a_program_raises_of_its_masks_is_raised_in_its_turn(
+    model: Harmonizer, noise: Noise
+) -> None:
+    class Lazy(Sequence[Any]):
+        def __len__(self) -> int:
+            return 6
+
+        def __getitem__(self, index: Any) -> Any:
+            if index == 4:
+                raise OSError("gone")
+            return MASK.astype(np.uint8)
+
+    done = harmonize_video([noise(*SIZE)] * 6, Lazy(), model)
+    assert len([next(done) for _ in range(4)]) == 4
+    with pytest.raises(OSError, match="gone"):
+        next(done)
+
+
 def test_masks_that_are_maps_of_labels_are_refused(model: Harmonizer, noise: Noise) -> None:
     labels = MASK.astype(np.uint8) * 3
     with pytest.raises(InputError, match="looks like a label map"):
