@@ -12,9 +12,7 @@ from harmonizer.errors import InputError
 from harmonizer.imaging.arrays import is_tensor, plain, tensor_values
 from harmonizer.imaging.files import is_file_like
 from harmonizer.imaging.image import ImageLike
-from harmonizer.imaging.mask import LEAST_WHITE, MaskLike
-
-_RANGES = (255, 65535)
+from harmonizer.imaging.mask import LEAST_WHITE, WHITES, MaskLike, white_of
 
 
 def check_batch(images: Iterable[ImageLike], masks: Iterable[MaskLike]) -> None:
@@ -86,7 +84,7 @@ def _of_one_range(masks: Iterable[MaskLike]) -> Iterable[MaskLike]:
     if values.dtype.kind not in "iu" or not values.size or with_alpha:
         return masks
     highest = int(values.max())
-    if not LEAST_WHITE <= highest <= _RANGES[-1] or values.min() < 0:  # told of each by itself
+    if not LEAST_WHITE <= highest <= WHITES[-1] or values.min() < 0:  # told of each by itself
         return masks
-    white = np.float32(next(limit for limit in _RANGES if highest <= limit))
+    white = np.float32(white_of(highest))
     return (np.divide(one, white, dtype=np.float32) for one in values)

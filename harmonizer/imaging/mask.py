@@ -35,6 +35,7 @@ _FAINT = 0.1  # a mask whose largest value is less may be one of another range
 _ROWS = 16  # at a time, which stay in a core's cache
 # A mask of integers whose brightest value is below this is taken for a map of numbered labels.
 LEAST_WHITE = 32
+WHITES = (1, 255, 65535)  # of integers; the largest that there are
 
 
 class MaskSizeError(InputError):
@@ -73,15 +74,14 @@ def open_mask(
     return unit_mask(read_mask(mask, size, resize=resize), size, resize=resize)
 
 
-def read_mask(mask: MaskLike, size: tuple[int, int] | None, *, resize: ResizeMask = False) -> Array:
+def read_mask(mask: MaskLike, size: tuple[int, int], *, resize: ResizeMask = False) -> Array:
     """Read a mask's numbers as they are, (H, W), for `unit_mask`.
 
-    It takes and raises what `open_mask` does. Without a size, files of any are read.
+    It takes and raises what `open_mask` does.
     """
     if resize not in (True, False, "stretch"):
         raise InputError(f"resize_mask is True, False or 'stretch'; got {resize!r}")
-    check = None if size is None else partial(_check_header, size=size, resize=resize)
-    return _one_channel(_to_array(mask, check or (lambda _: None)))
+    return _one_channel(_to_array(mask, partial(_check_header, size=size, resize=resize)))
 
 
 def unit_mask(
@@ -257,9 +257,9 @@ def _unit_range(values: Array, white: int | None = None) -> NDArray[np.float32]:
             f"the mask's largest value is {high:.0f}, so it looks like a label map; masks have 0 "
             "and 1, or 0 to 255. Pass mask == label for the object to change"
         )
-    if kind != "f" and low >= 0 and high <= 65535:
-        full = white or next(limit for limit in (1, 255, 65535) if high <= limit)
-        return (values / np.float32(full)).astype(np.float32, copy=False)
+    if kind != "f" and low >= 0 and high <= WHITES[-1]:
+        full = np.float32(white or white_of(high))
+        return (values / full).astype(np.float32, copy=False)
     if kind == "f" and low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE:
         plane = values.astype(np.float32, copy=False)
         return plane if low >= 0 and high <= 1 else plane.clip(0, 1)
@@ -270,6 +270,11 @@ def _unit_range(values: Array, white: int | None = None) -> NDArray[np.float32]:
         "mask values are bool, floats in [0, 1], or integers from 0 to 1, 255 or 65535; got "
         f"{values.dtype} from {low:.4g} to {high:.4g}{hint}"
     )
+
+
+def white_of(highest: float) -> int:
+    """Return what full foreground is among integers of which this is the largest."""
+    return next((white for white in WHITES if highest <= white), WHITES[-1])
 
 
 def mask_like(plane: NDArray[np.float32], image: object) -> "Image.Image | Array | torch.Tensor":
@@ -296,15 +301,16 @@ def warn_if_nothing_to_do(mask: NDArray[np.float32]) -> bool:
         reason = "the mask covers the whole picture: there is no background to harmonize it with"
     else:
         _hint_at_inversion(mask)
-        hint_at_faintness(mask)
+        if some.max() < _FAINT:
+            hint_at_faintness(float(mask.max()))
         return False
     warn(f"{reason}; the picture is returned unchanged")
     return True
 
 
-def hint_at_faintness(mask: NDArray[np.float32]) -> None:
-    """Warn of a mask that is not empty, and hardly white anywhere."""
-    if mask[::_SOME, ::_SOME].max() < _FAINT and 0 < (most := mask.max()) < _FAINT:
+def hint_at_faintness(most: float) -> None:
+    """Warn of a mask that is not empty, and hardly white anywhere: this is its largest value."""
+    if 0 < most < _FAINT:
         warn(
             f"the mask is {most:.1%} white at most, so hardly anything will change. White is "
             "1, 255 (8 bits) or 65535 (16 bits); scale masks of other ranges to it"

@@ -9,7 +9,7 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
-from harmonizer.errors import InputError, TrainingError
+from harmonizer.errors import HarmonizerError, InputError, TrainingError
 
 # The others wait while one validates, which may take long; who has died is noticed at once. It is
 # also how long they wait for each other in the beginning.
@@ -83,7 +83,8 @@ def joined_team(device: torch.device) -> Generator[Team]:
     try:
         yield team
     except RuntimeError as error:
-        if not isinstance(error, distributed.DistError) and _GLOO not in str(error):
+        gone = isinstance(error, distributed.DistError) or _GLOO in str(error)
+        if isinstance(error, HarmonizerError) or not gone:
             raise
         raise TrainingError(
             "another process of this run has ended; what it said tells why. The last checkpoint is "

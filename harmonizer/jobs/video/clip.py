@@ -174,15 +174,16 @@ def _check_count(clip: Clip, masks: Path | None) -> None:
 
 
 def _moments(shots: Iterable[Shot], clip: Clip, harmonizer: Harmonizer) -> Generator[Moment[Shot]]:
-    time, mask_before = 0.0, None
+    time, weight, mask_before = 0.0, 0.0, None
     for index, shot in enumerate(shots):
         time = max(time, clip.time_of(index, shot.frame))
         look = partial(shot.look, harmonizer) if shot.mask.size else None
-        # One mask for all frames is held once.
-        own = [*shot.planes, *(() if shot.mask is mask_before else (shot.mask,))]
-        mask_before, size = shot.mask, sum(part.nbytes for part in own)
+        size = sum(plane.nbytes for plane in shot.planes)
+        if shot.mask is not mask_before:  # one mask for all frames is held once
+            size += shot.mask.nbytes
+            weight, mask_before = float(shot.mask.max(initial=0)), shot.mask
         spread = histogram(shot.planes[:3], shot.layout.bits)
-        yield Moment(time, shot, spread, look, size, float(shot.mask.max(initial=0)))
+        yield Moment(time, shot, spread, look, size, weight)
 
 
 def _apply(shot: Shot, change: ColorTransform, *, strength: float | Strength) -> Any:  # noqa: ANN401 - PyAV

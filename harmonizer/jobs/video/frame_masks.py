@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 from harmonizer.errors import InputError, raise_if_interrupted, warn
 from harmonizer.imaging.mask import (
     LEAST_WHITE,
+    WHITES,
     MaskLike,
     ResizeMask,
     hint_at_faintness,
     read_mask,
     unit_mask,
+    white_of,
 )
 from harmonizer.preprocessing import Array
 
 # So many are looked at beforehand: enough for any fade, and read in a few seconds.
 _ENOUGH = 250
-_RANGES = (255, 65535)
 
 
 class FrameMasks:
@@ -74,13 +75,13 @@ class FrameMasks:
             return
         if not self._most:
             warn("every mask of the clip is empty: there is no foreground to harmonize")
-        hint_at_faintness(np.array([[self._most]], np.float32))
+        hint_at_faintness(self._most)
 
     def _note(self, values: Array) -> float:
         """Learn from a mask of integers; return its largest value."""
         highest = float(values.max())
         if highest > 1:
-            name, white = values.dtype.name, _RANGES[highest > _RANGES[0]]
+            name, white = values.dtype.name, white_of(highest)
             self._white[name] = max(white, self._white.get(name, 1))
             self._bright |= highest >= LEAST_WHITE
             self._between = self._between or bool(((values > 1) & (values < white)).any())
@@ -88,7 +89,8 @@ class FrameMasks:
 
     def _is_known(self, name: str, highest: float) -> bool:
         """Whether no mask to come can change what such a one means."""
-        if name != "uint8" and highest <= _RANGES[0] and self._white.get(name) != _RANGES[1]:
+        largest = WHITES[-1]
+        if name != "uint8" and white_of(highest) < largest and self._white.get(name) != largest:
             return False
         return highest >= LEAST_WHITE or (self._bright and self._between)
 

@@ -128,19 +128,19 @@ def _moments(
     many = repeat(cast(MaskLike, masks)) if still else cast(Iterable[MaskLike], masks)
     both = zip(frames, many, strict=False) if still else pairs(cast(Any, frames), many)
     opener = FrameMasks(resize_mask, coming=None if still else _from_an_index_on(masks))
-    opened: NDArray[np.float32] | None = None
+    opened, weight = None, 0.0
     for index, (pixels, mask) in enumerate(both):
         try:
             pixels = _checked(pixels)
             if not still or opened is None or opened.shape != pixels.shape[:2]:
                 opened = opener.open(mask, pixels.shape[:2])
+                weight = float(opened.max())
         except InputError as error:
             raise InputError(f"frame {index}: {error}") from error
-        look = partial(look_at, harmonizer, pixels, opened) if opened.any() else None
+        look = partial(look_at, harmonizer, pixels, opened) if weight else None
         spread = histogram([pixels[..., i] for i in range(3)], _BITS[pixels.dtype.name])
         size = pixels.nbytes + (0 if still else opened.nbytes)
-        frame, weight = _Frame(pixels, opened), float(opened.max())
-        yield Moment(index / fps, frame, spread, look, size, weight)
+        yield Moment(index / fps, _Frame(pixels, opened), spread, look, size, weight)
     opener.finish()
 
 

@@ -185,3 +185,20 @@ def test_encoders_look_less_far_ahead_through_large_frames(codec: str, usual: in
     assert ahead(128, 96) == ahead(3840, 2160) == usual
     assert ahead(7680, 4320) == 10  # of 33 megapixels each
     assert ahead(16000, 16000) == 5
+
+
+def test_what_is_left_in_empty_masks_of_a_folder_counts_little(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "in.mkv", [still()] * 11)
+    last: list[NDArray[np.float64]] = []
+    for residue in (0, 1):
+        folder = tmp_path / f"masks{residue}"
+        folder.mkdir()
+        for index in range(11):
+            plane = np.zeros(MASK.shape, np.uint8)
+            plane[:20] = residue
+            if index == 10:
+                plane = MASK.astype(np.uint8) * 255
+                plane[0, 0] = 128  # masks without any values between are hard ones
+            Image.fromarray(plane).save(folder / f"{index}.png")
+        last.append(written(clip, folder)[-1][MASK])
+    np.testing.assert_allclose(last[1], last[0], rtol=0, atol=1)
